@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
+    diagnostics::Diagnostics,
     schema::{Attribute, Kind, Nesting, Schema},
     value::{CodecError, Number, Refinement, Type, Value},
 };
@@ -204,25 +205,22 @@ impl<T: AttributeType> AttributeType for Vec<T> {
     }
 }
 
-impl<T: AttributeType> AttributeType for BTreeMap<String, T> {
+impl AttributeType for BTreeMap<String, String> {
     fn kind() -> Kind {
-        match T::kind() {
-            Kind::Plain(element) => Kind::Plain(Type::Map(Box::new(element))),
-            nested @ Kind::Nested(..) => nested,
-        }
+        Kind::Plain(Type::Map(Box::new(Type::String)))
     }
 
     fn from_value(value: Value) -> Result<Self, CodecError> {
         match value {
             Value::Map(elements) => {
-                elements.into_iter().map(|(key, value)| Ok((key, T::from_value(value)?))).collect()
+                elements.into_iter().map(|(key, value)| Ok((key, String::from_value(value)?))).collect()
             }
             _ => Err(CodecError::new("a map")),
         }
     }
 
     fn into_value(self) -> Value {
-        Value::Map(self.into_iter().map(|(key, value)| (key, value.into_value())).collect())
+        Value::Map(self.into_iter().map(|(key, text)| (key, Value::String(text))).collect())
     }
 }
 
@@ -270,6 +268,15 @@ impl Attributes {
             None => Ok(()),
         }
     }
+}
+
+/// Takes a whole configuration or state over.
+///
+/// # Errors
+/// A value is of the right Terraform type and still not what its attribute needs, such as a fraction for a count.
+pub fn typed<M: Model>(value: Value) -> Result<M, Diagnostics> {
+    M::from_value(value)
+        .map_err(|error| Diagnostics::from_error("Invalid value", format!("A value is {error}.")))
 }
 
 /// Joins the lines of a doc comment into a Markdown description.

@@ -48,6 +48,8 @@ pub enum Usage {
     Required,
     /// The configuration may.
     Optional,
+    /// The configuration may, else the provider does.
+    OptionalComputed,
     /// Only the provider does.
     Computed,
 }
@@ -96,6 +98,11 @@ pub fn required() -> Attribute {
 /// As [`required`], for an attribute that the configuration may leave out.
 pub fn optional() -> Attribute {
     Attribute { usage: Usage::Optional, ..required() }
+}
+
+/// As [`required`], for an attribute that the provider sets where the configuration doesn't.
+pub fn optional_computed() -> Attribute {
+    Attribute { usage: Usage::OptionalComputed, ..required() }
 }
 
 /// As [`required`], for an attribute that only the provider sets.
@@ -190,20 +197,36 @@ impl Schema {
         nullify_write_only(&self.attributes, value)
     }
 
-    /// For a create: makes the computed attributes unknown, but not null once they are known.
-    pub fn with_computed_unknown(&self, planned: Value) -> Value {
-        self.map_computed(planned, |_| true)
+    /// For a create: makes the attributes unknown that the provider decides, but not null once they are known.
+    pub fn with_computed_unknown(&self, planned: Value, config: &Value) -> Value {
+        self.map_computed(planned, config, |_| true)
     }
 
-    /// For an update: makes those computed attributes unknown that an update may change.
-    pub fn with_unstable_unknown(&self, planned: Value) -> Value {
-        self.map_computed(planned, |attribute| !attribute.stable)
+    /// For an update: makes those attributes unknown that the provider decides and that an update may change.
+    pub fn with_unstable_unknown(&self, planned: Value, config: &Value) -> Value {
+        self.map_computed(planned, config, |attribute| !attribute.stable)
     }
 
-    fn map_computed(&self, planned: Value, affected: impl Fn(&Attribute) -> bool) -> Value {
+    fn map_computed(&self, planned: Value, config: &Value, affected: impl Fn(&Attribute) -> bool) -> Value {
         let Value::Map(mut attributes) = planned else { return planned };
-        for attribute in self.attributes.iter().filter(|a| a.usage == Usage::Computed && affected(a)) {
+        let decided = |attribute: &&Attribute| match attribute.usage {
+            Usage::Computed => true,
+            Usage::OptionalComputed => config.attribute(attribute.name).is_none_or(Value::is_null),
+            Usage::Required | Usage::Optional => false,
+        };
+        for attribute in self.attributes.iter().filter(decided).filter(|a| affected(a)) {
             attributes.insert(attribute.name.to_owned(), Value::Unknown(Refinement::not_null()));
+        }
+        Value::Map(attributes)
+    }
+
+    /// What a configuration would have to say for this state: what only the provider decides is null, and so is what
+    /// can't be read back or shouldn't be used any more.
+    pub fn config_of(&self, state: Value) -> Value {
+        let Value::Map(mut attributes) = self.without_write_only(state) else { return Value::Null };
+        let left_out = |a: &&Attribute| a.usage == Usage::Computed || a.deprecated.is_some();
+        for attribute in self.attributes.iter().filter(left_out) {
+            attributes.insert(attribute.name.to_owned(), Value::Null);
         }
         Value::Map(attributes)
     }
@@ -231,10 +254,10 @@ fn attribute_faults(attributes: &[Attribute], path: &Path, faults: &mut Vec<Stri
         if attribute.description.is_empty() {
             fault("no description");
         }
-        if attribute.write_only && attribute.usage == Usage::Computed {
+        if attribute.write_only && matches!(attribute.usage, Usage::Computed | Usage::OptionalComputed) {
             fault("write-only and computed");
         }
-        if attribute.stable && attribute.usage != Usage::Computed {
+        if attribute.stable && matches!(attribute.usage, Usage::Required | Usage::Optional) {
             fault("stable, but not computed");
         }
         if !attribute.rules.is_empty() && !matches!(attribute.kind, Kind::Plain(Type::String)) {
@@ -263,9 +286,9 @@ fn nullify_write_only(attributes: &[Attribute], value: Value) -> Value {
             }
             Value::Map(elements)
         }
-        Value::Sequence(objects) => {
-            Value::Sequence(objects.into_iter().map(|object| nullify_write_only(attributes, object)).collect())
-        }
+        Value::Sequence(objects) => Value::Sequence(
+            objects.into_iter().map(|object| nullify_write_only(attributes, object)).collect(),
+        ),
         other => other,
     }
 }
@@ -301,7 +324,8 @@ impl Validation {
                 return;
             }
             (Usage::Computed, _) => {
-                let detail = format!("\"{name}\" is decided by the server. Remove it from the configuration.");
+                let detail =
+                    format!("\"{name}\" is decided by the server. Remove it from the configuration.");
                 diagnostics.error(Some(path), "Attribute can't be set", detail);
                 return;
             }
@@ -453,7 +477,10 @@ mod tests {
     fn write_only_values_are_nulled_at_every_depth() {
         let value = object([
             ("token", Value::string("t")),
-            ("items", Value::Sequence(vec![object([("key", Value::string("k")), ("secret", Value::string("s"))])])),
+            (
+                "items",
+                Value::Sequence(vec![object([("key", Value::string("k")), ("secret", Value::string("s"))])]),
+            ),
         ]);
         let expected = object([
             ("token", Value::Null),
@@ -465,9 +492,9 @@ mod tests {
     #[test]
     fn computed_values_become_unknown_unless_an_update_keeps_them() {
         let prior = || object([("id", Value::string("1")), ("hash", Value::string("h"))]);
-        let created = schema().with_computed_unknown(prior());
+        let created = schema().with_computed_unknown(prior(), &object([]));
         assert_eq!(created.attribute("id"), Some(&Value::Unknown(Refinement::not_null())));
-        let updated = schema().with_unstable_unknown(prior());
+        let updated = schema().with_unstable_unknown(prior(), &object([]));
         assert_eq!(updated.attribute("id"), Some(&Value::string("1")));
         assert_eq!(updated.attribute("hash"), Some(&Value::Unknown(Refinement::not_null())));
     }

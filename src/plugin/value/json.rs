@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn missing_attributes_are_null_and_digits_are_kept() {
-        let json = br#"{"name":null,"size":123456789012345678901234567890.5,"any":{"type":"string","value":"x"}}"#;
+        let json =
+            br#"{"name":null,"size":123456789012345678901234567890.5,"any":{"type":"string","value":"x"}}"#;
         let value = Value::from_json(json, &object()).unwrap();
         assert_eq!(value.attribute("name"), Some(&Value::Null));
         assert_eq!(value.attribute("tags"), Some(&Value::Null));

@@ -326,9 +326,15 @@ mod tests {
         ]));
         round_trip(
             Value::Map(BTreeMap::from([
-                ("any".to_owned(), Value::Dynamic(list(), Box::new(Value::Sequence(vec![Value::string("x")])))),
+                (
+                    "any".to_owned(),
+                    Value::Dynamic(list(), Box::new(Value::Sequence(vec![Value::string("x")]))),
+                ),
                 ("pair".to_owned(), Value::Sequence(vec![Value::string("x"), Value::Bool(false)])),
-                ("map".to_owned(), Value::Map(BTreeMap::from([("k".to_owned(), Value::Number(Number::Int(7)))]))),
+                (
+                    "map".to_owned(),
+                    Value::Map(BTreeMap::from([("k".to_owned(), Value::Number(Number::Int(7)))])),
+                ),
             ])),
             object,
         );
@@ -356,9 +362,8 @@ mod tests {
         assert_eq!(Value::from_msgpack(&[0xd4, 5, 0], &Type::Bool), Ok(Value::unknown()));
         assert_eq!(Value::from_msgpack(&[0xc7, 0, 0], &Type::Bool), Ok(Value::unknown()));
         // {9: {"a": [1.5, bin]}, 1: false}
-        let payload = [
-            0x82, 9, 0x81, 0xa1, b'a', 0x92, 0xcb, 0x3f, 0xf8, 0, 0, 0, 0, 0, 0, 0xc4, 1, 0xff, 1, 0xc2,
-        ];
+        let payload =
+            [0x82, 9, 0x81, 0xa1, b'a', 0x92, 0xcb, 0x3f, 0xf8, 0, 0, 0, 0, 0, 0, 0xc4, 1, 0xff, 1, 0xc2];
         let mut bytes = vec![0xc7, payload.len() as u8, 12];
         bytes.extend_from_slice(&payload);
         assert_eq!(Value::from_msgpack(&bytes, &Type::String), Ok(Value::Unknown(Refinement::not_null())));
@@ -383,10 +388,8 @@ mod tests {
 
     #[test]
     fn missing_attributes_are_null_and_strange_ones_refused() {
-        let object = Type::Object(BTreeMap::from([
-            ("a".to_owned(), Type::String),
-            ("b".to_owned(), Type::String),
-        ]));
+        let object =
+            Type::Object(BTreeMap::from([("a".to_owned(), Type::String), ("b".to_owned(), Type::String)]));
         let value = Value::from_msgpack(&[0x81, 0xa1, b'a', 0xa1, b'x'], &object).unwrap();
         assert_eq!(value.attribute("b"), Some(&Value::Null));
         let error = Value::from_msgpack(&[0x81, 0xa1, b'c', 0xa1, b'x'], &object).unwrap_err();
