@@ -1,0 +1,201 @@
+//! The emulator's own paths, for programs that can't call it: the benchmarks, the demonstration, curl.
+//!
+//! They need no token, count for no limit, and are not in the request log. All bodies are JSON.
+//!
+//! | call | body, answer |
+//! |---|---|
+//! | `GET /__admin/about` | ids of the organization, the projects and the identity |
+//! | `GET /__admin/connections` | all, sorted by name, each with `apiTokenFingerprint` and `inUse` |
+//! | `POST /__admin/connections` | `count` (1), `name` (`seeded`; numbered when there are several), `projectId`, `description`, `instanceUrl`, `accountId`, `apiToken`, `app` → `{ids}` |
+//! | `PATCH /__admin/connections/:id` | any of `name`, `description`, `projectId`, `inUse`, `instanceUrl`, `accountId`, `apiToken`; one of the last three writes the credentials; an empty body moves `updatedAt` only |
+//! | `DELETE /__admin/connections/:id`, `DELETE /__admin/connections` | one; all |
+//! | `GET`, `POST`, `DELETE /__admin/faults` | list; add `{"method", "path", "skip", "times", "fault"}`, for example `{"method": "POST", "times": 1, "fault": "reset-after"}` or `{"fault": {"slow": {"before_ms": 500}}}`; clear |
+//! | `PUT /__admin/limits` | `{"reads", "writes", "secrets", "window_seconds", "shared_by_kind"}`, or `null` for none |
+//! | `GET`, `DELETE /__admin/requests` | the log with secrets fingerprinted; clear |
+//! | `POST /__admin/requests/search` | `{"text"}` → which requests carried it, in which part |
+//! | `POST /__admin/tokens/expire` | expires every access token from a login |
+//! | `PUT /__admin/tokens/lifetime` | `{"seconds", "uses"}` of tokens issued from now on |
+//! | `POST /__admin/dbt/revoked` | `{"apiToken"}`: dbt refuses it from now on |
+//! | `POST /__admin/secrets` | `{"workspaceId", "environment", "path", "name", "value"}` |
+
+use serde_json::{Value, json};
+
+use super::{
+    answer::{Answer, Refusal},
+    credentials::Credentials,
+    faults::{Fault, Target},
+    rate_limit::RateLimits,
+    request_log::fingerprint,
+    routes::Request,
+    state::{State, StoredSecret},
+};
+
+/// Performs one of the emulator's own calls.
+pub fn handle(state: &mut State, request: &Request) -> Answer {
+    let body = match &request.body[..] {
+        [] => Ok(Value::Null),
+        body => serde_json::from_slice(body),
+    };
+    let outcome = match body {
+        Ok(body) => perform(state, &request.method, request.path.trim_start_matches("/__admin/"), &body),
+        Err(error) => Err(Refusal::bad_request(error.to_string())),
+    };
+    match outcome {
+        Ok(body) => Answer::json(200, &body),
+        Err(refusal) => refusal.into(),
+    }
+}
+
+fn perform(state: &mut State, method: &str, path: &str, body: &Value) -> Result<Value, Refusal> {
+    let segments: Vec<_> = path.split('/').collect();
+    let text = |field: &str| body.get(field).and_then(Value::as_str);
+    let required = |field: &'static str| {
+        text(field).map(str::to_owned).ok_or_else(|| Refusal::bad_request(format!("{field} is missing")))
+    };
+    match (method, &segments[..]) {
+        ("GET", ["about"]) => Ok(about(state)),
+        ("GET", ["connections"]) => Ok(connections(state)),
+        ("POST", ["connections"]) => Ok(seed(state, body)),
+        ("DELETE", ["connections"]) => {
+            state.connections.clear();
+            Ok(Value::Null)
+        }
+        ("PATCH", ["connections", id]) => edit(state, id, body),
+        ("DELETE", ["connections", id]) => {
+            state.connections.retain(|connection| connection.id != *id);
+            Ok(Value::Null)
+        }
+        ("GET", ["faults"]) => Ok(json!(state.faults.all())),
+        ("POST", ["faults"]) => {
+            let fault: Fault = parse(body.get("fault").unwrap_or(&Value::Null))?;
+            let target: Target = parse(body)?;
+            state.faults.add(target, fault);
+            Ok(Value::Null)
+        }
+        ("DELETE", ["faults"]) => {
+            state.faults.clear();
+            Ok(Value::Null)
+        }
+        ("PUT", ["limits"]) => {
+            let limits: Option<RateLimits> = parse(body)?;
+            state.limiter.set(limits);
+            Ok(Value::Null)
+        }
+        ("GET", ["requests"]) => Ok(json!(state.log.all().collect::<Vec<_>>())),
+        ("DELETE", ["requests"]) => {
+            state.log.clear();
+            Ok(Value::Null)
+        }
+        ("POST", ["requests", "search"]) => {
+            let found = state.log.search(&required("text")?).into_iter();
+            Ok(found.map(|(request, part)| json!({"request": request, "part": part})).collect())
+        }
+        ("POST", ["tokens", "expire"]) => {
+            state.identities.expire_tokens();
+            Ok(Value::Null)
+        }
+        ("PUT", ["tokens", "lifetime"]) => {
+            if let Some(seconds) = body.get("seconds").and_then(Value::as_u64) {
+                state.identities.token_ttl = std::time::Duration::from_secs(seconds);
+            }
+            state.identities.token_uses = body.get("uses").and_then(Value::as_u64);
+            Ok(Value::Null)
+        }
+        ("POST", ["dbt", "revoked"]) => {
+            state.dbt.revoked.push(required("apiToken")?);
+            Ok(Value::Null)
+        }
+        ("POST", ["secrets"]) => {
+            state.secrets.push(StoredSecret {
+                workspace_id: required("workspaceId")?,
+                environment: required("environment")?,
+                path: text("path").unwrap_or("/").into(),
+                name: required("name")?,
+                value: required("value")?,
+                metadata: Vec::new(),
+            });
+            Ok(Value::Null)
+        }
+        _ => Err(Refusal::not_found(format!("no such call: {method} /__admin/{path}"))),
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, Refusal> {
+    T::deserialize(value).map_err(|error| Refusal::bad_request(error.to_string()))
+}
+
+fn about(state: &State) -> Value {
+    let projects = state.projects.iter().map(|project| json!({"id": project.id, "name": project.name}));
+    json!({
+        "orgId": state.options.organizations[0].id,
+        "projects": projects.collect::<Vec<_>>(),
+        "identityId": state.identities.identities[0].id,
+        "clientId": state.identities.identities[0].client_id,
+    })
+}
+
+fn connections(state: &State) -> Value {
+    let mut all: Vec<_> = state.connections.iter().collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    let shown = all.into_iter().map(|connection| {
+        let mut shown = state.to_json(connection, false);
+        let token = state.sealer.open(&connection.credentials).api_token;
+        shown["apiTokenFingerprint"] = fingerprint(&token).into();
+        shown["inUse"] = connection.in_use.into();
+        shown
+    });
+    shown.collect()
+}
+
+fn seed(state: &mut State, body: &Value) -> Value {
+    let text = |field: &str, default: &'static str| {
+        body.get(field).and_then(Value::as_str).unwrap_or(default).to_owned()
+    };
+    let credentials = Credentials {
+        instance_url: text("instanceUrl", "https://cloud.getdbt.com"),
+        account_id: text("accountId", "12345"),
+        api_token: text("apiToken", "dbtu_seeded"),
+    };
+    let org_id = state.options.organizations[0].id.clone();
+    let (name, app) = (text("name", "seeded"), text("app", "dbt"));
+    let optional = |field: &str| body.get(field).and_then(Value::as_str);
+    let count = body.get("count").and_then(Value::as_u64).unwrap_or(1);
+    let ids = (0..count).map(|number| {
+        let name = if count == 1 { name.clone() } else { format!("{name}-{number:05}") };
+        let inserted =
+            state.insert(&name, optional("description"), optional("projectId"), &org_id, &credentials);
+        inserted.app.clone_from(&app);
+        Value::from(inserted.id.clone())
+    });
+    json!({"ids": ids.collect::<Vec<_>>()})
+}
+
+fn edit(state: &mut State, id: &str, body: &Value) -> Result<Value, Refusal> {
+    let text = |field: &str| body.get(field).and_then(Value::as_str).map(str::to_owned);
+    let changed = state.write(id, |connection, sealer| {
+        if let Some(name) = text("name") {
+            connection.name = name;
+        }
+        if body.get("description").is_some() {
+            connection.description = text("description");
+        }
+        if body.get("projectId").is_some() {
+            connection.project_id = text("projectId");
+        }
+        if let Some(in_use) = body.get("inUse").and_then(Value::as_bool) {
+            connection.in_use = in_use;
+        }
+        let (instance_url, account_id, api_token) =
+            (text("instanceUrl"), text("accountId"), text("apiToken"));
+        if instance_url.is_some() || account_id.is_some() || api_token.is_some() {
+            let stored = sealer.open(&connection.credentials);
+            connection.credentials = sealer.seal(&Credentials {
+                instance_url: instance_url.unwrap_or(stored.instance_url),
+                account_id: account_id.unwrap_or(stored.account_id),
+                api_token: api_token.unwrap_or(stored.api_token),
+            });
+        }
+    });
+    changed.ok_or_else(|| Refusal::not_found("no such connection"))?;
+    Ok(Value::Null)
+}

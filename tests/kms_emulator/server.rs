@@ -1,0 +1,322 @@
+//! Connections: reads requests whole, lets faults strike, and sends answers, or closes without one.
+
+use std::{
+    future::{self, poll_fn},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::{
+    Response,
+    body::{Body, Bytes, Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    admin,
+    answer::{Answer, Refusal},
+    faults::Fault,
+    request_log::Ticket,
+    routes::{self, Request},
+    state::State,
+};
+
+const HTTP_DATE: &[time::format_description::FormatItem<'_>] = time::macros::format_description!(
+    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+);
+
+/// The state, shared by all connections.
+pub type Shared = Arc<Mutex<State>>;
+
+/// A panic of one test's assertion must not spoil the server for the others.
+pub fn lock(state: &Shared) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Serves until it is dropped, which closes all connections.
+pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, state: Shared) {
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, client)) = listener.accept().await else {
+            continue;
+        };
+        let (tls, state) = (tls.clone(), Arc::clone(&state));
+        connections.spawn(async move {
+            let reset = Arc::new(AtomicBool::new(false));
+            let stream = Resettable { stream, reset: Arc::clone(&reset) };
+            match tls {
+                None => exchange(stream, client, state, reset).await,
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        exchange(stream, client, state, reset).await;
+                    }
+                }
+            }
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    client: SocketAddr,
+    state: Shared,
+    reset: Arc<AtomicBool>,
+) {
+    let service = service_fn(|request| {
+        let (state, reset) = (Arc::clone(&state), Arc::clone(&reset));
+        async move {
+            let outcome = respond(state, client, request).await;
+            reset.store(outcome.is_err(), Ordering::Relaxed);
+            outcome
+        }
+    });
+    // A client that goes away, and a reset on demand, end the connection with an error that nobody needs.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// No answer: the connection is to be reset.
+#[derive(Debug, thiserror::Error)]
+#[error("reset on demand")]
+struct Reset;
+
+async fn respond(
+    state: Shared,
+    client: SocketAddr,
+    request: hyper::Request<Incoming>,
+) -> Result<Response<AnswerBody>, Reset> {
+    let request = read(client, request).await.map_err(|_| Reset)?;
+    if request.path.starts_with("/__admin/") {
+        let answer = admin::handle(&mut lock(&state), &request);
+        return Ok(response(&state, answer, AnswerBody::Whole));
+    }
+    let (ticket, fault) = {
+        let mut state = lock(&state);
+        (state.log.begin(&request), state.faults.strike(&request.method, &request.path))
+    };
+    let Some(fault) = fault else {
+        return Ok(perform(&state, &request, ticket));
+    };
+    let instead = |answer: Answer| {
+        lock(&state).log.end(ticket, Some(answer.status));
+        Ok(response(&state, answer, AnswerBody::Whole))
+    };
+    let perform_first = || {
+        let mut state = lock(&state);
+        let answer = routes::handle(&mut state, &request);
+        state.log.end(ticket, None);
+        answer
+    };
+    match fault {
+        Fault::Answer { status, body } => instead(given(status, &body)),
+        Fault::AnswerAfter { status, body } => {
+            perform_first();
+            instead(given(status, &body))
+        }
+        Fault::RateLimited { seconds } => instead(Refusal::rate_limited(seconds).into()),
+        Fault::TokenExpired => {
+            instead(Refusal::token_error("Your token has expired. Please re-authenticate.").into())
+        }
+        Fault::NotJson => {
+            perform_first();
+            instead(Answer::html(200, "<!doctype html><title>Welcome</title>"))
+        }
+        Fault::Redirect { status, location } => {
+            let mut answer = Answer::html(status, "");
+            answer.headers.push(("location", location));
+            instead(answer)
+        }
+        Fault::ResetBefore => {
+            lock(&state).log.end(ticket, None);
+            Err(Reset)
+        }
+        Fault::ResetAfter => {
+            perform_first();
+            Err(Reset)
+        }
+        Fault::HangBefore => future::pending().await,
+        Fault::HangAfter => {
+            perform_first();
+            future::pending().await
+        }
+        Fault::Slow { before_ms, after_ms } => {
+            // A task of its own: a client that gives up doesn't stop what the server has begun.
+            let task = tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(before_ms)).await;
+                let response = perform(&state, &request, ticket);
+                tokio::time::sleep(Duration::from_millis(after_ms)).await;
+                response
+            });
+            task.await.map_err(|_| Reset)
+        }
+        Fault::Truncate { keep } => {
+            let answer = perform_first();
+            Ok(response(&state, answer, |body| AnswerBody::Cut {
+                keep: Some(body.slice(..keep.min(body.len()))),
+                length: body.len(),
+            }))
+        }
+        Fault::Oversized { bytes } => {
+            let answer = Answer::json(200, &serde_json::Value::Null);
+            lock(&state).log.end(ticket, Some(200));
+            Ok(response(&state, answer, |_| AnswerBody::Endless { left: bytes }))
+        }
+    }
+}
+
+fn perform(state: &Shared, request: &Request, ticket: Ticket) -> Response<AnswerBody> {
+    let answer = {
+        let mut state = lock(state);
+        let answer = routes::handle(&mut state, request);
+        state.log.end(ticket, Some(answer.status));
+        answer
+    };
+    response(state, answer, AnswerBody::Whole)
+}
+
+fn given(status: u16, body: &serde_json::Value) -> Answer {
+    match body {
+        serde_json::Value::String(page) => Answer::html(status, page),
+        body => Answer::json(status, body),
+    }
+}
+
+fn response(state: &Shared, answer: Answer, body: impl FnOnce(Bytes) -> AnswerBody) -> Response<AnswerBody> {
+    let date = lock(state).now().format(&HTTP_DATE).unwrap_or_default();
+    let mut response = Response::builder()
+        .status(answer.status)
+        .header("content-type", answer.content_type)
+        .header("date", date);
+    for (name, value) in answer.headers {
+        response = response.header(name, value);
+    }
+    response.body(body(answer.body.into())).unwrap_or_else(|_| Response::new(AnswerBody::Whole(Bytes::new())))
+}
+
+async fn read(client: SocketAddr, request: hyper::Request<Incoming>) -> Result<Request, hyper::Error> {
+    let (parts, mut incoming) = request.into_parts();
+    let mut body = Vec::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut incoming).poll_frame(context)).await {
+        if let Ok(data) = frame?.into_data() {
+            body.extend_from_slice(&data);
+        }
+    }
+    let headers = parts.headers.iter().map(|(name, value)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    });
+    Ok(Request {
+        client: client.ip(),
+        method: parts.method.to_string(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: headers.collect(),
+        body,
+    })
+}
+
+/// The body of an answer, whole or spoilt.
+enum AnswerBody {
+    Whole(Bytes),
+    /// Announces `length` bytes, sends fewer and fails.
+    Cut {
+        keep: Option<Bytes>,
+        length: usize,
+    },
+    Endless {
+        left: u64,
+    },
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Poll::Ready(match self.get_mut() {
+            Self::Whole(bytes) if bytes.is_empty() => None,
+            Self::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+            Self::Cut { keep, .. } => Some(match keep.take() {
+                Some(bytes) => Ok(Frame::data(bytes)),
+                None => Err(io::ErrorKind::ConnectionAborted.into()),
+            }),
+            Self::Endless { left: 0 } => None,
+            Self::Endless { left } => {
+                const CHUNK: &[u8] = &[b'['; 64 * 1024];
+                let size = (*left).min(CHUNK.len() as u64);
+                *left -= size;
+                Some(Ok(Frame::data(Bytes::from_static(&CHUNK[..size as usize]))))
+            }
+        })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Cut { length, .. } => SizeHint::with_exact(*length as u64),
+            Self::Endless { .. } => SizeHint::default(),
+        }
+    }
+}
+
+/// A connection that can be closed with a reset, as a crashed server's or a rebooted router's is.
+struct Resettable {
+    stream: TcpStream,
+    reset: Arc<AtomicBool>,
+}
+
+impl Drop for Resettable {
+    fn drop(&mut self) {
+        if self.reset.load(Ordering::Relaxed) {
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for Resettable {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Resettable {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.reset.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
