@@ -1,6 +1,7 @@
 //! Errors and warnings as Terraform shows them.
 
 use super::path::Path;
+use crate::secret::Secret;
 
 /// How grave a diagnostic is. Any error fails the call; warnings never do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +88,15 @@ impl Diagnostics {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The same without a secret, should the texts of others that they quote hold it.
+    pub fn without(mut self, secret: &Secret) -> Self {
+        for diagnostic in &mut self.0 {
+            diagnostic.summary = secret.redact(&diagnostic.summary);
+            diagnostic.detail = secret.redact(&diagnostic.detail);
+        }
+        self
     }
 
     /// All of them, in order.
