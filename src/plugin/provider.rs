@@ -7,7 +7,7 @@ use super::{
     data_source::{self, AnyDataSource, DataSource},
     diagnostics::Diagnostics,
     ephemeral::{self, AnyEphemeralResource, EphemeralResource},
-    function::Function,
+    function::{Function, Signature},
     list_resource::{self, AnyListResource, ListResource},
     model::Model,
     resource::{self, AnyResource, Resource},
@@ -88,4 +88,45 @@ impl Types {
         self.functions.insert(name, Arc::new(function));
         self
     }
+
+    /// The schemas of all types of a kind, by name: for documentation, and for tests that hold for every type.
+    pub fn schemas(&self, kind: TypeKind) -> Vec<(&'static str, &Schema)> {
+        macro_rules! schemas {
+            ($table:ident) => {
+                self.$table.iter().map(|(name, entry)| (*name, entry.schema())).collect()
+            };
+        }
+        match kind {
+            TypeKind::Resource => schemas!(resources),
+            TypeKind::DataSource => schemas!(data_sources),
+            TypeKind::EphemeralResource => schemas!(ephemeral_resources),
+            TypeKind::ListResource => schemas!(list_resources),
+            TypeKind::Action => schemas!(actions),
+        }
+    }
+
+    /// The identity schemas of all managed resource types, by name.
+    pub fn identity_schemas(&self) -> Vec<(&'static str, &Schema)> {
+        self.resources.iter().map(|(name, entry)| (*name, entry.identity_schema())).collect()
+    }
+
+    /// The signatures of all functions, by name.
+    pub fn signatures(&self) -> Vec<(&'static str, Signature)> {
+        self.functions.iter().map(|(name, function)| (*name, function.signature())).collect()
+    }
+}
+
+/// The kinds of types that have a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TypeKind {
+    /// Managed resources.
+    Resource,
+    /// Data sources.
+    DataSource,
+    /// Ephemeral resources.
+    EphemeralResource,
+    /// List resources.
+    ListResource,
+    /// Actions.
+    Action,
 }

@@ -128,18 +128,17 @@ pub fn validate(config: &ProviderConfig, diagnostics: &mut Diagnostics) {
             "\"ca_certificate_file\" and \"ca_certificate_pem\" are both set. Keep one of them.",
         );
     }
-    if let Some(number) = config.max_retries.known() {
-        if let Err(problem) = retries(number.as_i64()) {
-            let detail = format!("\"max_retries\" {problem}");
-            diagnostics.error(Some(Path::attribute("max_retries")), "Invalid max_retries", detail);
-        }
+    if let Some(number) = config.max_retries.known()
+        && let Err(problem) = retries(number.as_i64())
+    {
+        let detail = format!("\"max_retries\" {problem}");
+        diagnostics.error(Some(Path::attribute("max_retries")), "Invalid max_retries", detail);
     }
-    if let (Some(host), Some(false) | None) = (config.host.as_str(), config.allow_plain_http.known()) {
-        // Where the block doesn't say, the environment may allow it: that is seen when it is configured.
-        let said_no = config.allow_plain_http.known() == Some(&false);
-        if let Some(host) = kms::Host::parse(host).ok().filter(|_| said_no) {
-            refuse_plain_http(&host, diagnostics);
-        }
+    // Where the block doesn't say, the environment may allow it: that is seen when the provider is configured.
+    if config.allow_plain_http.known() == Some(&false)
+        && let Some(host) = config.host.as_str().and_then(|host| kms::Host::parse(host).ok())
+    {
+        refuse_plain_http(&host, diagnostics);
     }
 }
 
@@ -326,8 +325,8 @@ impl Source<'_> {
                 }
             },
         };
-        if !allowed && config.allow_plain_http.known() != Some(&false) {
-            // With a plain `false` in the block, validation has said it already.
+        // Validation has said it already if both stand in the block.
+        if !allowed && !(set(&config.host) && config.allow_plain_http.known() == Some(&false)) {
             refuse_plain_http(&host, diagnostics);
         }
         Some(host)
