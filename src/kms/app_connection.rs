@@ -235,7 +235,10 @@ impl Operation {
         loop {
             let mut progress = Progress::default();
             let error = match self.one::<C>(&request, &mut progress).await {
-                Ok(received) => return Ok(received.value),
+                Ok(received) => {
+                    self.client.claim(&received.value.id);
+                    return Ok(received.value);
+                }
                 Err(error) => error,
             };
             let name_taken = error.api_kind() == Some(ApiErrorKind::NameTaken);
@@ -259,7 +262,8 @@ impl Operation {
             match self.unstoppable().look_for(new).await {
                 Ok(Some(Received { value: found, clock })) => {
                     let earliest = clock.map(|clock| clock.earliest_at(sent_at));
-                    if is_surely_ours(new, &found, earliest) {
+                    // Two creates of one name in this process are alike in all that can be compared.
+                    if is_surely_ours(new, &found, earliest) && self.client.claim(&found.id) {
                         return Ok(found);
                     }
                     return Err(CreateError::Unconfirmed { found: Some(Box::new(found)), error });

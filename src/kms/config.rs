@@ -181,3 +181,82 @@ pub enum ServiceAccountToken {
     /// A file that holds it. It is read at every login, because Kubernetes replaces it every hour or so.
     File(PathBuf),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pasted_form_of_a_host_means_the_same_server() {
+        for (text, shown) in [
+            ("https://kms.example.com", "https://kms.example.com"),
+            ("https://kms.example.com/", "https://kms.example.com"),
+            ("https://kms.example.com/api", "https://kms.example.com"),
+            ("https://kms.example.com/api/", "https://kms.example.com"),
+            ("https://kms.example.com/api/v1", "https://kms.example.com"),
+            ("https://kms.example.com//api/v1//", "https://kms.example.com"),
+            (" https://KMS.example.com:443/api/v1\n", "https://kms.example.com"),
+            ("http://localhost:8080/api", "http://localhost:8080"),
+            ("https://x.example.com/kms/api/v1/", "https://x.example.com/kms"),
+            ("https://x.example.com/rapi", "https://x.example.com/rapi"),
+            ("https://x.example.com/api/v2", "https://x.example.com/api/v2"),
+        ] {
+            let host = Host::parse(text).unwrap();
+            assert_eq!(host.to_string(), shown, "{text}");
+            let url = host.url("/api/v1/a%2Fb", &[("q", "1 &".to_owned())]);
+            assert_eq!(url.as_str(), format!("{shown}/api/v1/a%2Fb?q=1+%26"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused_without_being_repeated() {
+        for (text, error) in [
+            ("", HostError::NotAUrl),
+            ("kms.example.com", HostError::NotAUrl),
+            ("https://", HostError::NotAUrl),
+            ("kms.example.com:8080", HostError::Scheme),
+            ("ftp://kms.example.com", HostError::Scheme),
+            ("https://user@kms.example.com", HostError::Credentials),
+            ("https://:hunter2@kms.example.com", HostError::Credentials),
+            ("https://kms.example.com/?a=b", HostError::QueryOrFragment),
+            ("https://kms.example.com/#/login", HostError::QueryOrFragment),
+        ] {
+            let refused = Host::parse(text).unwrap_err();
+            assert_eq!(refused, error, "{text}");
+            assert!(!refused.to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn plain_http_is_told_apart_from_loopback() {
+        for (text, beyond) in [
+            ("https://kms.example.com", false),
+            ("http://kms.example.com", true),
+            ("http://10.0.0.1", true),
+            ("http://localhost:3000", false),
+            ("http://kms.localhost.", false),
+            ("http://localhost.example.com", true),
+            ("http://127.8.0.1", false),
+            ("http://[::1]:80", false),
+            ("http://[::ffff:127.0.0.1]", false),
+            ("http://[::2]", true),
+        ] {
+            assert_eq!(Host::parse(text).unwrap().is_plain_http_beyond_loopback(), beyond, "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secrets() {
+        let secret = || Secret::new("hunter2");
+        let all = [
+            Auth::Universal { client_id: "c".to_owned(), client_secret: secret() },
+            Auth::Token(secret()),
+            Auth::Oidc { identity_id: "i".to_owned(), jwt: secret() },
+            Auth::Kubernetes {
+                identity_id: "i".to_owned(),
+                service_account_token: ServiceAccountToken::Given(secret()),
+            },
+        ];
+        assert!(!format!("{all:?}").contains("hunter2"));
+    }
+}

@@ -401,3 +401,114 @@ fn path_step(step: &Value) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{ApiErrorKind::*, *};
+
+    fn kms(status: u16, error: &str, message: &str) -> (u16, Vec<u8>) {
+        let body = json!({"reqId": "r", "statusCode": status, "message": message, "error": error});
+        (status, body.to_string().into_bytes())
+    }
+
+    #[test]
+    fn error_answers_mean_what_the_server_meant() {
+        let refused = "Failed to validate credentials: An account with the name \"x\" already exists";
+        let in_use = "Cannot delete App Connection with existing connections. Remove all existing connections and \
+                      try again.";
+        let table = [
+            (kms(400, "BadRequest", "An App Connection with the name \"a\" already exists"), NameTaken),
+            (kms(400, "BadRequest", "Failed to validate credentials: 401 Unauthorized"), CredentialsRefused),
+            (kms(400, "BadRequest", refused), CredentialsRefused),
+            (kms(400, "BadRequest", in_use), InUse),
+            (kms(400, "BadRequest", "The App Connection is in use by 2 secret syncs"), InUse),
+            (kms(400, "BadRequest", "Project with ID 'p' not found"), UnknownProject),
+            (kms(400, "BadRequest", "Could not find project with ID p"), UnknownProject),
+            (kms(400, "BadRequest", "App Connection with ID x is not for App \"dbt\""), Other),
+            (kms(401, "UnauthorizedError", "Invalid credentials"), Unauthorized),
+            (
+                kms(403, "PermissionDenied", "You are not allowed to read on app-connections"),
+                PermissionDenied,
+            ),
+            (kms(403, "TokenError", "Your token has expired"), TokenExpired),
+            (kms(403, "Forbidden", "This IP address is not allowed"), Other),
+            (kms(404, "NotFound", "Could not find App Connection with ID x"), NotFound),
+            (kms(404, "NotFound", "Could not find App Connection with name x in project p"), NotFound),
+            (kms(404, "NotFound", "Secret with name 'project' not found"), NotFound),
+            (kms(404, "NotFound", "Project with ID 'p' not found"), UnknownProject),
+            // What the web framework itself says of a route that it doesn't have.
+            (kms(404, "Not Found", "Route GET:/api/v1/x not found"), Other),
+            (
+                kms(429, "RateLimitExceeded", "Rate limit exceeded. Please try again in 9 seconds"),
+                RateLimited,
+            ),
+            (kms(500, "InternalServerError", "Something went wrong"), Other),
+            // Not the KMS's own.
+            ((404, b"<html>NotFound</html>".to_vec()), Other),
+            ((404, b"".to_vec()), Other),
+            ((404, b"\"NotFound\"".to_vec()), Other),
+            ((404, br#"{"error":"NotFound"}"#.to_vec()), Other),
+            ((404, br#"{"statusCode":200,"error":"NotFound","message":"x"}"#.to_vec()), Other),
+            ((403, br#"{"error":{"code":"TokenError"},"message":"x"}"#.to_vec()), Other),
+            ((401, b"login first".to_vec()), Other),
+            ((429, b"slow down".to_vec()), RateLimited),
+        ];
+        for ((status, body), kind) in table {
+            let classified = classify(StatusCode::from_u16(status).unwrap(), &body);
+            assert_eq!(classified.kind, kind, "{status} {}", String::from_utf8_lossy(&body));
+        }
+    }
+
+    #[test]
+    fn broken_rules_are_listed_by_field() {
+        let body = json!({"reqId": "r7", "statusCode": 422, "error": "ValidationFailure", "message": [
+            {"code": "too_big", "path": ["credentials", "accountId"], "message": "Too long"},
+            {"code": "custom", "path": ["tags", 3], "message": "No"},
+            {"code": "custom", "message": "Never"},
+        ]});
+        let classified = classify(StatusCode::UNPROCESSABLE_ENTITY, body.to_string().as_bytes());
+        assert_eq!(classified.kind, Invalid);
+        assert_eq!(classified.req_id.as_deref(), Some("r7"));
+        let issues: Vec<String> = classified.issues.iter().map(Issue::to_string).collect();
+        assert_eq!(issues, ["credentials.accountId: Too long", "tags.3: No", "Never"]);
+    }
+
+    #[test]
+    fn foreign_answers_are_not_quoted() {
+        let classified = classify(StatusCode::BAD_GATEWAY, b"<html>dbtu_secret</html>");
+        assert!(!classified.message.contains("dbtu"));
+    }
+
+    #[test]
+    fn a_report_tells_every_cause_once() {
+        let io = std::io::Error::other("connection reset");
+        let error = Error::Transport {
+            sent: Sent::Perhaps,
+            host: "https://kms.example.com".to_owned(),
+            method: Method::POST,
+            route: "/api/v1/x".to_owned(),
+            source: Arc::new(io),
+        };
+        assert_eq!(
+            report(&error),
+            "the answer of the KMS at https://kms.example.com to POST /api/v1/x was lost: connection reset"
+        );
+        let answer = ApiError {
+            kind: Unauthorized,
+            status: StatusCode::UNAUTHORIZED,
+            message: "Invalid credentials".to_owned(),
+            issues: Vec::new(),
+            req_id: Some("r1".to_owned()),
+            method: Method::POST,
+            route: "/login".to_owned(),
+        };
+        let error: Error =
+            AuthError::LoginRefused { method: "Universal Auth", source: Box::new(answer) }.into();
+        assert_eq!(
+            report(&error),
+            "the KMS refused the login with Universal Auth: POST /login: HTTP 401: Invalid credentials (request r1)"
+        );
+    }
+}

@@ -28,10 +28,14 @@ mod secret_value;
 mod send;
 mod tls;
 
+#[cfg(test)]
+mod test_server;
+
 use std::{
+    collections::HashSet,
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -68,6 +72,8 @@ struct Shared {
     reads: Gate,
     writes: Gate,
     secrets: Gate,
+    /// The IDs of the connections that creates of this process have answered with.
+    created: Mutex<HashSet<String>>,
 }
 
 impl Client {
@@ -81,6 +87,7 @@ impl Client {
             reads: Gate::new(Kind::Read),
             writes: Gate::new(Kind::Write),
             secrets: Gate::new(Kind::Secret),
+            created: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -104,6 +111,11 @@ impl Client {
             Kind::Write => &self.shared.writes,
             Kind::Secret => &self.shared.secrets,
         }
+    }
+
+    /// Notes that a create has made the connection with this ID. False if another create has already.
+    fn claim(&self, id: &str) -> bool {
+        self.shared.created.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned())
     }
 
     async fn http(&self) -> Result<&reqwest::Client, Error> {

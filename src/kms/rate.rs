@@ -240,7 +240,8 @@ impl Gate {
                 Admission::Go => return Ok(Pass { gate: self, limits: None }),
                 Admission::Pause { until, starts } => {
                     let asked = until.saturating_duration_since(now);
-                    if asked > budget.saturating_sub(now - started) {
+                    // A budget of a minute is meant to outlast a pause of a minute.
+                    if asked.saturating_sub(JITTER) > budget.saturating_sub(now - started) {
                         return Err(TooLong { asked, words: self.words().clone() });
                     }
                     if starts {
@@ -305,5 +306,175 @@ impl Drop for Pass<'_> {
         let jitter = JITTER.mul_f64(retry::chance());
         self.gate.window().ended(Instant::now(), self.limits.as_ref(), jitter);
         self.gate.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    use http::{HeaderName, HeaderValue};
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(1994-11-06 08:49:00 UTC);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+            .collect()
+    }
+
+    fn left(limit: u32, remaining: u32, reset: u64) -> Limits {
+        let reset = Some(Duration::from_secs(reset));
+        Limits { limit: Some(limit), remaining: Some(remaining), reset, pause: None }
+    }
+
+    fn pause(seconds: u64) -> Limits {
+        Limits { pause: Some(Duration::from_secs(seconds)), ..Limits::default() }
+    }
+
+    #[test]
+    fn the_wait_is_read_from_wherever_the_server_says_it() {
+        let words = "Rate limit exceeded. Please try again in 41 seconds";
+        for (pairs, message, seconds) in [
+            (&[("retry-after", "7"), ("x-ratelimit-reset", "9")][..], words, 7),
+            (&[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")], words, 37),
+            (&[("retry-after", "Sun, 06 Nov 1994 08:48:37 GMT")], words, 1),
+            (&[("retry-after", "soon"), ("x-ratelimit-reset", "9")], words, 9),
+            (&[("x-ratelimit-reset", "9")], words, 9),
+            (&[], words, 41),
+            (&[], "try again in 1 second.", 1),
+            (&[], "try again in 2 minutes", 5),
+            (&[], "no", 5),
+            (&[("retry-after", "0")], words, 1),
+            (&[("retry-after", "18446744073709551615")], words, 86_400),
+        ] {
+            let limits = Limits::of_refusal(&headers(pairs), message, NOW);
+            assert_eq!(limits.pause, Some(Duration::from_secs(seconds)), "{pairs:?} {message}");
+        }
+    }
+
+    #[test]
+    fn no_more_are_under_way_than_are_left() {
+        let now = Instant::now();
+        let mut window = Window::default();
+        assert_eq!(window.admit(now), Admission::Go);
+        window.ended(now, Some(&left(60, 2, 50)), Duration::ZERO);
+        assert_eq!(window.admit(now), Admission::Go);
+        assert_eq!(window.admit(now), Admission::Go);
+        assert_eq!(window.admit(now), Admission::AwaitAnswer { until: Some(now + 50 * SECOND) });
+        window.ended(now, Some(&left(60, 1, 50)), Duration::ZERO);
+        // One is left, and one is still under way that may take it.
+        assert_eq!(window.admit(now), Admission::AwaitAnswer { until: Some(now + 50 * SECOND) });
+        window.ended(now, Some(&left(60, 0, 50)), Duration::ZERO);
+        assert_eq!(window.admit(now), Admission::Pause { until: now + 50 * SECOND, starts: true });
+        assert_eq!(window.admit(now), Admission::Pause { until: now + 50 * SECOND, starts: false });
+        // A whole window is open afterwards, and no more.
+        let later = now + 50 * SECOND;
+        for _ in 0..60 {
+            assert_eq!(window.admit(later), Admission::Go);
+        }
+        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
+    }
+
+    #[test]
+    fn a_pause_outlasts_answers_from_before_it() {
+        let now = Instant::now();
+        let mut window = Window::default();
+        for _ in 0..3 {
+            assert_eq!(window.admit(now), Admission::Go);
+        }
+        window.ended(now, Some(&pause(10)), Duration::ZERO);
+        window.ended(now, Some(&left(60, 30, 5)), Duration::ZERO);
+        window.ended(now, Some(&pause(3)), Duration::ZERO);
+        assert_eq!(window.admit(now), Admission::Pause { until: now + 10 * SECOND, starts: true });
+    }
+
+    #[test]
+    fn after_a_pause_one_goes_ahead_where_the_limit_is_not_known() {
+        let now = Instant::now();
+        let mut window = Window::default();
+        assert_eq!(window.admit(now), Admission::Go);
+        window.ended(now, Some(&pause(10)), SECOND);
+        let later = now + 11 * SECOND;
+        assert!(matches!(window.admit(later - SECOND), Admission::Pause { .. }));
+        assert_eq!(window.admit(later), Admission::Go);
+        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
+        // Its answer is lost: the next goes ahead. It came through: all do.
+        window.ended(later, None, Duration::ZERO);
+        assert_eq!(window.admit(later), Admission::Go);
+        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
+        window.ended(later, Some(&Limits::default()), Duration::ZERO);
+        for _ in 0..9 {
+            assert_eq!(window.admit(later), Admission::Go);
+        }
+    }
+
+    #[test]
+    fn nothing_is_held_back_by_a_server_that_says_nothing() {
+        let now = Instant::now();
+        let mut window = Window::default();
+        for _ in 0..100 {
+            assert_eq!(window.admit(now), Admission::Go);
+            window.ended(now, Some(&Limits::default()), Duration::ZERO);
+        }
+    }
+
+    /// A server with a limit that counts per window, and what it saw.
+    #[tokio::test(start_paused = true)]
+    async fn many_callers_wait_out_one_pause_and_overrun_nothing() {
+        let gate = Arc::new(Gate::new(Kind::Read));
+        let started = Instant::now();
+        let served = Arc::new(AtomicU32::new(0));
+        let refused = Arc::new(AtomicU32::new(0));
+        let callers: Vec<_> = (0..30)
+            .map(|_| {
+                let (gate, served, refused) = (gate.clone(), served.clone(), refused.clone());
+                tokio::spawn(async move {
+                    loop {
+                        let pass = gate.enter(Duration::from_secs(600)).await.unwrap();
+                        // The server: 10 a minute.
+                        let minute = u32::try_from(started.elapsed().as_secs() / 60).unwrap();
+                        let reset = 60 - started.elapsed().as_secs() % 60;
+                        let allowed = 10 * (minute + 1);
+                        if served.load(Ordering::Relaxed) < allowed {
+                            let remaining = allowed - served.fetch_add(1, Ordering::Relaxed) - 1;
+                            tokio::time::sleep(SECOND).await;
+                            return pass.answered(left(10, remaining, reset));
+                        }
+                        refused.fetch_add(1, Ordering::Relaxed);
+                        tokio::time::sleep(SECOND).await;
+                        pass.refused(Limits { limit: Some(10), ..pause(reset) }, "slow down");
+                    }
+                })
+            })
+            .collect();
+        for caller in callers {
+            caller.await.unwrap();
+        }
+        assert_eq!(served.load(Ordering::Relaxed), 30);
+        // The first 30 went out together, when nothing was known. Nobody was refused after that.
+        assert_eq!(refused.load(Ordering::Relaxed), 20);
+        assert!((120..125).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_beyond_the_budget_is_refused_at_once_with_the_servers_words() {
+        let gate = Gate::new(Kind::Write);
+        gate.enter(Duration::ZERO).await.unwrap().refused(pause(60), "try again in 60 seconds");
+        let started = Instant::now();
+        let too_long = gate.enter(Duration::from_secs(59)).await.unwrap_err();
+        assert!(too_long.asked >= 60 * SECOND);
+        assert_eq!(too_long.words.as_deref(), Some("try again in 60 seconds"));
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        drop(gate.enter(Duration::from_secs(60)).await.unwrap());
+        assert!(started.elapsed() >= 60 * SECOND);
     }
 }

@@ -85,3 +85,56 @@ pub(super) fn chance() -> f64 {
     let random = RandomState::new().build_hasher().finish();
     f64::from((random >> 32) as u32) / f64::from(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Decision::*, Outcome::*, Repeat::*, *};
+
+    #[test]
+    fn only_what_is_safe_is_repeated() {
+        let table = [
+            // outcome, reads and deletions, logins, writes
+            (Done, Finish, Finish, Finish),
+            (Refused, Finish, Finish, Finish),
+            (NotSent, Repeat, Repeat, Repeat),
+            (Lost, Repeat, Repeat, Finish),
+            (Broken, Repeat, Repeat, Finish),
+            (ServerFault, Repeat, Repeat, Finish),
+            (RateLimited, AwaitLimit, AwaitLimit, AwaitLimit),
+            (TokenRefused, RenewToken, RenewToken, RenewToken),
+        ];
+        for (outcome, freely, sparingly, if_not_performed) in table {
+            assert_eq!(decide(Freely, outcome, 0, 8), freely, "{outcome:?}");
+            assert_eq!(decide(Sparingly, outcome, 0, 8), sparingly, "{outcome:?}");
+            assert_eq!(decide(IfNotPerformed, outcome, 0, 8), if_not_performed, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn repeats_are_counted() {
+        assert_eq!(decide(Freely, ServerFault, 7, 8), Repeat);
+        assert_eq!(decide(Freely, ServerFault, 8, 8), Finish);
+        assert_eq!(decide(Freely, ServerFault, 0, 0), Finish);
+        assert_eq!(decide(IfNotPerformed, NotSent, 8, 8), Finish);
+        assert_eq!(decide(Sparingly, Lost, 1, 8), Repeat);
+        assert_eq!(decide(Sparingly, Lost, 2, 8), Finish);
+        assert_eq!(decide(Sparingly, Lost, 1, 1), Finish);
+        // However often a rate limit asks to wait, that is no fault.
+        assert_eq!(decide(IfNotPerformed, RateLimited, 100, 0), AwaitLimit);
+    }
+
+    #[test]
+    fn backoff_doubles_up_to_a_cap() {
+        let longest: Vec<u128> = (0..8).map(|repeat| backoff(repeat, 1.0).as_millis()).collect();
+        assert_eq!(longest, [250, 500, 1000, 2000, 4000, 8000, 8000, 8000]);
+        assert_eq!(backoff(0, 0.0).as_millis(), 125);
+        assert_eq!(backoff(u32::MAX, 1.0).as_millis(), 8000);
+    }
+
+    #[test]
+    fn chance_stays_in_its_bounds_and_varies() {
+        let chances: Vec<f64> = (0..100).map(|_| chance()).collect();
+        assert!(chances.iter().all(|chance| (0.0..=1.0).contains(chance)));
+        assert!(chances.iter().any(|chance| *chance != chances[0]));
+    }
+}

@@ -271,7 +271,7 @@ impl Operation {
             let request_id = answer.as_ref().ok().and_then(|answer| request_id(&answer.headers));
             let (outcome, result) = self.judge(request, token.is_some(), answer, pass);
             log(request, progress.attempts, sent_at.elapsed(), status, request_id, result.as_ref().err());
-            if token.is_some() && matches!(outcome, Outcome::Done | Outcome::Refused) {
+            if token.is_some() && status.is_some() && matches!(outcome, Outcome::Done | Outcome::Refused) {
                 self.client.session().accepted();
             }
             let error = match result {
@@ -488,7 +488,7 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
     Some(headers.get("x-request-id")?.to_str().ok()?.to_owned())
 }
 
-/// The one line of an attempt. Never the query, a header or a body.
+/// The one line of an attempt. Never the query, a header or anything of a body, of error answers neither.
 fn log(
     request: &Request,
     attempt: u32,
@@ -501,6 +501,10 @@ fn log(
         Some(Error::Api(error)) => error.req_id.clone(),
         _ => request_id,
     };
+    let fault = match error {
+        Some(Error::Transport { source, .. }) => Some(super::report(source)),
+        _ => None,
+    };
     tracing::debug!(
         target: "kms",
         method = request.method.as_str(),
@@ -509,7 +513,7 @@ fn log(
         duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         attempt,
         req_id,
-        error = error.map(|error| super::report(error)),
+        fault,
         "request to the KMS"
     );
 }

@@ -186,6 +186,7 @@ impl Session {
                 let body = kubernetes::body(identity_id, &token, slug);
                 (kubernetes::METHOD, Request::login(kubernetes::ROUTE, &body)?)
             }
+            // It is in the state from the beginning; there is nothing to log in with.
             Auth::Token(text) => return Ok((text.clone(), None)),
         };
         // From before the request, so that its way there counts as part of the token's life.
