@@ -129,7 +129,7 @@ pub(super) struct Server {
 
 /// The server's clock.
 #[derive(Clone, Copy)]
-pub(super) struct Clock(Instant);
+pub(super) struct Clock(pub(super) Instant);
 
 impl Clock {
     pub(super) fn now(self) -> OffsetDateTime {
