@@ -163,7 +163,8 @@ mod tests {
     #[test]
     fn each_rule_draws_the_servers_line() {
         let x = |count: usize| "x".repeat(count);
-        let cases: Vec<(&str, fn(&str) -> Checked, Vec<String>, Vec<String>)> = vec![
+        type Case = (&'static str, fn(&str) -> Checked, Vec<String>, Vec<String>);
+        let cases: Vec<Case> = vec![
             (
                 "name",
                 connection_name,
@@ -196,7 +197,7 @@ mod tests {
                     "https://ab123.us1.dbt.com/".into(),
                     "http://x".into(),
                 ],
-                ["", "cloud.getdbt.com", " https://x", "https://", "ftp://x", "mailto:a@b", "https://u:p@x"]
+                ["", "emea.dbt.com", " https://x", "https://", "ftp://x", "mailto:a@b", "https://u:p@x"]
                     .map(String::from)
                     .into(),
             ),
