@@ -5,7 +5,13 @@ use std::{path::PathBuf, time::Duration};
 use super::rules;
 use crate::{
     kms, model,
-    plugin::{diagnostics::Diagnostics, model::Field, path::Path, schema::optional, value::Number},
+    plugin::{
+        diagnostics::Diagnostics,
+        model::Field,
+        path::Path,
+        schema::{StringRule, optional},
+        value::Number,
+    },
     secret::Secret,
 };
 
@@ -468,7 +474,7 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
         &self,
         field: &Field<String>,
         (attribute, variable): (&str, &str),
-        (default, rule): (Duration, fn(&str) -> Result<(), String>),
+        (default, rule): (Duration, StringRule),
         diagnostics: &mut Diagnostics,
     ) -> Duration {
         let Some(text) = self.text(Some(field), variable) else { return default };
@@ -605,7 +611,8 @@ mod tests {
         let nothing = ProviderConfig::default();
         let jwt = [("KMS_MACHINE_IDENTITY_ID", "m"), ("KMS_AUTH_JWT", "j"), ("OTHER_JWT", "o")];
         let pod = [("KMS_KUBERNETES_SERVICE_ACCOUNT_TOKEN", "env-token"), ("KMS_MACHINE_IDENTITY_ID", "m")];
-        let cases: Vec<(&str, &ProviderConfig, &[(&str, &str)])> = vec![
+        type Case<'a> = (&'a str, &'a ProviderConfig, &'a [(&'a str, &'a str)]);
+        let cases: Vec<Case<'_>> = vec![
             ("universal env-id env-secret", &nothing, &UNIVERSAL),
             ("token t", &nothing, &[("KMS_TOKEN", "t")]),
             ("oidc m j", &nothing, &jwt),

@@ -235,7 +235,7 @@ mod tests {
             for text in bad {
                 let problem = rule(&text).expect_err(&format!("{name}: {text:?}"));
                 assert!(problem.ends_with('.'), "{problem}");
-                assert!(text.len() < 6 || !problem.contains(&text), "{name} quotes its value: {problem}");
+                assert!(text.len() < 9 || !problem.contains(&text), "{name} quotes its value: {problem}");
             }
         }
     }
