@@ -214,7 +214,7 @@ mod tests {
                 host,
                 vec!["".into(), "https://kms.example.com/api/v1".into(), "http://localhost:8080/".into()],
                 vec![
-                    "kms.example.com".into(),
+                    "kms.corp.test".into(),
                     "ftp://x".into(),
                     "https://u:p@x".into(),
                     "https://x/?q".into(),
