@@ -34,7 +34,8 @@ fn trimmed(text: &str) -> Checked {
     Ok(())
 }
 
-fn not_empty(text: &str) -> Checked {
+/// Any text but an empty one.
+pub fn not_empty(text: &str) -> Checked {
     if text.is_empty() { Err("must not be empty.".into()) } else { Ok(()) }
 }
 
@@ -111,6 +112,11 @@ pub fn connection_id(text: &str) -> Checked {
 /// Whether this is a UUID in its usual form, with hyphens.
 pub fn is_connection_id(text: &str) -> bool {
     text.len() == 36 && uuid::Uuid::try_parse(text).is_ok()
+}
+
+/// The path of a folder of secrets.
+pub fn folder_path(text: &str) -> Checked {
+    if text.starts_with('/') { Ok(()) } else { Err("must begin with \"/\".".into()) }
 }
 
 /// The KMS's address.
@@ -209,16 +215,12 @@ mod tests {
                 vec!["6f1f7c0e-6a5b-4d0e-9c3a-0123456789ab".into()],
                 vec!["".into(), "6f1f7c0e6a5b4d0e9c3a0123456789ab".into(), "analytics".into()],
             ),
+            ("folder_path", folder_path, vec!["/".into(), "/dbt".into()], vec!["".into(), "dbt".into()]),
             (
                 "host",
                 host,
                 vec!["".into(), "https://kms.example.com/api/v1".into(), "http://localhost:8080/".into()],
-                vec![
-                    "kms.corp.test".into(),
-                    "ftp://x".into(),
-                    "https://u:p@x".into(),
-                    "https://x/?q".into(),
-                ],
+                vec!["kms.corp.test".into(), "ftp://x".into(), "https://u:p@x".into(), "https://x/?q".into()],
             ),
             (
                 "request_timeout",
