@@ -17,6 +17,16 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
+    /// Whether there is no text.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The given text without the secret, should somebody else have put it there.
+    pub fn redact(&self, text: &str) -> String {
+        if self.is_empty() { text.to_owned() } else { text.replace(self.0.as_str(), "(secret)") }
+    }
+
     /// The text itself, for the few places that must send, compare or digest it.
     pub fn expose(&self) -> &str {
         &self.0
@@ -36,5 +46,11 @@ mod tests {
     #[test]
     fn debug_shows_a_fixed_word() {
         assert_eq!(format!("{:?}", Secret::new("dbtu_x")), "(secret)");
+    }
+
+    #[test]
+    fn redaction_takes_the_secret_out_of_other_peoples_words() {
+        assert_eq!(Secret::new("dbtu_x").redact("token dbtu_x is bad"), "token (secret) is bad");
+        assert_eq!(Secret::new("").redact("same"), "same");
     }
 }

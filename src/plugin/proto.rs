@@ -1,5 +1,5 @@
 //! Code generated from `proto/`. Only `wire` and `server` may name it.
-#![allow(missing_docs, clippy::all, unreachable_pub)]
+#![allow(missing_docs, dead_code, clippy::all, unreachable_pub)]
 
 /// Terraform's provider protocol.
 pub mod tfplugin6 {

@@ -1,1 +1,124 @@
-//! provider
+//! The provider `hanzoai/kms`: what Terraform sees of the KMS. The only layer that knows both.
+//!
+//! One file per Terraform type, in a folder per kind; [`KmsProvider::types`] is the registry.
+
+mod config;
+mod errors;
+mod resources;
+mod rules;
+mod token_digest;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use self::config::{Environment, ProviderConfig, Resolved};
+use crate::{
+    kms,
+    plugin::{
+        context::Context,
+        diagnostics::Diagnostics,
+        model::Model as _,
+        provider::{Provider, Types},
+        schema::Schema,
+    },
+};
+
+/// The provider.
+pub struct KmsProvider {
+    environment: Environment,
+    access: Access,
+}
+
+impl KmsProvider {
+    /// A provider that takes from the environment what its block leaves out.
+    pub fn new(environment: Environment) -> Self {
+        Self { environment, access: Access::default() }
+    }
+}
+
+impl Provider for KmsProvider {
+    type Config = ProviderConfig;
+
+    fn address(&self) -> &'static str {
+        "registry.terraform.io/hanzoai/kms"
+    }
+
+    fn schema(&self) -> Schema {
+        ProviderConfig::schema(
+            "Manages [Hanzo KMS](https://hanzo.ai/kms): the app connections through which it reaches dbt, with API \
+             tokens that never touch Terraform's state.",
+        )
+    }
+
+    fn validate(&self, config: &ProviderConfig, diagnostics: &mut Diagnostics) {
+        config::validate(config, diagnostics);
+    }
+
+    fn configure(&self, terraform_version: &str, config: ProviderConfig, diagnostics: &mut Diagnostics) {
+        match config::resolve(&config, self.environment, user_agent(terraform_version)) {
+            Ok(Resolved::Ready(config)) => self.access.set(State::Ready(kms::Client::new(*config))),
+            Ok(Resolved::Waiting(unknown)) => self.access.set(State::Waiting(unknown)),
+            Err(errors) => diagnostics.extend(errors),
+        }
+    }
+
+    fn types(&self) -> Types {
+        Types::new()
+            .resource("kms_dbt_connection", resources::DbtConnectionResource::new(self.access.clone()))
+    }
+}
+
+fn user_agent(terraform_version: &str) -> String {
+    format!("terraform-provider-kms/{} (terraform/{terraform_version})", env!("CARGO_PKG_VERSION"))
+}
+
+/// The way to the KMS, which all types share. It opens when the provider is configured.
+#[derive(Clone, Default)]
+struct Access(Arc<RwLock<State>>);
+
+#[derive(Default)]
+enum State {
+    #[default]
+    NotConfigured,
+    /// Some attributes of the provider block are known only after apply.
+    Waiting(Vec<String>),
+    Ready(kms::Client),
+}
+
+impl Access {
+    fn set(&self, state: State) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Begins an operation at the KMS, which ends early when Terraform asks to stop.
+    ///
+    /// # Errors
+    /// The provider's configuration isn't known yet.
+    fn operation(&self, cx: &Context) -> Result<kms::Operation, Diagnostics> {
+        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Ready(client) => Ok(client.operation(cx.stop.clone())),
+            State::Waiting(unknown) => Err(Diagnostics::from_error(
+                "The provider's configuration is not known yet",
+                format!(
+                    "This needs the KMS now, but these attributes of the provider block are known only after apply: \
+                     {}. Apply first what they depend on, with -target, or set them in another way.",
+                    unknown.join(", ")
+                ),
+            )),
+            State::NotConfigured => Err(Diagnostics::from_error(
+                "The provider is not configured",
+                "This needs the KMS, but Terraform has not configured the provider.",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_agent_names_both_versions() {
+        let expected = format!("terraform-provider-kms/{} (terraform/1.15.5)", env!("CARGO_PKG_VERSION"));
+        assert_eq!(user_agent("1.15.5"), expected);
+    }
+}

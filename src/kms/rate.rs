@@ -1,0 +1,480 @@
+//! The process-wide view of the server's rate limits.
+//!
+//! The KMS counts requests per client address and route in a window of 60 s. All operations of a client share one
+//! [`Gate`] per [`Kind`] of request, so the first that learns that the window is used up pauses them all, once,
+//! instead of each finding out for itself. [`Window`] is the pure core; [`Gate`] adds the waiting.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use http::HeaderMap;
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
+use tokio::{sync::Notify, time::Instant};
+
+use super::retry;
+
+/// How long to wait after a 429 that doesn't say how long.
+const UNSAID_WAIT: Duration = Duration::from_secs(5);
+
+/// No pause is shorter: a server that says "0 seconds" again and again must still use up the operation's budget.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
+/// What the server says beyond this is taken as this. It only keeps the arithmetic from overflowing.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// At most this much is added to a pause, so that several processes behind one address don't return together, and
+/// because the server rounds its seconds.
+const JITTER: Duration = Duration::from_millis(500);
+
+/// Requests that are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// GET requests.
+    Read,
+    /// POST, PATCH and DELETE requests, and logins.
+    Write,
+    /// The route of secrets, which has a limit of its own.
+    Secret,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Read => "reads",
+            Kind::Write => "writes",
+            Kind::Secret => "secrets",
+        }
+    }
+}
+
+/// What an answer says about the limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// Requests per window.
+    limit: Option<u32>,
+    /// Requests left in the window.
+    remaining: Option<u32>,
+    /// Time until the next window.
+    reset: Option<Duration>,
+    /// How long to wait, of a 429 answer only.
+    pause: Option<Duration>,
+}
+
+impl Limits {
+    /// Reads the headers of an answer that isn't a 429.
+    pub(super) fn of_answer(headers: &HeaderMap) -> Self {
+        Self {
+            limit: count(headers, "x-ratelimit-limit"),
+            remaining: count(headers, "x-ratelimit-remaining"),
+            reset: seconds(headers, "x-ratelimit-reset"),
+            pause: None,
+        }
+    }
+
+    /// Reads a 429 answer: how long to wait is said by `retry-after`, else by `x-ratelimit-reset`, else by the
+    /// message. `now` is the server's clock, or ours if it doesn't tell its own.
+    pub(super) fn of_refusal(headers: &HeaderMap, message: &str, now: OffsetDateTime) -> Self {
+        let answer = Self::of_answer(headers);
+        let pause = retry_after(headers, now)
+            .or(answer.reset)
+            .or_else(|| seconds_in_words(message))
+            .unwrap_or(UNSAID_WAIT)
+            .clamp(SHORTEST_WAIT, LONGEST_WAIT);
+        Self { pause: Some(pause), ..answer }
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    Some(headers.get(name)?.to_str().ok()?.trim())
+}
+
+fn count(headers: &HeaderMap, name: &str) -> Option<u32> {
+    text(headers, name)?.parse().ok()
+}
+
+fn seconds(headers: &HeaderMap, name: &str) -> Option<Duration> {
+    let seconds: u64 = text(headers, name)?.parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+}
+
+/// `retry-after` is a number of seconds or an HTTP date.
+fn retry_after(headers: &HeaderMap, now: OffsetDateTime) -> Option<Duration> {
+    seconds(headers, "retry-after").or_else(|| {
+        let date = OffsetDateTime::parse(text(headers, "retry-after")?, &Rfc2822).ok()?;
+        Some(Duration::try_from(date - now).unwrap_or_default())
+    })
+}
+
+/// The N of `... try again in N seconds`.
+fn seconds_in_words(message: &str) -> Option<Duration> {
+    let rest = message.split("try again in ").nth(1)?;
+    let (number, unit) = rest.split_once(' ')?;
+    if !unit.starts_with("second") {
+        return None;
+    }
+    Some(Duration::from_secs(number.parse().ok()?))
+}
+
+/// Whether a request may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Admission {
+    /// It may, and is counted as under way.
+    Go,
+    /// Not before this moment: the window is used up.
+    Pause { until: Instant, starts: bool },
+    /// Not before an answer arrives or the window ends: what is under way may use up the window.
+    AwaitAnswer { until: Option<Instant> },
+}
+
+/// What is known of the server's current window for one kind. Pure: the clock is an argument.
+///
+/// A request goes if fewer are under way than the server has said are left. Those under way are perhaps not counted
+/// in what it said, and at most they are missing from it, so the limit isn't overrun by our own doing.
+#[derive(Debug, Default)]
+struct Window {
+    limit: Option<u32>,
+    remaining: Option<u32>,
+    ends: Option<Instant>,
+    under_way: u32,
+    announced: bool,
+}
+
+impl Window {
+    fn admit(&mut self, now: Instant) -> Admission {
+        self.roll(now);
+        match (self.remaining, self.ends) {
+            (Some(0), Some(until)) => {
+                let starts = !std::mem::replace(&mut self.announced, true);
+                Admission::Pause { until, starts }
+            }
+            (Some(remaining), until) if self.under_way >= remaining.max(1) => {
+                Admission::AwaitAnswer { until }
+            }
+            _ => {
+                self.under_way += 1;
+                Admission::Go
+            }
+        }
+    }
+
+    /// Begins the next window if the current one is over. When the server doesn't tell its limit, one request goes
+    /// ahead and the others wait for its answer, lest they all run into the same limit again.
+    fn roll(&mut self, now: Instant) {
+        if self.ends.is_some_and(|ends| ends <= now) {
+            let was_used_up = self.remaining == Some(0);
+            self.remaining = match self.limit {
+                Some(limit) => Some(limit.max(1)),
+                None if was_used_up => Some(1),
+                None => None,
+            };
+            self.ends = None;
+            self.announced = false;
+        }
+    }
+
+    /// Notes that a request under way has ended, and what its answer said, if there was one.
+    fn ended(&mut self, now: Instant, limits: Option<&Limits>, jitter: Duration) {
+        self.under_way = self.under_way.saturating_sub(1);
+        self.roll(now);
+        let Some(limits) = limits else { return };
+        self.limit = limits.limit.or(self.limit);
+        if let Some(pause) = limits.pause {
+            // Several answers may carry the same bad news. The latest end counts; it stays one pause.
+            let until = now + pause + jitter;
+            if self.remaining == Some(0) {
+                self.ends = self.ends.max(Some(until));
+            } else {
+                self.ends = Some(until);
+            }
+            self.remaining = Some(0);
+        } else if self.remaining == Some(0) {
+            // An answer from before the pause, or from a route of this kind that has more left: the pause stands.
+        } else {
+            match (limits.remaining, limits.reset) {
+                (Some(0), Some(reset)) => {
+                    self.remaining = Some(0);
+                    self.ends = Some(now + reset.max(SHORTEST_WAIT) + jitter);
+                }
+                (Some(remaining), Some(reset)) => {
+                    self.remaining = Some(remaining);
+                    self.ends = Some(now + reset);
+                }
+                // An answer without the headers came through: nothing is known, so nothing is held back.
+                _ if self.ends.is_none() => self.remaining = None,
+                _ => self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(1)),
+            }
+        }
+    }
+}
+
+/// Where the requests of one kind pass before they are sent.
+#[derive(Debug)]
+pub(super) struct Gate {
+    kind: Kind,
+    window: Mutex<Window>,
+    /// The server's words in its latest 429 answer.
+    words: Mutex<Option<String>>,
+    changed: Notify,
+}
+
+impl Gate {
+    pub(super) fn new(kind: Kind) -> Self {
+        Self { kind, window: Mutex::default(), words: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// Waits until a request may be sent. At most `budget` is waited, and if the pause is known to be longer, nothing
+    /// is.
+    ///
+    /// Dropping the future takes nothing. The caller adds the time that passed to what it has waited.
+    pub(super) async fn enter(&self, budget: Duration) -> Result<Pass<'_>, TooLong> {
+        let started = Instant::now();
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let now = Instant::now();
+            let admission = self.window().admit(now);
+            let until = match admission {
+                Admission::Go => return Ok(Pass { gate: self, limits: None }),
+                Admission::Pause { until, starts } => {
+                    let asked = until.saturating_duration_since(now);
+                    // A budget of a minute is meant to outlast a pause of a minute.
+                    if asked.saturating_sub(JITTER) > budget.saturating_sub(now - started) {
+                        return Err(TooLong { asked, words: self.words().clone() });
+                    }
+                    if starts {
+                        let seconds = asked.as_secs_f64().ceil() as u64;
+                        tracing::info!(
+                            target: "kms", kind = self.kind.name(), seconds,
+                            "waiting for the rate limit of the KMS"
+                        );
+                    }
+                    Some(until)
+                }
+                Admission::AwaitAnswer { until } => until,
+            };
+            match until {
+                Some(until) => tokio::select! {
+                    () = tokio::time::sleep_until(until) => {}
+                    () = changed => {}
+                },
+                None => changed.await,
+            }
+        }
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn words(&self) -> MutexGuard<'_, Option<String>> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The pause is longer than the caller may wait.
+#[derive(Debug)]
+pub(super) struct TooLong {
+    pub(super) asked: Duration,
+    pub(super) words: Option<String>,
+}
+
+/// The right to send one request. Dropping it says that the request has ended.
+#[derive(Debug)]
+pub(super) struct Pass<'a> {
+    gate: &'a Gate,
+    limits: Option<Limits>,
+}
+
+impl Pass<'_> {
+    /// The answer was this, and said this about the limits.
+    pub(super) fn answered(mut self, limits: Limits) {
+        self.limits = Some(limits);
+    }
+
+    /// The answer was a 429 with these words.
+    pub(super) fn refused(mut self, limits: Limits, words: &str) {
+        *self.gate.words() = Some(words.to_owned());
+        self.limits = Some(limits);
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        let jitter = JITTER.mul_f64(retry::chance());
+        self.gate.window().ended(Instant::now(), self.limits.as_ref(), jitter);
+        self.gate.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    use http::{HeaderName, HeaderValue};
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(1994-11-06 08:49:00 UTC);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+            .collect()
+    }
+
+    fn left(limit: u32, remaining: u32, reset: u64) -> Limits {
+        let reset = Some(Duration::from_secs(reset));
+        Limits { limit: Some(limit), remaining: Some(remaining), reset, pause: None }
+    }
+
+    fn pause(seconds: u64) -> Limits {
+        Limits { pause: Some(Duration::from_secs(seconds)), ..Limits::default() }
+    }
+
+    #[test]
+    fn the_wait_is_read_from_wherever_the_server_says_it() {
+        let words = "Rate limit exceeded. Please try again in 41 seconds";
+        for (pairs, message, seconds) in [
+            (&[("retry-after", "7"), ("x-ratelimit-reset", "9")][..], words, 7),
+            (&[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")], words, 37),
+            (&[("retry-after", "Sun, 06 Nov 1994 08:48:37 GMT")], words, 1),
+            (&[("retry-after", "soon"), ("x-ratelimit-reset", "9")], words, 9),
+            (&[("x-ratelimit-reset", "9")], words, 9),
+            (&[], words, 41),
+            (&[], "try again in 1 second.", 1),
+            (&[], "try again in 2 minutes", 5),
+            (&[], "no", 5),
+            (&[("retry-after", "0")], words, 1),
+            (&[("retry-after", "18446744073709551615")], words, 86_400),
+        ] {
+            let limits = Limits::of_refusal(&headers(pairs), message, NOW);
+            assert_eq!(limits.pause, Some(Duration::from_secs(seconds)), "{pairs:?} {message}");
+        }
+    }
+
+    #[test]
+    fn no_more_are_under_way_than_are_left() {
+        let now = Instant::now();
+        let mut window = Window::default();
+        assert_eq!(window.admit(now), Admission::Go);
+        window.ended(now, Some(&left(60, 2, 50)), Duration::ZERO);
+        assert_eq!(window.admit(now), Admission::Go);
+        assert_eq!(window.admit(now), Admission::Go);
+        assert_eq!(window.admit(now), Admission::AwaitAnswer { until: Some(now + 50 * SECOND) });
+        window.ended(now, Some(&left(60, 1, 50)), Duration::ZERO);
+        // One is left, and one is still under way that may take it.
+        assert_eq!(window.admit(now), Admission::AwaitAnswer { until: Some(now + 50 * SECOND) });
+        window.ended(now, Some(&left(60, 0, 50)), Duration::ZERO);
+        assert_eq!(window.admit(now), Admission::Pause { until: now + 50 * SECOND, starts: true });
+        assert_eq!(window.admit(now), Admission::Pause { until: now + 50 * SECOND, starts: false });
+        // A whole window is open afterwards, and no more.
+        let later = now + 50 * SECOND;
+        for _ in 0..60 {
+            assert_eq!(window.admit(later), Admission::Go);
+        }
+        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
+    }
+
+    #[test]
+    fn a_pause_outlasts_answers_from_before_it() {
+        let now = Instant::now();
+        let mut window = Window::default();
+        for _ in 0..3 {
+            assert_eq!(window.admit(now), Admission::Go);
+        }
+        window.ended(now, Some(&pause(10)), Duration::ZERO);
+        window.ended(now, Some(&left(60, 30, 5)), Duration::ZERO);
+        window.ended(now, Some(&pause(3)), Duration::ZERO);
+        assert_eq!(window.admit(now), Admission::Pause { until: now + 10 * SECOND, starts: true });
+    }
+
+    #[test]
+    fn after_a_pause_one_goes_ahead_where_the_limit_is_not_known() {
+        let now = Instant::now();
+        let mut window = Window::default();
+        assert_eq!(window.admit(now), Admission::Go);
+        window.ended(now, Some(&pause(10)), SECOND);
+        let later = now + 11 * SECOND;
+        assert!(matches!(window.admit(later - SECOND), Admission::Pause { .. }));
+        assert_eq!(window.admit(later), Admission::Go);
+        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
+        // Its answer is lost: the next goes ahead. It came through: all do.
+        window.ended(later, None, Duration::ZERO);
+        assert_eq!(window.admit(later), Admission::Go);
+        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
+        window.ended(later, Some(&Limits::default()), Duration::ZERO);
+        for _ in 0..9 {
+            assert_eq!(window.admit(later), Admission::Go);
+        }
+    }
+
+    #[test]
+    fn nothing_is_held_back_by_a_server_that_says_nothing() {
+        let now = Instant::now();
+        let mut window = Window::default();
+        for _ in 0..100 {
+            assert_eq!(window.admit(now), Admission::Go);
+            window.ended(now, Some(&Limits::default()), Duration::ZERO);
+        }
+    }
+
+    /// A server with a limit that counts per window, and what it saw.
+    #[tokio::test(start_paused = true)]
+    async fn many_callers_wait_out_one_pause_and_overrun_nothing() {
+        let gate = Arc::new(Gate::new(Kind::Read));
+        let started = Instant::now();
+        let served = Arc::new(AtomicU32::new(0));
+        let refused = Arc::new(AtomicU32::new(0));
+        let callers: Vec<_> = (0..30)
+            .map(|_| {
+                let (gate, served, refused) = (gate.clone(), served.clone(), refused.clone());
+                tokio::spawn(async move {
+                    loop {
+                        let pass = gate.enter(Duration::from_secs(600)).await.unwrap();
+                        // The server: 10 a minute.
+                        let minute = u32::try_from(started.elapsed().as_secs() / 60).unwrap();
+                        let reset = 60 - started.elapsed().as_secs() % 60;
+                        let allowed = 10 * (minute + 1);
+                        if served.load(Ordering::Relaxed) < allowed {
+                            let remaining = allowed - served.fetch_add(1, Ordering::Relaxed) - 1;
+                            tokio::time::sleep(SECOND).await;
+                            return pass.answered(left(10, remaining, reset));
+                        }
+                        refused.fetch_add(1, Ordering::Relaxed);
+                        tokio::time::sleep(SECOND).await;
+                        pass.refused(Limits { limit: Some(10), ..pause(reset) }, "slow down");
+                    }
+                })
+            })
+            .collect();
+        for caller in callers {
+            caller.await.unwrap();
+        }
+        assert_eq!(served.load(Ordering::Relaxed), 30);
+        // The first 30 went out together, when nothing was known. Nobody was refused after that.
+        assert_eq!(refused.load(Ordering::Relaxed), 20);
+        assert!((120..125).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_beyond_the_budget_is_refused_at_once_with_the_servers_words() {
+        let gate = Gate::new(Kind::Write);
+        gate.enter(Duration::ZERO).await.unwrap().refused(pause(60), "try again in 60 seconds");
+        let started = Instant::now();
+        let too_long = gate.enter(Duration::from_secs(59)).await.unwrap_err();
+        assert!(too_long.asked >= 60 * SECOND);
+        assert_eq!(too_long.words.as_deref(), Some("try again in 60 seconds"));
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        drop(gate.enter(Duration::from_secs(60)).await.unwrap());
+        assert!(started.elapsed() >= 60 * SECOND);
+    }
+}

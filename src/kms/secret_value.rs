@@ -1,0 +1,82 @@
+//! Reading one secret of the KMS. Not under `/api/v1`, and limited by a count of its own.
+
+use serde::Deserialize;
+
+use super::{Error, Operation, rate::Kind, send::Request};
+use crate::secret::Secret;
+
+/// Which secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretQuery {
+    /// The secret's key.
+    pub name: String,
+    /// The project's ID.
+    pub project_id: String,
+    /// The environment's slug.
+    pub environment: String,
+    /// The folder; `/` is the root.
+    pub path: String,
+}
+
+/// A secret and what is noted about it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretValue {
+    /// The secret's ID.
+    #[serde(default)]
+    pub id: String,
+    /// The secret's key.
+    #[serde(rename = "secretKey")]
+    pub name: String,
+    /// The value.
+    #[serde(rename = "secretValue", deserialize_with = "super::secret_text")]
+    pub value: Secret,
+    /// Counts the secret's changes.
+    #[serde(default)]
+    pub version: i64,
+    /// The comment; empty if there is none.
+    #[serde(rename = "secretComment", default)]
+    pub comment: Option<String>,
+    /// What its owners noted about it, in the server's order.
+    #[serde(rename = "secretMetadata", default, deserialize_with = "pairs")]
+    pub metadata: Vec<(String, String)>,
+}
+
+#[derive(Deserialize)]
+struct SecretAnswer {
+    secret: SecretValue,
+}
+
+#[derive(Deserialize)]
+struct Pair {
+    key: String,
+    #[serde(default)]
+    value: Option<String>,
+}
+
+fn pairs<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
+    let pairs = Option::<Vec<Pair>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(pairs.into_iter().map(|pair| (pair.key, pair.value.unwrap_or_default())).collect())
+}
+
+impl Operation {
+    /// Reads one secret.
+    ///
+    /// # Errors
+    /// `Api` with [`NotFound`](super::ApiErrorKind::NotFound) if there is none; and what every read may end in:
+    /// `Config`, `Auth`, `Transport`, `Decode`, `Redirected`, `RateLimited`, `Cancelled`.
+    pub async fn get_secret(&self, query: &SecretQuery) -> Result<SecretValue, Error> {
+        // The server's word for a project is still "workspace" on this route.
+        let request = Request::get("/api/v3/secrets/raw/:name", &[&query.name])?
+            .of_kind(Kind::Secret)
+            .with_query("workspaceId", Some(&query.project_id))
+            .with_query("environment", Some(&query.environment))
+            .with_query("secretPath", Some(&query.path))
+            .with_query("type", Some("shared"));
+        let secret = self.send::<SecretAnswer>(&request).await?.secret;
+        if !secret.name.eq_ignore_ascii_case(&query.name) {
+            return Err(request.undecodable("it is about another secret"));
+        }
+        Ok(secret)
+    }
+}

@@ -1,0 +1,531 @@
+//! THE send. Requests are values; every one of them passes through here.
+//!
+//! In this order: the stop check and the rate gate, the `Authorization` header, one HTTP exchange under the request
+//! time-out, one log line, and the decision what follows. Nothing else in this layer sends, waits or logs.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::error::Category;
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
+use tokio::time::Instant;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::{
+    ApiError, ApiErrorKind, Cause, Error, Operation, Sent,
+    auth::AccessToken,
+    error::classify,
+    rate::{Kind, Limits, Pass},
+    retry::{self, Decision, Outcome, Repeat, decide},
+};
+
+/// The largest answer to a call about one thing.
+const MAX_ANSWER: usize = 1024 * 1024;
+
+/// The largest answer to a call that lists things. A connection takes under 1 KiB, so this holds over 16,000.
+const MAX_LISTING: usize = 16 * 1024 * 1024;
+
+/// How many redirects of one read are followed.
+const MAX_REDIRECTS: u32 = 5;
+
+/// What isn't escaped in a path.
+const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// One request, apart from who sends it.
+#[derive(Debug)]
+pub(super) struct Request {
+    method: Method,
+    /// The path with placeholders: what errors name the request by.
+    route: String,
+    path: String,
+    query: Vec<(&'static str, String)>,
+    body: Option<Zeroizing<Vec<u8>>>,
+    kind: Kind,
+    repeat: Repeat,
+    max_answer: usize,
+}
+
+impl Request {
+    /// A read. `values` fill the route's placeholders, each of which is a path segment that begins with a colon.
+    pub(super) fn get(route: impl Into<String>, values: &[&str]) -> Result<Self, Error> {
+        Self::new(Method::GET, Repeat::Freely, route.into(), values)
+    }
+
+    /// A deletion: gone is gone, so it may be repeated.
+    pub(super) fn delete(route: impl Into<String>, values: &[&str]) -> Result<Self, Error> {
+        Self::new(Method::DELETE, Repeat::Freely, route.into(), values)
+    }
+
+    /// A creation or a change. It isn't repeated if it may have been performed.
+    pub(super) fn write(
+        method: Method,
+        route: impl Into<String>,
+        values: &[&str],
+        body: &impl Serialize,
+    ) -> Result<Self, Error> {
+        Self::new(method, Repeat::IfNotPerformed, route.into(), values)?.with_body(body)
+    }
+
+    /// A login.
+    pub(super) fn login(route: &'static str, body: &impl Serialize) -> Result<Self, Error> {
+        Self::new(Method::POST, Repeat::Sparingly, route.to_owned(), &[])?.with_body(body)
+    }
+
+    fn new(method: Method, repeat: Repeat, route: String, values: &[&str]) -> Result<Self, Error> {
+        let kind = if method == Method::GET { Kind::Read } else { Kind::Write };
+        let path = fill(&route, values)?;
+        Ok(Self { method, route, path, query: Vec::new(), body: None, kind, repeat, max_answer: MAX_ANSWER })
+    }
+
+    fn with_body(mut self, body: &impl Serialize) -> Result<Self, Error> {
+        let body = serde_json::to_vec(body).map_err(|error| Error::Config {
+            message: "the request can't be written as JSON".to_owned(),
+            source: Some(Arc::new(error)),
+        })?;
+        self.body = Some(Zeroizing::new(body));
+        Ok(self)
+    }
+
+    /// Adds a query parameter, if it has a value.
+    pub(super) fn with_query(mut self, name: &'static str, value: Option<&str>) -> Self {
+        self.query.extend(value.map(|value| (name, value.to_owned())));
+        self
+    }
+
+    /// Expects an answer that lists things.
+    pub(super) fn of_list(mut self) -> Self {
+        self.max_answer = MAX_LISTING;
+        self
+    }
+
+    /// Counts against another limit than its method says.
+    pub(super) fn of_kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// An answer that this request can't have.
+    pub(super) fn undecodable(&self, problem: impl Into<String>) -> Error {
+        Error::Decode { method: self.method.clone(), route: self.route.clone(), problem: problem.into() }
+    }
+
+    fn is_read(&self) -> bool {
+        self.method == Method::GET
+    }
+
+    /// Whether it may be given up under way: reads, and logins, which change nothing either.
+    fn may_be_dropped(&self) -> bool {
+        self.is_read() || self.repeat == Repeat::Sparingly
+    }
+}
+
+fn fill(route: &str, values: &[&str]) -> Result<String, Error> {
+    let mut values = values.iter();
+    let mut path = String::with_capacity(route.len() + 40);
+    for segment in route.split('/').skip(1) {
+        path.push('/');
+        match segment.strip_prefix(':').and_then(|_| values.next()) {
+            // These would name another route: URLs resolve dots, and an empty segment is the collection.
+            Some(value) if matches!(*value, "" | "." | "..") => {
+                let message = format!("{value:?} can't be the ID or the name of anything in the KMS");
+                return Err(Error::Config { message, source: None });
+            }
+            Some(value) => path.extend(utf8_percent_encode(value, PATH_SEGMENT)),
+            None => path.push_str(segment),
+        }
+    }
+    Ok(path)
+}
+
+/// A result, and what the answer says about the server's clock.
+#[derive(Debug)]
+pub(super) struct Received<T> {
+    pub(super) value: T,
+    pub(super) clock: Option<ServerClock>,
+}
+
+/// How the server's clock relates to ours, from the `Date` header of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ServerClock {
+    date: OffsetDateTime,
+    /// When the answer's headers were here; the server read its clock before that.
+    seen_at: Instant,
+}
+
+impl ServerClock {
+    /// The server's time at a moment of ours, or earlier: what the server stamped before this was before `moment`.
+    ///
+    /// The header is cut to whole seconds and was written a little before it arrived; both make the result too
+    /// early, by less than a second and a round trip. Only elapsed time is taken from our clock, never its reading.
+    pub(super) fn earliest_at(&self, moment: Instant) -> OffsetDateTime {
+        if moment > self.seen_at { self.date } else { self.date - (self.seen_at - moment) }
+    }
+
+    #[cfg(test)]
+    pub(super) fn new(date: OffsetDateTime, seen_at: Instant) -> Self {
+        Self { date, seen_at }
+    }
+}
+
+/// What has happened to a request so far.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    attempts: u32,
+    repeats: u32,
+    /// When the latest attempt went out.
+    pub(super) sent_at: Option<Instant>,
+}
+
+enum Failure {
+    TokenRefused(Box<ApiError>),
+    Final(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Final(error)
+    }
+}
+
+/// An answer as it came.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Zeroizing<Vec<u8>>,
+    clock: Option<ServerClock>,
+}
+
+/// Why there is no answer.
+enum NoAnswer {
+    Unusable(Error),
+    NotSent(Cause),
+    Lost(Cause),
+    TooLarge,
+    Redirected { status: StatusCode, to: Option<String> },
+}
+
+impl From<reqwest::Error> for NoAnswer {
+    fn from(error: reqwest::Error) -> Self {
+        // The URL is in our own words already.
+        let error = error.without_url();
+        if error.is_connect() || error.is_builder() {
+            NoAnswer::NotSent(Arc::new(error))
+        } else {
+            NoAnswer::Lost(Arc::new(error))
+        }
+    }
+}
+
+impl Operation {
+    /// Sends a request with the session's token, and repeats it as far as that is safe.
+    pub(super) async fn send<T: DeserializeOwned>(&self, request: &Request) -> Result<T, Error> {
+        Ok(self.send_noting(request, &mut Progress::default()).await?.value)
+    }
+
+    /// [`send`](Self::send) that leaves behind when the request was sent, also when it fails.
+    pub(super) async fn send_noting<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        progress: &mut Progress,
+    ) -> Result<Received<T>, Error> {
+        let session = self.client.session();
+        let mut token = session.token(self).await?;
+        loop {
+            match self.attempts(request, Some(&token), progress).await {
+                Ok(received) => return Ok(received),
+                Err(Failure::Final(error)) => return Err(error),
+                // A request refused for its token wasn't performed, whatever its method.
+                Err(Failure::TokenRefused(answer)) => token = session.renewed(self, &token, answer).await?,
+            }
+        }
+    }
+
+    /// Sends a login. It carries no `Authorization` header: the server would check it and refuse a stale one.
+    pub(super) async fn log_in<T: DeserializeOwned>(&self, request: &Request) -> Result<T, Error> {
+        match self.attempts(request, None, &mut Progress::default()).await {
+            Ok(received) => Ok(received.value),
+            Err(Failure::Final(error)) => Err(error),
+            Err(Failure::TokenRefused(answer)) => Err(Error::Api(answer)),
+        }
+    }
+
+    async fn attempts<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        token: Option<&AccessToken>,
+        progress: &mut Progress,
+    ) -> Result<Received<T>, Failure> {
+        let header = token.map(AccessToken::header).transpose().map_err(Error::from)?;
+        loop {
+            let pass = self.enter(request).await?;
+            let sent_at = Instant::now();
+            progress.attempts += 1;
+            progress.sent_at = Some(sent_at);
+            let exchange = self.exchange(request, header.as_ref());
+            let answer =
+                if request.may_be_dropped() { self.unless_stopped(exchange).await? } else { exchange.await };
+            let status = answer.as_ref().ok().map(|answer| answer.status);
+            let request_id = answer.as_ref().ok().and_then(|answer| request_id(&answer.headers));
+            let (outcome, result) = self.judge(request, token.is_some(), answer, pass);
+            log(request, progress.attempts, sent_at.elapsed(), status, request_id, result.as_ref().err());
+            if token.is_some() && status.is_some() && matches!(outcome, Outcome::Done | Outcome::Refused) {
+                self.client.session().accepted();
+            }
+            let error = match result {
+                Ok(received) => return Ok(received),
+                Err(error) => error,
+            };
+            match decide(request.repeat, outcome, progress.repeats, self.client.config().max_retries) {
+                Decision::Finish => return Err(error.into()),
+                Decision::RenewToken => {
+                    return Err(match error {
+                        Error::Api(answer) => Failure::TokenRefused(answer),
+                        other => Failure::Final(other),
+                    });
+                }
+                // The answer has closed the gate; entering again waits.
+                Decision::AwaitLimit => {}
+                Decision::Repeat => {
+                    let wait = retry::backoff(progress.repeats, retry::chance());
+                    progress.repeats += 1;
+                    let stopped = self.unless_stopped(tokio::time::sleep(wait)).await.is_err();
+                    if stopped && !request.is_read() && error.may_have_been_performed() {
+                        // `Cancelled` would say that nothing was changed.
+                        return Err(error.into());
+                    } else if stopped {
+                        return Err(Error::Cancelled.into());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until the rate limit lets the request pass.
+    async fn enter(&self, request: &Request) -> Result<Pass<'_>, Error> {
+        let budget = self.client.config().max_retry_wait.saturating_sub(self.waited());
+        let since = Instant::now();
+        let pass = self.unless_stopped(self.client.gate(request.kind).enter(budget)).await;
+        self.add_waited(since.elapsed());
+        pass?.map_err(|too_long| Error::RateLimited {
+            method: request.method.clone(),
+            route: request.route.clone(),
+            waited: self.waited(),
+            asked: too_long.asked,
+            message: too_long.words,
+        })
+    }
+
+    /// One exchange with the server, whole or not at all.
+    async fn exchange(&self, request: &Request, token: Option<&HeaderValue>) -> Result<Answer, NoAnswer> {
+        let http = self.client.http().await.map_err(NoAnswer::Unusable)?;
+        let limit = self.client.config().request_timeout;
+        match tokio::time::timeout(limit, self.follow(http, request, token)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(NoAnswer::Lost(Arc::new(TimedOut(limit)))),
+        }
+    }
+
+    /// Sends the request, and a read again to where its answers point, within the configured host.
+    async fn follow(
+        &self,
+        http: &reqwest::Client,
+        request: &Request,
+        token: Option<&HeaderValue>,
+    ) -> Result<Answer, NoAnswer> {
+        let host = &self.client.config().host;
+        let mut url = host.url(&request.path, &request.query);
+        let mut redirects = 0;
+        loop {
+            let mut builder = http.request(request.method.clone(), url.clone());
+            builder = builder.header(header::ACCEPT, "application/json");
+            if let Some(token) = token {
+                builder = builder.header(header::AUTHORIZATION, token);
+            }
+            if let Some(body) = &request.body {
+                builder = builder.header(header::CONTENT_TYPE, "application/json").body(body.to_vec());
+            }
+            let mut response = builder.send().await?;
+            let status = response.status();
+            if is_redirect(status) {
+                let target = location(&url, response.headers());
+                match target {
+                    Some(target)
+                        if request.is_read() && redirects < MAX_REDIRECTS && host.is_origin_of(&target) =>
+                    {
+                        redirects += 1;
+                        url = target;
+                        continue;
+                    }
+                    _ => {
+                        let to = target.map(|target| target.origin().ascii_serialization());
+                        return Err(NoAnswer::Redirected { status, to });
+                    }
+                }
+            }
+            let headers = std::mem::take(response.headers_mut());
+            let clock = date(&headers).map(|date| ServerClock { date, seen_at: Instant::now() });
+            let body = match read(&mut response, request.max_answer).await {
+                // What counts of a refusal for the rate limit is in the headers.
+                Err(_) if status == StatusCode::TOO_MANY_REQUESTS => Zeroizing::default(),
+                body => body?,
+            };
+            return Ok(Answer { status, headers, body, clock });
+        }
+    }
+
+    /// Says what an attempt has come to, and tells the gate.
+    fn judge<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        has_token: bool,
+        answer: Result<Answer, NoAnswer>,
+        pass: Pass<'_>,
+    ) -> (Outcome, Result<Received<T>, Error>) {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(no_answer) => {
+                let (outcome, error) = self.judge_no_answer(request, no_answer);
+                return (outcome, Err(error));
+            }
+        };
+        if answer.status.is_success() {
+            pass.answered(Limits::of_answer(&answer.headers));
+            let (outcome, value) = decode(request, &answer.body);
+            return (outcome, value.map(|value| Received { value, clock: answer.clock }));
+        }
+        let classified = classify(answer.status, &answer.body);
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            let now = answer.clock.map_or_else(OffsetDateTime::now_utc, |clock| clock.date);
+            pass.refused(Limits::of_refusal(&answer.headers, &classified.message, now), &classified.message);
+        } else {
+            pass.answered(Limits::of_answer(&answer.headers));
+        }
+        let outcome = match classified.kind {
+            ApiErrorKind::RateLimited => Outcome::RateLimited,
+            ApiErrorKind::TokenExpired | ApiErrorKind::Unauthorized if has_token => Outcome::TokenRefused,
+            _ if answer.status.is_server_error() => Outcome::ServerFault,
+            _ => Outcome::Refused,
+        };
+        let error = ApiError {
+            kind: classified.kind,
+            status: answer.status,
+            message: classified.message,
+            issues: classified.issues,
+            req_id: classified.req_id.or_else(|| request_id(&answer.headers)),
+            method: request.method.clone(),
+            route: request.route.clone(),
+        };
+        (outcome, Err(Error::Api(Box::new(error))))
+    }
+
+    fn judge_no_answer(&self, request: &Request, no_answer: NoAnswer) -> (Outcome, Error) {
+        let transport = |sent, source| Error::Transport {
+            sent,
+            host: self.client.config().host.to_string(),
+            method: request.method.clone(),
+            route: request.route.clone(),
+            source,
+        };
+        match no_answer {
+            NoAnswer::Unusable(error) => (Outcome::Refused, error),
+            NoAnswer::NotSent(source) => (Outcome::NotSent, transport(Sent::No, source)),
+            NoAnswer::Lost(source) => (Outcome::Lost, transport(Sent::Perhaps, source)),
+            NoAnswer::TooLarge => {
+                let mib = request.max_answer / (1024 * 1024);
+                (Outcome::Refused, request.undecodable(format!("it is larger than {mib} MiB")))
+            }
+            NoAnswer::Redirected { status, to } => {
+                let (method, route) = (request.method.clone(), request.route.clone());
+                (Outcome::Refused, Error::Redirected { method, route, status, to })
+            }
+        }
+    }
+}
+
+/// Reads a successful answer. Nothing of its text may be in the error, for it may hold a secret.
+fn decode<T: DeserializeOwned>(request: &Request, body: &[u8]) -> (Outcome, Result<T, Error>) {
+    match serde_json::from_slice(body) {
+        Ok(value) => (Outcome::Done, Ok(value)),
+        Err(error) => {
+            let (outcome, problem) = match error.classify() {
+                Category::Data => (Outcome::Refused, "a field is missing or is of another type"),
+                Category::Eof => (Outcome::Broken, "it is cut off"),
+                Category::Syntax | Category::Io => (Outcome::Broken, "it isn't JSON"),
+            };
+            let problem = format!("{problem} (line {}, column {})", error.line(), error.column());
+            (outcome, Err(request.undecodable(problem)))
+        }
+    }
+}
+
+async fn read(response: &mut reqwest::Response, max: usize) -> Result<Zeroizing<Vec<u8>>, NoAnswer> {
+    let mut body = Zeroizing::new(Vec::new());
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > max {
+            return Err(NoAnswer::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn location(base: &Url, headers: &HeaderMap) -> Option<Url> {
+    base.join(headers.get(header::LOCATION)?.to_str().ok()?).ok()
+}
+
+fn date(headers: &HeaderMap) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(headers.get(header::DATE)?.to_str().ok()?, &Rfc2822).ok()
+}
+
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    Some(headers.get("x-request-id")?.to_str().ok()?.to_owned())
+}
+
+/// The one line of an attempt. Never the query, a header or anything of a body, of error answers neither.
+fn log(
+    request: &Request,
+    attempt: u32,
+    duration: Duration,
+    status: Option<StatusCode>,
+    request_id: Option<String>,
+    error: Option<&Error>,
+) {
+    let req_id = match error {
+        Some(Error::Api(error)) => error.req_id.clone(),
+        _ => request_id,
+    };
+    let fault = match error {
+        Some(Error::Transport { source, .. }) => Some(super::report(source)),
+        _ => None,
+    };
+    tracing::debug!(
+        target: "kms",
+        method = request.method.as_str(),
+        path = request.path.as_str(),
+        status = status.map(|status| status.as_u16()),
+        duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        attempt,
+        req_id,
+        fault,
+        "request to the KMS"
+    );
+}
+
+/// The exchange took longer than it may.
+#[derive(Debug)]
+struct TimedOut(Duration);
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no whole answer within {:?}", self.0)
+    }
+}
+
+impl std::error::Error for TimedOut {}

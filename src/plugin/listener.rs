@@ -1,0 +1,174 @@
+//! Where the host connects: a Unix socket in a directory that only its owner can enter, or TCP on loopback where there
+//! are no Unix sockets.
+
+use std::io;
+
+#[cfg(not(unix))]
+pub(super) use tcp::Listener;
+#[cfg(unix)]
+pub(super) use unix::Listener;
+
+#[cfg(unix)]
+mod unix {
+    use std::{
+        fs::{DirBuilder, Permissions},
+        os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown},
+        path::{Path, PathBuf},
+    };
+
+    use tokio::net::{UnixListener, UnixStream};
+
+    use super::io;
+
+    /// The kernel's limit for a socket's path, its closing zero included.
+    const LONGEST_PATH: usize = 108;
+
+    /// A listening socket, whose files go when it is dropped.
+    pub(in crate::plugin) struct Listener {
+        listener: UnixListener,
+        directory: SocketDirectory,
+    }
+
+    struct SocketDirectory(PathBuf);
+
+    impl Drop for SocketDirectory {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    impl Listener {
+        /// Opens a socket. PLUGIN_UNIX_SOCKET_DIR says where, else the system's folder for temporary files is used;
+        /// PLUGIN_UNIX_SOCKET_GROUP names a group that may connect too.
+        ///
+        /// # Errors
+        /// The socket can't be made, or the group is unknown.
+        pub(in crate::plugin) fn open(environment: impl Fn(&str) -> Option<String>) -> io::Result<Self> {
+            let set = |name| environment(name).filter(|value| !value.is_empty());
+            let group = set("PLUGIN_UNIX_SOCKET_GROUP").map(|name| group_id(&name)).transpose()?;
+            let parent = set("PLUGIN_UNIX_SOCKET_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+            let directory = SocketDirectory(make_directory(&parent)?);
+            let path = directory.0.join("plugin");
+            let listener = UnixListener::bind(&path)?;
+            if let Some(group) = group {
+                chown(&directory.0, None, Some(group))?;
+                std::fs::set_permissions(&directory.0, Permissions::from_mode(0o710))?;
+                chown(&path, None, Some(group))?;
+                std::fs::set_permissions(&path, Permissions::from_mode(0o660))?;
+            }
+            Ok(Self { listener, directory })
+        }
+
+        pub(in crate::plugin) fn network(&self) -> &'static str {
+            "unix"
+        }
+
+        pub(in crate::plugin) fn address(&self) -> String {
+            self.directory.0.join("plugin").display().to_string()
+        }
+
+        pub(in crate::plugin) async fn accept(&self) -> io::Result<UnixStream> {
+            self.listener.accept().await.map(|(stream, _)| stream)
+        }
+    }
+
+    /// A fresh directory of mode 0700, under another parent where the path would be too long for a socket.
+    fn make_directory(parent: &Path) -> io::Result<PathBuf> {
+        let mut random = [0; 8];
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("no random bytes"))?;
+        let name = format!("terraform-provider-{:016x}", u64::from_ne_bytes(random));
+        let mut path = parent.join(&name);
+        if path.as_os_str().len() + "/plugin".len() >= LONGEST_PATH {
+            path = Path::new("/tmp").join(&name);
+        }
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(path)
+    }
+
+    fn group_id(group: &str) -> io::Result<u32> {
+        if let Ok(id) = group.parse() {
+            return Ok(id);
+        }
+        match nix::unistd::Group::from_name(group) {
+            Ok(Some(group)) => Ok(group.gid.as_raw()),
+            _ => Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no group {group}"))),
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[tokio::test]
+        async fn only_the_owner_can_enter_and_nothing_is_left_behind() {
+            let parent = tempfile::tempdir().unwrap();
+            let set = parent.path().display().to_string();
+            let listener =
+                Listener::open(|name| (name == "PLUGIN_UNIX_SOCKET_DIR").then(|| set.clone())).unwrap();
+            let directory = listener.directory.0.clone();
+            assert!(directory.starts_with(parent.path()));
+            assert_eq!(std::fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+            drop(listener);
+            assert!(!directory.exists());
+        }
+
+        #[tokio::test]
+        async fn a_group_may_connect_if_the_host_says_so() {
+            let gid = nix::unistd::getgid().as_raw().to_string();
+            let listener =
+                Listener::open(|name| (name == "PLUGIN_UNIX_SOCKET_GROUP").then(|| gid.clone())).unwrap();
+            let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode(&listener.directory.0), 0o710);
+            assert_eq!(mode(Path::new(&listener.address())), 0o660);
+            assert!(group_id("no-such-group-here").is_err());
+        }
+
+        #[test]
+        fn a_path_that_is_too_long_for_a_socket_is_avoided() {
+            let parent = tempfile::tempdir().unwrap().path().join("x".repeat(120));
+            let directory = make_directory(&parent).unwrap();
+            assert!(directory.starts_with("/tmp"));
+            std::fs::remove_dir(directory).unwrap();
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod tcp {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::io;
+
+    /// A listening socket on loopback.
+    pub(in crate::plugin) struct Listener(TcpListener);
+
+    impl Listener {
+        /// Opens a socket on the first free port from PLUGIN_MIN_PORT to PLUGIN_MAX_PORT.
+        ///
+        /// # Errors
+        /// No port is free.
+        pub(in crate::plugin) fn open(environment: impl Fn(&str) -> Option<String>) -> io::Result<Self> {
+            let port =
+                |name, default| environment(name).and_then(|port| port.parse().ok()).unwrap_or(default);
+            let mut ports = port("PLUGIN_MIN_PORT", 10_000_u16)..=port("PLUGIN_MAX_PORT", 25_000);
+            let bound = ports.find_map(|port| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+            let listener = bound.ok_or_else(|| io::Error::other("no port is free"))?;
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener).map(Self)
+        }
+
+        pub(in crate::plugin) fn network(&self) -> &'static str {
+            "tcp"
+        }
+
+        pub(in crate::plugin) fn address(&self) -> String {
+            self.0.local_addr().map(|address| address.to_string()).unwrap_or_default()
+        }
+
+        pub(in crate::plugin) async fn accept(&self) -> io::Result<TcpStream> {
+            self.0.accept().await.map(|(stream, _)| stream)
+        }
+    }
+}

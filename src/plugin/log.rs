@@ -1,0 +1,187 @@
+//! Logs in the form that Terraform reads: one JSON object per line on stderr.
+//!
+//! Terraform's host (go-plugin's `log_entry.go`) takes `@level`, `@message`, `@timestamp` and `@module`, which must be
+//! strings, and shows every other key as a field. It filters by TF_LOG_PROVIDER, or TF_LOG where that is not set; we
+//! filter by the same, so that nothing is formatted in vain.
+
+use std::{
+    fmt::{self, Write as _},
+    io::Write as _,
+};
+
+use serde_json::{Map, Value as Json, json};
+use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+    level_filters::LevelFilter,
+    span,
+};
+use tracing_subscriber::{
+    Layer,
+    layer::{Context, SubscriberExt},
+    registry::LookupSpan,
+};
+
+/// Keys of log fields. People's log filters know them from other providers: they count as public interface.
+pub mod keys {
+    /// How long a call took, in milliseconds.
+    pub const DURATION: &str = "tf_req_duration_ms";
+}
+
+/// The host reads timestamps with exactly six digits of a second's fraction.
+const TIMESTAMP: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+
+/// Longer lines are not parsed by the host.
+const LONGEST_MESSAGE: usize = 32 * 1024;
+
+/// Begins logging to stderr at the level that the environment asks for, and reports crashes in the way that Terraform
+/// notices.
+pub fn init(environment: impl Fn(&str) -> Option<String>) {
+    report_crashes();
+    let level = level(environment);
+    if level == LevelFilter::OFF {
+        return;
+    }
+    let subscriber = tracing_subscriber::registry().with(TerraformLayer.with_filter(level));
+    // Only fails if something else logs already, as in a test that calls this twice.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// The level that the environment asks for, as Terraform understands it: no variable means no logs, an unheard-of word
+/// means all.
+fn level(environment: impl Fn(&str) -> Option<String>) -> LevelFilter {
+    let set = |name| environment(name).filter(|value| !value.is_empty());
+    let Some(level) = set("TF_LOG_PROVIDER").or_else(|| set("TF_LOG")) else { return LevelFilter::OFF };
+    match level.to_ascii_uppercase().as_str() {
+        "OFF" => LevelFilter::OFF,
+        "ERROR" => LevelFilter::ERROR,
+        "WARN" => LevelFilter::WARN,
+        "INFO" => LevelFilter::INFO,
+        "DEBUG" => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    }
+}
+
+/// Terraform collects what follows a line that begins with `panic: ` and shows it to the user. The message of a panic
+/// may quote the data it happened on, so only the place is told.
+fn report_crashes() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+        let _ = writeln!(std::io::stderr(), "panic: the provider crashed at {place}");
+    }));
+}
+
+/// Writes every event, with the fields of the spans around it.
+struct TerraformLayer;
+
+/// The fields of a span, kept with it.
+struct SpanFields(Map<String, Json>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for TerraformLayer {
+    fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(SpanFields(fields.0));
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        for span in context.event_scope(event).into_iter().flatten() {
+            if let Some(SpanFields(outer)) = span.extensions().get() {
+                fields
+                    .0
+                    .extend(outer.iter().filter(|(_, v)| !is_empty(v)).map(|(k, v)| (k.clone(), v.clone())));
+            }
+        }
+        event.record(&mut fields);
+        let line = line(event.metadata().level(), event.metadata().target(), fields.0);
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
+}
+
+/// A field that says nothing, such as the type name of a call that has none.
+fn is_empty(value: &Json) -> bool {
+    value.as_str().is_some_and(str::is_empty)
+}
+
+fn line(level: &Level, target: &str, mut fields: Map<String, Json>) -> String {
+    let message = match fields.remove("message") {
+        Some(Json::String(message)) => message.chars().take(LONGEST_MESSAGE).collect(),
+        _ => String::new(),
+    };
+    let timestamp = OffsetDateTime::now_utc().format(TIMESTAMP).unwrap_or_default();
+    fields.insert("@level".into(), json!(level.as_str().to_ascii_lowercase()));
+    fields.insert("@message".into(), json!(message));
+    fields.insert("@module".into(), json!(target.replace("::", ".")));
+    fields.insert("@timestamp".into(), json!(timestamp));
+    let mut line = Json::Object(fields).to_string();
+    line.push('\n');
+    line
+}
+
+#[derive(Default)]
+struct Fields(Map<String, Json>);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let mut text = String::new();
+        let _ = write!(text, "{value:?}");
+        self.0.insert(field.name().to_owned(), Json::String(text));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), json!(value));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0.insert(field.name().to_owned(), json!(value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name().to_owned(), json!(value));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.0.insert(field.name().to_owned(), json!(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_read_as_terraform_reads_them() {
+        let level_of = |provider: &str, general: &str| {
+            level(|name| match name {
+                "TF_LOG_PROVIDER" => Some(provider.to_owned()),
+                "TF_LOG" => Some(general.to_owned()),
+                _ => None,
+            })
+        };
+        assert_eq!(level(|_| None), LevelFilter::OFF);
+        assert_eq!(level_of("", ""), LevelFilter::OFF);
+        assert_eq!(level_of("", "debug"), LevelFilter::DEBUG);
+        assert_eq!(level_of("WARN", "TRACE"), LevelFilter::WARN);
+        assert_eq!(level_of("off", "TRACE"), LevelFilter::OFF);
+        assert_eq!(level_of("JSON", ""), LevelFilter::TRACE);
+        assert_eq!(level_of("1", ""), LevelFilter::TRACE);
+    }
+
+    #[test]
+    fn a_line_has_what_the_host_insists_on() {
+        let fields = Map::from_iter([("message".to_owned(), json!("hi")), ("status".to_owned(), json!(200))]);
+        let line = line(&Level::DEBUG, "terraform_provider_kms::kms", fields);
+        let json: Json = serde_json::from_str(&line).unwrap();
+        assert_eq!(json["@level"], "debug");
+        assert_eq!(json["@message"], "hi");
+        assert_eq!(json["status"], 200);
+        let timestamp = json["@timestamp"].as_str().unwrap();
+        assert_eq!(timestamp.len(), "2026-01-02T03:04:05.123456Z".len(), "{timestamp}");
+        assert!(line.ends_with('\n') && line.matches('\n').count() == 1);
+    }
+}

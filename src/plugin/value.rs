@@ -1,0 +1,246 @@
+//! Terraform's values and types, and their two encodings: msgpack on the wire, JSON in stored state.
+//!
+//! A value is always decoded against the [`Type`] that a schema implies: the encodings alone don't tell a list from a
+//! set or a map from an object. Terraform's `docs/plugin-protocol/object-wire-format.md` and go-cty's `cty/msgpack` and
+//! `cty/json` packages define the formats.
+
+use std::{collections::BTreeMap, fmt};
+
+mod json;
+mod msgpack;
+mod types;
+
+pub use types::Type;
+
+/// One value: null, not known yet, or known.
+///
+/// `Debug` shows the shape only, for any string may be a secret.
+#[derive(Clone, PartialEq)]
+pub enum Value {
+    /// No value. Of any type.
+    Null,
+    /// A value that is known only after apply, and what is known about it already.
+    Unknown(Refinement),
+    /// Text in NFC, as Terraform's core sends it.
+    String(String),
+    /// A number of any size.
+    Number(Number),
+    /// True or false.
+    Bool(bool),
+    /// A list, set or tuple.
+    Sequence(Vec<Value>),
+    /// A map or object. An object has every attribute of its type, null where it is not set.
+    Map(BTreeMap<String, Value>),
+    /// A value of a dynamic type together with the type it turned out to have.
+    Dynamic(Type, Box<Value>),
+}
+
+/// What is known about an unknown value. The default says nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Refinement {
+    /// `Some(false)`: the value will not be null. `Some(true)`: it will be.
+    pub null: Option<bool>,
+    /// How the string will begin.
+    pub prefix: Option<String>,
+    /// The least number it can be, and whether that number itself is possible.
+    pub lower: Option<(Number, bool)>,
+    /// The greatest number it can be, and whether that number itself is possible.
+    pub upper: Option<(Number, bool)>,
+    /// The least number of elements.
+    pub min_length: Option<i64>,
+    /// The greatest number of elements.
+    pub max_length: Option<i64>,
+}
+
+impl Refinement {
+    /// Says only that the value will not be null.
+    pub fn not_null() -> Self {
+        Self { null: Some(false), ..Self::default() }
+    }
+}
+
+/// A number as Terraform has it: of any size and precision.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Number {
+    /// A whole number that fits 64 bits with sign.
+    Int(i64),
+    /// A fraction that 64-bit floating point holds exactly, or an infinity.
+    Float(f64),
+    /// Any other number, in decimal digits as they came. Never parsed further, so nothing is lost.
+    Decimal(String),
+}
+
+impl Number {
+    /// Reads decimal digits, as JSON and core's msgpack have them.
+    ///
+    /// # Errors
+    /// The text is not a number.
+    pub fn parse(text: &str) -> Result<Self, CodecError> {
+        if let Ok(int) = text.parse() {
+            return Ok(Self::Int(int));
+        }
+        let looks_numeric = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c))
+            && text.contains(|c: char| c.is_ascii_digit());
+        match text.parse::<f64>() {
+            Ok(_) if looks_numeric => Ok(Self::Decimal(text.to_owned())),
+            _ => Err(CodecError::new("a number in digits")),
+        }
+    }
+
+    /// The number, where it is whole and fits.
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::Int(int) => Some(*int),
+            Self::Float(_) => None,
+            Self::Decimal(text) => {
+                // `2.0` and `1e3` are whole as well; beyond 2^53 a float could round, so they don't count.
+                let float: f64 = text.parse().ok()?;
+                (float.fract() == 0.0 && float.abs() <= 9_007_199_254_740_992.0).then_some(float as i64)
+            }
+        }
+    }
+}
+
+impl Value {
+    /// A string value.
+    pub fn string(text: impl Into<String>) -> Self {
+        Self::String(text.into())
+    }
+
+    /// An unknown value of which nothing is known.
+    pub fn unknown() -> Self {
+        Self::Unknown(Refinement::default())
+    }
+
+    /// Whether this is null.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// Whether this very value is unknown. Elements may be unknown all the same: see [`Value::is_wholly_known`].
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown(_))
+    }
+
+    /// Whether neither this value nor anything inside it is unknown.
+    pub fn is_wholly_known(&self) -> bool {
+        match self {
+            Self::Unknown(_) => false,
+            Self::Sequence(elements) => elements.iter().all(Self::is_wholly_known),
+            Self::Map(elements) => elements.values().all(Self::is_wholly_known),
+            Self::Dynamic(_, value) => value.is_wholly_known(),
+            Self::Null | Self::String(_) | Self::Number(_) | Self::Bool(_) => true,
+        }
+    }
+
+    /// The attribute of an object, if this is a known object that has it.
+    pub fn attribute(&self, name: &str) -> Option<&Value> {
+        match self {
+            Self::Map(elements) => elements.get(name),
+            _ => None,
+        }
+    }
+
+    /// Decodes msgpack.
+    ///
+    /// # Errors
+    /// The bytes are not msgpack of that type, or something follows the value.
+    pub fn from_msgpack(bytes: &[u8], value_type: &Type) -> Result<Self, CodecError> {
+        msgpack::decode(bytes, value_type)
+    }
+
+    /// Encodes as msgpack.
+    pub fn to_msgpack(&self) -> Vec<u8> {
+        msgpack::encode(self)
+    }
+
+    /// Decodes JSON strictly: attributes that the type lacks are an error, missing ones are null.
+    ///
+    /// # Errors
+    /// The bytes are not JSON of that type.
+    pub fn from_json(bytes: &[u8], value_type: &Type) -> Result<Self, CodecError> {
+        json::decode(bytes, value_type, json::ExtraAttributes::Refuse)
+    }
+
+    /// Decodes JSON from a state file that another release of the provider may have written: attributes that the type
+    /// lacks are dropped, missing ones are null.
+    ///
+    /// # Errors
+    /// The bytes are not JSON, or an attribute has another type now.
+    pub fn from_stored_json(bytes: &[u8], value_type: &Type) -> Result<Self, CodecError> {
+        json::decode(bytes, value_type, json::ExtraAttributes::Drop)
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Unknown(_) => f.write_str("unknown"),
+            Self::String(_) => f.write_str("string"),
+            Self::Number(_) => f.write_str("number"),
+            Self::Bool(_) => f.write_str("bool"),
+            Self::Sequence(elements) => f.debug_list().entries(elements).finish(),
+            Self::Map(elements) => f.debug_map().entries(elements).finish(),
+            Self::Dynamic(_, value) => f.debug_tuple("dynamic").field(value).finish(),
+        }
+    }
+}
+
+/// A value could not be decoded: what was wanted, and where. Never holds what was found there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodecError {
+    wanted: String,
+    path: Vec<String>,
+}
+
+impl CodecError {
+    /// An error right here.
+    pub fn new(wanted: impl Into<String>) -> Self {
+        Self { wanted: wanted.into(), path: Vec::new() }
+    }
+
+    /// The same error seen from one level further out.
+    pub fn within(mut self, step: impl Into<String>) -> Self {
+        self.path.insert(0, step.into());
+        self
+    }
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not {}", self.wanted)?;
+        if !self.path.is_empty() {
+            write!(f, " at {}", self.path.join("."))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for CodecError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_shape_not_content() {
+        let value = Value::Map(BTreeMap::from([
+            ("api_token".to_owned(), Value::string("dbtu_secret")),
+            ("tags".to_owned(), Value::Sequence(vec![Value::Number(Number::Int(7))])),
+        ]));
+        assert_eq!(format!("{value:?}"), r#"{"api_token": string, "tags": [number]}"#);
+    }
+
+    #[test]
+    fn numbers_keep_what_64_bits_cannot_hold() {
+        assert_eq!(Number::parse("42"), Ok(Number::Int(42)));
+        assert_eq!(Number::parse("9223372036854775808"), Ok(Number::Decimal("9223372036854775808".into())));
+        assert_eq!(Number::parse("0.1"), Ok(Number::Decimal("0.1".into())));
+        assert_eq!(Number::parse("1e3").map(|n| n.as_i64()), Ok(Some(1000)));
+        assert_eq!(Number::parse("2.5").map(|n| n.as_i64()), Ok(None));
+        for bad in ["", "nan", "inf", "1x", "--1", "."] {
+            assert!(Number::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

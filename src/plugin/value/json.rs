@@ -1,0 +1,120 @@
+//! The JSON encoding, as state files have it. It can't carry unknown values.
+
+use serde_json::Value as Json;
+
+use super::{CodecError, Number, Type, Value};
+
+/// What to do with an attribute that the type lacks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ExtraAttributes {
+    Refuse,
+    Drop,
+}
+
+pub(super) fn decode(bytes: &[u8], value_type: &Type, extra: ExtraAttributes) -> Result<Value, CodecError> {
+    let json: Json = serde_json::from_slice(bytes).map_err(|_| CodecError::new("JSON"))?;
+    convert(json, value_type, extra)
+}
+
+fn convert(json: Json, value_type: &Type, extra: ExtraAttributes) -> Result<Value, CodecError> {
+    let all = |elements: Vec<Json>, element: &Type| {
+        elements
+            .into_iter()
+            .enumerate()
+            .map(|(i, e)| convert(e, element, extra).map_err(|error| error.within(i.to_string())))
+            .collect::<Result<Vec<_>, _>>()
+            .map(Value::Sequence)
+    };
+    match (value_type, json) {
+        (Type::Dynamic, Json::Null) | (_, Json::Null) => Ok(Value::Null),
+        (Type::String, Json::String(text)) => Ok(Value::String(text)),
+        (Type::Bool, Json::Bool(bool)) => Ok(Value::Bool(bool)),
+        // Arbitrary precision is on, so the digits arrive as they were written.
+        (Type::Number, Json::Number(number)) => Number::parse(&number.to_string()).map(Value::Number),
+        (Type::Number, Json::String(text)) => Number::parse(&text).map(Value::Number),
+        (Type::List(element) | Type::Set(element), Json::Array(elements)) => all(elements, element),
+        (Type::Tuple(types), Json::Array(elements)) => {
+            if types.len() != elements.len() {
+                return Err(CodecError::new(format!("a tuple of {}", types.len())));
+            }
+            let pairs = elements.into_iter().zip(types).enumerate();
+            pairs
+                .map(|(i, (e, t))| convert(e, t, extra).map_err(|error| error.within(i.to_string())))
+                .collect::<Result<Vec<_>, _>>()
+                .map(Value::Sequence)
+        }
+        (Type::Map(element), Json::Object(elements)) => elements
+            .into_iter()
+            .map(|(key, e)| match convert(e, element, extra) {
+                Ok(value) => Ok((key, value)),
+                Err(error) => Err(error.within(key)),
+            })
+            .collect::<Result<_, _>>()
+            .map(Value::Map),
+        (Type::Object(types), Json::Object(mut attributes)) => {
+            let known = types
+                .iter()
+                .map(|(name, t)| {
+                    let json = attributes.remove(name).unwrap_or(Json::Null);
+                    let value = convert(json, t, extra).map_err(|error| error.within(name))?;
+                    Ok((name.clone(), value))
+                })
+                .collect::<Result<_, _>>()?;
+            match attributes.keys().next() {
+                Some(name) if extra == ExtraAttributes::Refuse => {
+                    Err(CodecError::new("an attribute of the schema").within(name))
+                }
+                _ => Ok(Value::Map(known)),
+            }
+        }
+        (Type::Dynamic, Json::Object(mut parts)) => {
+            let value_type = Type::from_json(parts.get("type").unwrap_or(&Json::Null))?;
+            let value = convert(parts.remove("value").unwrap_or(Json::Null), &value_type, extra)?;
+            Ok(Value::Dynamic(value_type, Box::new(value)))
+        }
+        (value_type, _) => Err(CodecError::new(value_type.to_json().to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn object() -> Type {
+        Type::Object(BTreeMap::from([
+            ("name".to_owned(), Type::String),
+            ("size".to_owned(), Type::Number),
+            ("tags".to_owned(), Type::Map(Box::new(Type::String))),
+            ("any".to_owned(), Type::Dynamic),
+        ]))
+    }
+
+    #[test]
+    fn missing_attributes_are_null_and_digits_are_kept() {
+        let json =
+            br#"{"name":null,"size":123456789012345678901234567890.5,"any":{"type":"string","value":"x"}}"#;
+        let value = Value::from_json(json, &object()).unwrap();
+        assert_eq!(value.attribute("name"), Some(&Value::Null));
+        assert_eq!(value.attribute("tags"), Some(&Value::Null));
+        let digits = Number::Decimal("123456789012345678901234567890.5".into());
+        assert_eq!(value.attribute("size"), Some(&Value::Number(digits)));
+        let dynamic = Value::Dynamic(Type::String, Box::new(Value::string("x")));
+        assert_eq!(value.attribute("any"), Some(&dynamic));
+    }
+
+    #[test]
+    fn extra_attributes_are_refused_unless_stored() {
+        let json = br#"{"name":"a","gone":true}"#;
+        let error = Value::from_json(json, &object()).unwrap_err();
+        assert_eq!(error.to_string(), "not an attribute of the schema at gone");
+        assert!(Value::from_stored_json(json, &object()).is_ok());
+    }
+
+    #[test]
+    fn an_error_names_the_place_and_not_the_content() {
+        let error = Value::from_json(br#"{"tags":{"a":{"b":"secret"}}}"#, &object()).unwrap_err();
+        assert_eq!(error.to_string(), r#"not "string" at tags.a"#);
+    }
+}

@@ -1,0 +1,81 @@
+//! Generated messages into the vocabulary.
+
+use crate::plugin::{
+    private::Private,
+    proto::tfplugin6 as proto,
+    value::{CodecError, Type, Value},
+};
+
+/// A value of a known type. A message that is absent or empty means null.
+pub(in crate::plugin) fn value(
+    message: Option<proto::DynamicValue>,
+    value_type: &Type,
+) -> Result<Value, CodecError> {
+    match message {
+        Some(message) if !message.msgpack.is_empty() => Value::from_msgpack(&message.msgpack, value_type),
+        Some(message) if !message.json.is_empty() => Value::from_json(&message.json, value_type),
+        _ => Ok(Value::Null),
+    }
+}
+
+/// The identity of an object, if the client knows one.
+pub(in crate::plugin) fn identity(
+    message: Option<proto::ResourceIdentityData>,
+    value_type: &Type,
+) -> Result<Option<Value>, CodecError> {
+    match message.and_then(|message| message.identity_data) {
+        Some(data) => value(Some(data), value_type).map(|value| Some(value).filter(|value| !value.is_null())),
+        None => Ok(None),
+    }
+}
+
+/// Private state as it was kept.
+pub(in crate::plugin) fn private(bytes: &[u8]) -> Private {
+    Private::from_bytes(bytes)
+}
+
+/// Whether the client keeps write-only values out of its state. Old ones say nothing.
+pub(in crate::plugin) fn write_only_allowed(capabilities: Option<proto::ClientCapabilities>) -> bool {
+    capabilities.is_some_and(|capabilities| capabilities.write_only_attributes_allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_and_empty_values_are_null_and_msgpack_wins() {
+        let message = |msgpack: &[u8], json: &[u8]| {
+            Some(proto::DynamicValue { msgpack: msgpack.to_vec(), json: json.to_vec() })
+        };
+        assert_eq!(value(None, &Type::String), Ok(Value::Null));
+        assert_eq!(value(message(b"", b""), &Type::String), Ok(Value::Null));
+        assert_eq!(value(message(b"", b"\"j\""), &Type::String), Ok(Value::string("j")));
+        assert_eq!(value(message(b"\xa1m", b"\"j\""), &Type::String), Ok(Value::string("m")));
+        assert!(value(message(b"\xc3", b""), &Type::String).is_err());
+    }
+
+    #[test]
+    fn an_identity_that_is_absent_or_null_is_none() {
+        let data = |msgpack: &[u8]| {
+            Some(proto::ResourceIdentityData {
+                identity_data: Some(proto::DynamicValue { msgpack: msgpack.to_vec(), json: vec![] }),
+            })
+        };
+        assert_eq!(identity(None, &Type::String), Ok(None));
+        assert_eq!(
+            identity(Some(proto::ResourceIdentityData { identity_data: None }), &Type::String),
+            Ok(None)
+        );
+        assert_eq!(identity(data(b"\xc0"), &Type::String), Ok(None));
+        assert_eq!(identity(data(b"\xa1x"), &Type::String), Ok(Some(Value::string("x"))));
+    }
+
+    #[test]
+    fn clients_that_say_nothing_have_no_capabilities() {
+        assert!(!write_only_allowed(None));
+        assert!(!write_only_allowed(Some(proto::ClientCapabilities::default())));
+        let capable = proto::ClientCapabilities { write_only_attributes_allowed: true, ..Default::default() };
+        assert!(write_only_allowed(Some(capable)));
+    }
+}

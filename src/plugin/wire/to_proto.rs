@@ -1,0 +1,180 @@
+//! The vocabulary into generated messages.
+
+use crate::plugin::{
+    diagnostics::{Diagnostic, Diagnostics, Severity},
+    function::{FunctionError, Signature},
+    path::{Path, Step},
+    proto::tfplugin6 as proto,
+    schema::{Attribute, Kind, Nesting, Schema, Usage},
+    value::Value,
+};
+
+const MARKDOWN: i32 = proto::StringKind::Markdown as i32;
+
+pub(in crate::plugin) fn value(value: &Value) -> Option<proto::DynamicValue> {
+    Some(proto::DynamicValue { msgpack: value.to_msgpack(), json: Vec::new() })
+}
+
+pub(in crate::plugin) fn identity(identity: Option<&Value>) -> Option<proto::ResourceIdentityData> {
+    identity.map(|identity| proto::ResourceIdentityData { identity_data: value(identity) })
+}
+
+pub(in crate::plugin) fn path(path: &Path) -> proto::AttributePath {
+    use proto::attribute_path::{Step as Message, step::Selector};
+    let step = |step: &Step| Message {
+        selector: Some(match step {
+            Step::Attribute(name) => Selector::AttributeName(name.clone()),
+            Step::Key(key) => Selector::ElementKeyString(key.clone()),
+            Step::Index(index) => Selector::ElementKeyInt(*index),
+        }),
+    };
+    proto::AttributePath { steps: path.0.iter().map(step).collect() }
+}
+
+pub(in crate::plugin) fn diagnostics(diagnostics: Diagnostics) -> Vec<proto::Diagnostic> {
+    diagnostics.into_iter().map(diagnostic).collect()
+}
+
+fn diagnostic(diagnostic: Diagnostic) -> proto::Diagnostic {
+    use proto::diagnostic::Severity as Message;
+    let severity = match diagnostic.severity {
+        Severity::Error => Message::Error,
+        Severity::Warning => Message::Warning,
+    };
+    proto::Diagnostic {
+        severity: severity.into(),
+        summary: diagnostic.summary,
+        detail: diagnostic.detail,
+        // An empty path is not the same as none: core would look for it.
+        attribute: diagnostic.attribute.filter(|p| !p.0.is_empty()).as_ref().map(path),
+    }
+}
+
+pub(in crate::plugin) fn schema(schema: &Schema) -> proto::Schema {
+    proto::Schema {
+        version: schema.version,
+        block: Some(proto::schema::Block {
+            version: schema.version,
+            attributes: schema.attributes.iter().map(attribute).collect(),
+            description: schema.description.clone(),
+            description_kind: MARKDOWN,
+            ..Default::default()
+        }),
+    }
+}
+
+fn attribute(attribute: &Attribute) -> proto::schema::Attribute {
+    let (value_type, nested_type) = match &attribute.kind {
+        Kind::Plain(value_type) => (value_type.to_json_bytes(), None),
+        Kind::Nested(nesting, attributes) => (Vec::new(), Some(object(*nesting, attributes))),
+    };
+    proto::schema::Attribute {
+        name: attribute.name.to_owned(),
+        r#type: value_type,
+        nested_type,
+        description: attribute.description.clone(),
+        description_kind: MARKDOWN,
+        required: attribute.usage == Usage::Required,
+        optional: matches!(attribute.usage, Usage::Optional | Usage::OptionalComputed),
+        computed: matches!(attribute.usage, Usage::Computed | Usage::OptionalComputed),
+        sensitive: attribute.sensitive,
+        write_only: attribute.write_only,
+        deprecated: attribute.deprecated.is_some(),
+        deprecation_message: attribute.deprecated.unwrap_or_default().to_owned(),
+    }
+}
+
+fn object(nesting: Nesting, attributes: &[Attribute]) -> proto::schema::Object {
+    use proto::schema::object::NestingMode;
+    let nesting = match nesting {
+        Nesting::Single => NestingMode::Single,
+        Nesting::List => NestingMode::List,
+    };
+    proto::schema::Object { attributes: attributes.iter().map(attribute).collect(), nesting: nesting.into() }
+}
+
+/// Identity attributes are plain; a required one must be given to import by identity.
+pub(in crate::plugin) fn identity_schema(schema: &Schema) -> proto::ResourceIdentitySchema {
+    let attribute = |attribute: &Attribute| proto::resource_identity_schema::IdentityAttribute {
+        name: attribute.name.to_owned(),
+        r#type: attribute.value_type().to_json_bytes(),
+        required_for_import: attribute.usage == Usage::Required,
+        optional_for_import: attribute.usage != Usage::Required,
+        description: attribute.description.clone(),
+    };
+    proto::ResourceIdentitySchema {
+        version: schema.version,
+        identity_attributes: schema.attributes.iter().map(attribute).collect(),
+    }
+}
+
+pub(in crate::plugin) fn function(signature: &Signature) -> proto::Function {
+    proto::Function {
+        parameters: signature
+            .parameters
+            .iter()
+            .map(|parameter| proto::function::Parameter {
+                name: parameter.name.to_owned(),
+                r#type: parameter.value_type.to_json_bytes(),
+                description: parameter.description.to_owned(),
+                description_kind: MARKDOWN,
+                ..Default::default()
+            })
+            .collect(),
+        variadic_parameter: None,
+        r#return: Some(proto::function::Return { r#type: signature.result.to_json_bytes() }),
+        summary: signature.summary.to_owned(),
+        description: signature.description.to_owned(),
+        description_kind: MARKDOWN,
+        deprecation_message: String::new(),
+    }
+}
+
+pub(in crate::plugin) fn function_error(error: FunctionError) -> proto::FunctionError {
+    proto::FunctionError { text: error.text, function_argument: error.argument }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::{
+        schema::{computed, required},
+        value::Type,
+    };
+
+    #[test]
+    fn a_diagnostic_about_the_whole_has_no_path() {
+        let mut all = Diagnostics::new();
+        all.error(None, "s", "d");
+        all.error(Some(Path::root()), "s", "d");
+        all.warning(Some(Path::attribute("a").then(Step::Index(1))), "s", "d");
+        let messages = diagnostics(all);
+        assert_eq!(messages[0].attribute, None);
+        assert_eq!(messages[1].attribute, None);
+        assert_eq!(messages[2].attribute.as_ref().map(|p| p.steps.len()), Some(2));
+        // Core takes 0 for neither an error nor a warning.
+        assert_eq!(messages.iter().map(|m| m.severity).collect::<Vec<_>>(), [1, 1, 2]);
+    }
+
+    #[test]
+    fn an_attribute_has_a_type_or_a_nested_type_and_never_both() {
+        let inner = Attribute { name: "key", ..required() };
+        let nested = Attribute {
+            name: "items",
+            kind: Kind::Nested(Nesting::List, vec![inner]),
+            ..computed().deprecated("Use x.")
+        };
+        let message = attribute(&nested);
+        assert!(message.r#type.is_empty() && message.nested_type.is_some());
+        assert!(message.computed && !message.optional && message.deprecated);
+        assert_eq!(message.deprecation_message, "Use x.");
+        let plain = attribute(&Attribute { kind: Kind::Plain(Type::Bool), ..required() });
+        assert!(plain.r#type == b"\"bool\"" && plain.nested_type.is_none() && plain.required);
+    }
+
+    #[test]
+    fn an_absent_identity_is_no_message_and_null_is_a_value() {
+        assert_eq!(identity(None), None);
+        assert_eq!(value(&Value::Null).map(|v| v.msgpack), Some(vec![0xc0]));
+    }
+}

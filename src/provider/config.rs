@@ -1,0 +1,503 @@
+//! The provider block: what it says, what the environment adds, and the KMS client's configuration that follows.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::rules;
+use crate::{
+    kms, model,
+    plugin::{diagnostics::Diagnostics, model::Field, path::Path, schema::optional, value::Number},
+    secret::Secret,
+};
+
+const DEFAULT_HOST: &str = "https://app.kms.hanzo.ai";
+const DEFAULT_JWT_VARIABLE: &str = "KMS_AUTH_JWT";
+const DEFAULT_SERVICE_ACCOUNT_TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_MAX_RETRIES: u32 = 8;
+const DEFAULT_MAX_RETRY_WAIT: Duration = Duration::from_secs(600);
+/// More repeats than this only hide a fault.
+const MOST_RETRIES: u32 = 100;
+
+model! {
+    /// The provider block.
+    pub struct ProviderConfig {
+        /// Address of the KMS. A trailing `/`, `/api` or `/api/v1` is accepted. Default: `https://app.kms.hanzo.ai`.
+        /// Environment: `KMS_HOST`.
+        host: String = optional().rule(rules::host),
+        /// How to log in: exactly one method. Without this block, the environment variables of one method decide.
+        auth: AuthConfig = optional(),
+        /// Client ID for Universal Auth.
+        client_id: String = optional().sensitive().deprecated("Use auth.universal.client_id instead."),
+        /// Client secret for Universal Auth.
+        client_secret: Secret = optional().sensitive().deprecated("Use auth.universal.client_secret instead."),
+        /// File with certificates (PEM) to trust besides the system's, for a KMS with a certificate of your own.
+        /// Environment: `KMS_CA_CERTIFICATE_FILE`.
+        ca_certificate_file: String = optional(),
+        /// Certificates (PEM) to trust besides the system's. Conflicts with `ca_certificate_file`.
+        ca_certificate_pem: String = optional(),
+        /// Allows a `host` with `http://` that is not this very machine. Secrets then travel in plain text.
+        /// Environment: `KMS_ALLOW_PLAIN_HTTP`.
+        allow_plain_http: bool = optional(),
+        /// Longest time for one HTTP request and its answer, such as `30s`. Default: `30s`.
+        /// Environment: `KMS_REQUEST_TIMEOUT`.
+        request_timeout: String = optional().rule(rules::positive_duration),
+        /// How often a request is repeated after a fault, if it may be repeated safely. Default: 8.
+        /// Environment: `KMS_MAX_RETRIES`.
+        max_retries: Number = optional(),
+        /// Longest time that one operation waits for the server's rate limit, in all. Default: `10m`.
+        /// Environment: `KMS_MAX_RETRY_WAIT`.
+        max_retry_wait: String = optional().rule(rules::duration),
+    }
+}
+
+model! {
+    /// The login.
+    pub struct AuthConfig {
+        /// Log in with Universal Auth: a client ID and its secret.
+        universal: UniversalConfig = optional(),
+        /// Use this access token as it is. Environment: `KMS_TOKEN`.
+        token: Secret = optional().sensitive(),
+        /// Log in with a JWT of an OIDC provider, such as that of a CI system.
+        oidc: OidcConfig = optional(),
+        /// Log in with the token of a Kubernetes service account.
+        kubernetes: KubernetesConfig = optional(),
+        /// Slug of the sub-organization to log in to. Environment: `KMS_AUTH_ORGANIZATION_SLUG`.
+        organization_slug: String = optional(),
+    }
+}
+
+model! {
+    /// Universal Auth.
+    pub struct UniversalConfig {
+        /// Client ID of the machine identity. Environment: `KMS_UNIVERSAL_AUTH_CLIENT_ID`.
+        client_id: String = optional().sensitive(),
+        /// Client secret of the machine identity. Environment: `KMS_UNIVERSAL_AUTH_CLIENT_SECRET`.
+        client_secret: Secret = optional().sensitive(),
+    }
+}
+
+model! {
+    /// OIDC Auth.
+    pub struct OidcConfig {
+        /// ID of the machine identity. Environment: `KMS_MACHINE_IDENTITY_ID`.
+        identity_id: String = optional(),
+        /// Name of the environment variable that holds the JWT. Default: `KMS_AUTH_JWT`.
+        /// Environment: `KMS_OIDC_AUTH_TOKEN_NAME`.
+        token_environment_variable_name: String = optional(),
+    }
+}
+
+model! {
+    /// Kubernetes Auth.
+    pub struct KubernetesConfig {
+        /// ID of the machine identity. Environment: `KMS_MACHINE_IDENTITY_ID`.
+        identity_id: String = optional(),
+        /// File that holds the service account's token. It is read at each login.
+        /// Default: `/var/run/secrets/kubernetes.io/serviceaccount/token`.
+        /// Environment: `KMS_KUBERNETES_SERVICE_ACCOUNT_TOKEN_PATH`.
+        service_account_token_path: String = optional(),
+        /// The service account's token itself. Wins over the file.
+        /// Environment: `KMS_KUBERNETES_SERVICE_ACCOUNT_TOKEN`.
+        service_account_token: Secret = optional().sensitive(),
+    }
+}
+
+/// What follows from the provider block.
+#[derive(Debug)]
+pub enum Resolved {
+    /// All that a client needs.
+    Ready(Box<kms::Config>),
+    /// The attributes whose values are known only after apply.
+    Waiting(Vec<String>),
+}
+
+/// An environment to look variables up in.
+pub type Environment = fn(&str) -> Option<String>;
+
+/// Checks what concerns several attributes, without the environment: `terraform validate` runs where it isn't set.
+pub fn validate(config: &ProviderConfig, diagnostics: &mut Diagnostics) {
+    let methods = configured_methods(config);
+    if methods.len() > 1 {
+        let found = methods.iter().map(|method| method.place()).collect::<Vec<_>>().join(", ");
+        diagnostics.error(Some(Path::attribute("auth")), "Several ways to log in", several_methods(&found));
+    }
+    if !config.ca_certificate_file.is_null() && !config.ca_certificate_pem.is_null() {
+        diagnostics.error(
+            Some(Path::attribute("ca_certificate_pem")),
+            "Certificates from two places",
+            "\"ca_certificate_file\" and \"ca_certificate_pem\" are both set. Keep one of them.",
+        );
+    }
+    if let Some(number) = config.max_retries.known()
+        && let Err(problem) = retries(number.as_i64())
+    {
+        let detail = format!("\"max_retries\" {problem}");
+        diagnostics.error(Some(Path::attribute("max_retries")), "Invalid max_retries", detail);
+    }
+    // Where the block doesn't say, the environment may allow it: that is seen when the provider is configured.
+    if config.allow_plain_http.known() == Some(&false)
+        && let Some(host) = config.host.as_str().and_then(|host| kms::Host::parse(host).ok())
+    {
+        refuse_plain_http(&host, diagnostics);
+    }
+}
+
+/// The client's configuration, from the block first and the environment second.
+///
+/// # Errors
+/// Something is missing, contradictory or malformed; the diagnostics say what was found where and what to set.
+pub fn resolve(
+    config: &ProviderConfig,
+    environment: impl Fn(&str) -> Option<String>,
+    user_agent: String,
+) -> Result<Resolved, Diagnostics> {
+    let unknown = unknown_attributes(config);
+    if !unknown.is_empty() {
+        return Ok(Resolved::Waiting(unknown));
+    }
+    let mut diagnostics = Diagnostics::new();
+    validate(config, &mut diagnostics);
+    let source = Source { environment: &environment };
+
+    let host = source.host(config, &mut diagnostics);
+    let auth = if diagnostics.has_errors() { None } else { source.auth(config, &mut diagnostics) };
+    let request_timeout = source.duration(
+        &config.request_timeout,
+        ("request_timeout", "KMS_REQUEST_TIMEOUT"),
+        (DEFAULT_REQUEST_TIMEOUT, rules::positive_duration),
+        &mut diagnostics,
+    );
+    let max_retry_wait = source.duration(
+        &config.max_retry_wait,
+        ("max_retry_wait", "KMS_MAX_RETRY_WAIT"),
+        (DEFAULT_MAX_RETRY_WAIT, rules::duration),
+        &mut diagnostics,
+    );
+    let max_retries = source.retries(config, &mut diagnostics);
+    let slug = config.auth.known().map(|auth| &auth.organization_slug);
+    match (host, auth) {
+        (Some(host), Some(auth)) if !diagnostics.has_errors() => Ok(Resolved::Ready(Box::new(kms::Config {
+            host,
+            auth,
+            organization_slug: source.text(slug, "KMS_AUTH_ORGANIZATION_SLUG"),
+            ca_certificate: source.ca_certificate(config),
+            request_timeout,
+            max_retries,
+            max_retry_wait,
+            user_agent,
+        }))),
+        _ => Err(diagnostics),
+    }
+}
+
+/// The ways to log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Method {
+    Universal,
+    Token,
+    Oidc,
+    Kubernetes,
+}
+
+impl Method {
+    /// Where the block configures it.
+    fn place(self) -> &'static str {
+        match self {
+            Self::Universal => "auth.universal (or client_id and client_secret)",
+            Self::Token => "auth.token",
+            Self::Oidc => "auth.oidc",
+            Self::Kubernetes => "auth.kubernetes",
+        }
+    }
+}
+
+/// An empty text counts as not set, in the block as in the environment: `client_id = var.id` with a default of `""`
+/// leaves it to the environment.
+fn set(field: &Field<String>) -> bool {
+    field.is_unknown() || field.as_str().is_some_and(|text| !text.is_empty())
+}
+
+fn secret_set(field: &Field<Secret>) -> bool {
+    field.is_unknown() || field.known().is_some_and(|secret| !secret.is_empty())
+}
+
+fn configured_methods(config: &ProviderConfig) -> Vec<Method> {
+    let auth = config.auth.known();
+    let nested = |given: fn(&AuthConfig) -> bool| auth.is_some_and(given);
+    [
+        (
+            Method::Universal,
+            set(&config.client_id)
+                || secret_set(&config.client_secret)
+                || nested(|auth| !auth.universal.is_null()),
+        ),
+        (Method::Token, nested(|auth| secret_set(&auth.token))),
+        (Method::Oidc, nested(|auth| !auth.oidc.is_null())),
+        (Method::Kubernetes, nested(|auth| !auth.kubernetes.is_null())),
+    ]
+    .into_iter()
+    .filter_map(|(method, given)| given.then_some(method))
+    .collect()
+}
+
+fn several_methods(found: &str) -> String {
+    format!("More than one login method is configured: {found}. Keep exactly one of them.")
+}
+
+fn retries(number: Option<i64>) -> Result<u32, String> {
+    match number.and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= MOST_RETRIES) {
+        Some(number) => Ok(number),
+        None => Err(format!("must be a whole number from 0 to {MOST_RETRIES}.")),
+    }
+}
+
+fn refuse_plain_http(host: &kms::Host, diagnostics: &mut Diagnostics) {
+    if host.is_plain_http_beyond_loopback() {
+        diagnostics.error(
+            Some(Path::attribute("host")),
+            "Plain HTTP",
+            format!(
+                "With the host {host}, access tokens and dbt tokens would travel in plain text. Use an https:// \
+                 address. If the way there is safe by other means, set \"allow_plain_http\" to true (or \
+                 KMS_ALLOW_PLAIN_HTTP)."
+            ),
+        );
+    }
+}
+
+/// Every attribute whose value is not known yet.
+fn unknown_attributes(config: &ProviderConfig) -> Vec<String> {
+    use crate::plugin::{model::AttributeType as _, value::Value};
+    fn walk(value: &Value, path: &Path, unknown: &mut Vec<String>) {
+        match value {
+            Value::Unknown(_) => unknown.push(path.to_string()),
+            Value::Map(attributes) => {
+                attributes.iter().for_each(|(name, value)| walk(value, &path.and(name), unknown));
+            }
+            _ => {}
+        }
+    }
+    let mut unknown = Vec::new();
+    walk(&config.clone().into_value(), &Path::root(), &mut unknown);
+    unknown
+}
+
+/// Looks values up: in the block first, in the environment second.
+struct Source<'e> {
+    environment: &'e dyn Fn(&str) -> Option<String>,
+}
+
+impl Source<'_> {
+    fn variable(&self, name: &str) -> Option<String> {
+        (self.environment)(name).filter(|value| !value.is_empty())
+    }
+
+    fn text(&self, field: Option<&Field<String>>, variable: &str) -> Option<String> {
+        let configured = field.and_then(Field::known).filter(|text| !text.is_empty()).cloned();
+        configured.or_else(|| self.variable(variable))
+    }
+
+    fn secret(&self, field: Option<&Field<Secret>>, variable: &str) -> Option<Secret> {
+        let configured = field.and_then(Field::known).filter(|secret| !secret.is_empty()).cloned();
+        configured.or_else(|| self.variable(variable).map(Secret::new))
+    }
+
+    fn host(&self, config: &ProviderConfig, diagnostics: &mut Diagnostics) -> Option<kms::Host> {
+        let text = self.text(Some(&config.host), "KMS_HOST").unwrap_or_else(|| DEFAULT_HOST.to_owned());
+        let host = match kms::Host::parse(&text) {
+            Ok(host) => host,
+            Err(error) => {
+                let name = if set(&config.host) { "\"host\"" } else { "The variable KMS_HOST" };
+                let detail = format!("{name} {}", rules::host_problem(error));
+                diagnostics.error(Some(Path::attribute("host")), "Invalid host", detail);
+                return None;
+            }
+        };
+        let allowed = match config.allow_plain_http.known() {
+            Some(allowed) => *allowed,
+            None => match self.variable("KMS_ALLOW_PLAIN_HTTP").as_deref() {
+                None | Some("false" | "0") => false,
+                Some("true" | "1") => true,
+                Some(_) => {
+                    let detail = "The variable KMS_ALLOW_PLAIN_HTTP must be \"true\" or \"false\".";
+                    diagnostics.error(None, "Invalid environment variable", detail);
+                    return None;
+                }
+            },
+        };
+        // Validation has said it already if both stand in the block.
+        if !allowed && !(set(&config.host) && config.allow_plain_http.known() == Some(&false)) {
+            refuse_plain_http(&host, diagnostics);
+        }
+        Some(host)
+    }
+
+    fn auth(&self, config: &ProviderConfig, diagnostics: &mut Diagnostics) -> Option<kms::Auth> {
+        let method = match configured_methods(config).first() {
+            Some(method) => *method,
+            None => self.method_of_environment(diagnostics)?,
+        };
+        let auth = config.auth.known();
+        let mut missing = Vec::new();
+        let result = match method {
+            Method::Universal => {
+                let universal = auth.and_then(|auth| auth.universal.known());
+                let id = universal.map(|universal| &universal.client_id).filter(|id| set(id));
+                let id = self.text(id.or(Some(&config.client_id)), "KMS_UNIVERSAL_AUTH_CLIENT_ID");
+                let secret = universal.map(|universal| &universal.client_secret).filter(|s| secret_set(s));
+                let secret = secret.or(Some(&config.client_secret));
+                let secret = self.secret(secret, "KMS_UNIVERSAL_AUTH_CLIENT_SECRET");
+                require(&id, "auth.universal.client_id or KMS_UNIVERSAL_AUTH_CLIENT_ID", &mut missing);
+                let place = "auth.universal.client_secret or KMS_UNIVERSAL_AUTH_CLIENT_SECRET";
+                require(&secret, place, &mut missing);
+                id.zip(secret)
+                    .map(|(client_id, client_secret)| kms::Auth::Universal { client_id, client_secret })
+            }
+            Method::Token => self.secret(auth.map(|auth| &auth.token), "KMS_TOKEN").map(kms::Auth::Token),
+            Method::Oidc => {
+                let oidc = auth.and_then(|auth| auth.oidc.known());
+                let id = self.text(oidc.map(|oidc| &oidc.identity_id), "KMS_MACHINE_IDENTITY_ID");
+                let name = oidc.map(|oidc| &oidc.token_environment_variable_name);
+                let name = self.text(name, "KMS_OIDC_AUTH_TOKEN_NAME");
+                let name = name.as_deref().unwrap_or(DEFAULT_JWT_VARIABLE);
+                let jwt = self.variable(name).map(Secret::new);
+                require(&id, "auth.oidc.identity_id or KMS_MACHINE_IDENTITY_ID", &mut missing);
+                require(&jwt, &format!("{name}, the variable that holds the JWT"), &mut missing);
+                id.zip(jwt).map(|(identity_id, jwt)| kms::Auth::Oidc { identity_id, jwt })
+            }
+            Method::Kubernetes => {
+                let kubernetes = auth.and_then(|auth| auth.kubernetes.known());
+                let id = self.text(kubernetes.map(|k| &k.identity_id), "KMS_MACHINE_IDENTITY_ID");
+                require(&id, "auth.kubernetes.identity_id or KMS_MACHINE_IDENTITY_ID", &mut missing);
+                let service_account_token = self.service_account_token(kubernetes);
+                id.map(|identity_id| kms::Auth::Kubernetes { identity_id, service_account_token })
+            }
+        };
+        if !missing.is_empty() {
+            let detail = format!(
+                "For {}, nothing was found in: {}. Set each, in the provider block or in the environment.",
+                method.place(),
+                missing.join("; ")
+            );
+            diagnostics.error(Some(Path::attribute("auth")), "Incomplete login", detail);
+        }
+        result
+    }
+
+    /// What stands in the block wins as a whole: a file named there is not overruled by a token in the environment.
+    fn service_account_token(&self, kubernetes: Option<&KubernetesConfig>) -> kms::ServiceAccountToken {
+        use kms::ServiceAccountToken::{File, Given};
+        let token = kubernetes.map(|k| &k.service_account_token).filter(|token| secret_set(token));
+        let path = kubernetes.map(|k| &k.service_account_token_path).filter(|path| set(path));
+        if let Some(token) = token.and_then(Field::known) {
+            return Given(token.clone());
+        }
+        if let Some(path) = path.and_then(Field::as_str) {
+            return File(PathBuf::from(path));
+        }
+        match self.variable("KMS_KUBERNETES_SERVICE_ACCOUNT_TOKEN") {
+            Some(token) => Given(Secret::new(token)),
+            None => File(PathBuf::from(
+                self.variable("KMS_KUBERNETES_SERVICE_ACCOUNT_TOKEN_PATH")
+                    .unwrap_or_else(|| DEFAULT_SERVICE_ACCOUNT_TOKEN_PATH.to_owned()),
+            )),
+        }
+    }
+
+    /// The method that the environment alone configures. The ID of a machine identity is none: it serves several.
+    fn method_of_environment(&self, diagnostics: &mut Diagnostics) -> Option<Method> {
+        let first = |names: &[&'static str]| names.iter().find(|name| self.variable(name).is_some()).copied();
+        let identity = self.variable("KMS_MACHINE_IDENTITY_ID").is_some();
+        let with_identity = |names| first(names).filter(|_| identity);
+        let found: Vec<(Method, &str)> = [
+            (Method::Universal, first(&["KMS_UNIVERSAL_AUTH_CLIENT_ID", "KMS_UNIVERSAL_AUTH_CLIENT_SECRET"])),
+            (Method::Token, first(&["KMS_TOKEN"])),
+            (Method::Oidc, with_identity(&["KMS_OIDC_AUTH_TOKEN_NAME", DEFAULT_JWT_VARIABLE])),
+            (
+                Method::Kubernetes,
+                with_identity(&[
+                    "KMS_KUBERNETES_SERVICE_ACCOUNT_TOKEN",
+                    "KMS_KUBERNETES_SERVICE_ACCOUNT_TOKEN_PATH",
+                ]),
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(method, variable)| Some((method, variable?)))
+        .collect();
+        let auth = Some(Path::attribute("auth"));
+        match found.as_slice() {
+            [(method, _)] => return Some(*method),
+            [] => {
+                let found = if identity {
+                    "Only KMS_MACHINE_IDENTITY_ID was found, which doesn't say which method to use it with. "
+                } else {
+                    "Nothing was found, neither in the provider block nor in the environment. "
+                };
+                let detail = format!(
+                    "{found}Set one of:\n\n  \
+                     auth.universal, or KMS_UNIVERSAL_AUTH_CLIENT_ID and KMS_UNIVERSAL_AUTH_CLIENT_SECRET\n  \
+                     auth.token, or KMS_TOKEN\n  \
+                     auth.oidc, or KMS_MACHINE_IDENTITY_ID and KMS_AUTH_JWT\n  \
+                     auth.kubernetes, or KMS_MACHINE_IDENTITY_ID and KMS_KUBERNETES_SERVICE_ACCOUNT_TOKEN_PATH"
+                );
+                diagnostics.error(auth, "No way to log in", detail);
+            }
+            several => {
+                let found = several.iter().map(|(_, variable)| *variable).collect::<Vec<_>>().join(", ");
+                let detail = format!(
+                    "{} Or say in the provider block which one to use.",
+                    several_methods(&format!("by the environment variables {found}"))
+                );
+                diagnostics.error(auth, "Several ways to log in", detail);
+            }
+        }
+        None
+    }
+
+    fn ca_certificate(&self, config: &ProviderConfig) -> Option<kms::CaCertificate> {
+        match config.ca_certificate_pem.as_str().filter(|pem| !pem.is_empty()) {
+            Some(pem) => Some(kms::CaCertificate::Pem(pem.as_bytes().to_vec())),
+            None => self
+                .text(Some(&config.ca_certificate_file), "KMS_CA_CERTIFICATE_FILE")
+                .map(|file| kms::CaCertificate::File(PathBuf::from(file))),
+        }
+    }
+
+    fn duration(
+        &self,
+        field: &Field<String>,
+        (attribute, variable): (&str, &str),
+        (default, rule): (Duration, fn(&str) -> Result<(), String>),
+        diagnostics: &mut Diagnostics,
+    ) -> Duration {
+        let Some(text) = self.text(Some(field), variable) else { return default };
+        match rule(&text).and_then(|()| rules::parse_duration(&text)) {
+            Ok(duration) => duration,
+            Err(problem) => {
+                let name =
+                    if set(field) { format!("\"{attribute}\"") } else { format!("The variable {variable}") };
+                let summary = format!("Invalid {attribute}");
+                diagnostics.error(Some(Path::attribute(attribute)), summary, format!("{name} {problem}"));
+                default
+            }
+        }
+    }
+
+    fn retries(&self, config: &ProviderConfig, diagnostics: &mut Diagnostics) -> u32 {
+        if let Some(number) = config.max_retries.known() {
+            return retries(number.as_i64()).unwrap_or(DEFAULT_MAX_RETRIES);
+        }
+        let Some(text) = self.variable("KMS_MAX_RETRIES") else { return DEFAULT_MAX_RETRIES };
+        retries(text.parse().ok()).unwrap_or_else(|problem| {
+            let detail = format!("The variable KMS_MAX_RETRIES {problem}");
+            diagnostics.error(Some(Path::attribute("max_retries")), "Invalid max_retries", detail);
+            DEFAULT_MAX_RETRIES
+        })
+    }
+}
+
+fn require<T>(value: &Option<T>, place: &str, missing: &mut Vec<String>) {
+    if value.is_none() {
+        missing.push(place.to_owned());
+    }
+}

@@ -1,0 +1,525 @@
+//! `kms_dbt_connection`: a dbt connection of the KMS.
+
+use crate::{
+    kms::{self, ConnectionPatch, CreateError, DbtCredentials, NewConnection},
+    model,
+    plugin::{
+        context::Context,
+        diagnostics::Diagnostics,
+        model::{Field, Model as _},
+        path::Path,
+        private::Private,
+        resource::{Create, ImportKey, PlanUpdate, Resource, Stored, Update},
+        schema::{Schema, computed, optional, required},
+    },
+    provider::{
+        Access,
+        errors::{self, Blame},
+        rules,
+        token_digest::TokenDigest,
+    },
+    secret::Secret,
+};
+
+type Connection = kms::Connection<DbtCredentials>;
+
+model! {
+    /// A dbt connection as Terraform sees it.
+    pub struct DbtConnection {
+        /// Name of the connection, unique in its project or, without `project_id`, in the organization. A slug:
+        /// lower-case letters, digits and single inner hyphens, at most 64 characters.
+        name: String = required().rule(rules::connection_name),
+        /// What the connection is for. At most 256 characters.
+        description: String = optional().rule(rules::description),
+        /// ID of the project that the connection belongs to. Without it, the connection belongs to the organization.
+        /// A changed value replaces the connection.
+        project_id: String = optional().rule(rules::project_id).requires_replace(),
+        /// URL of the dbt instance, such as `https://cloud.getdbt.com`, `https://emea.dbt.com` or
+        /// `https://ab123.us1.dbt.com`. The KMS uses only its host name, and always HTTPS.
+        instance_url: String = required().rule(rules::instance_url),
+        /// ID of the dbt account.
+        account_id: String = required().rule(rules::account_id),
+        /// API token for dbt: a service token (`dbtc_...`) or a personal access token (`dbtu_...`). It goes from the
+        /// configuration to the KMS and is stored neither in state nor in plan files, so it can be an ephemeral value.
+        /// A changed token is noticed, unless `api_token_version` is set.
+        api_token: Secret = required().sensitive().write_only().rule(rules::api_token),
+        /// Any text that stands for the token's version. When it is set, the token is sent whenever this changes, and
+        /// only then; no digest of the token is kept.
+        api_token_version: String = optional(),
+        /// When the name is taken by a connection with the same `instance_url` and `account_id`, take that one over
+        /// and send it the token, instead of failing. Default: `false`. Changing this sends nothing.
+        adopt_existing: bool = optional(),
+        /// ID of the connection, a UUID.
+        id: String = computed().stable(),
+        /// ID of the organization.
+        org_id: String = computed().stable(),
+        /// How the KMS logs in to dbt: always `api-token`.
+        method: String = computed().stable(),
+        /// Version number that the server keeps of the connection.
+        version: i64 = computed(),
+        /// Whether the KMS manages the credentials by itself: always `false` for dbt.
+        is_platform_managed_credentials: bool = computed().stable(),
+        /// When the connection was created, as an RFC 3339 time.
+        created_at: String = computed().stable(),
+        /// When the connection was last changed, as an RFC 3339 time.
+        updated_at: String = computed(),
+        /// The server's fingerprint of the credentials that it stores. It changes at each write of credentials, and so
+        /// shows when somebody else wrote them.
+        credentials_hash: String = computed(),
+    }
+}
+
+model! {
+    /// What tells a dbt connection from all others.
+    pub struct DbtConnectionIdentity {
+        /// ID of the connection, a UUID.
+        id: String = required().rule(rules::connection_id),
+    }
+}
+
+/// Private state: the digest of the token that was sent last, unless `api_token_version` is set.
+const TOKEN_DIGEST: &str = "api_token_digest";
+/// Private state: the server's fingerprint of the credentials after we last sent them.
+const SENT_CREDENTIALS_HASH: &str = "sent_credentials_hash";
+
+const BLAME: Blame = Blame {
+    project: Some("project_id"),
+    name: Some("name"),
+    credentials: Some("api_token"),
+    object: None,
+    fields: &[
+        ("name", "name"),
+        ("description", "description"),
+        ("projectId", "project_id"),
+        ("credentials.instanceUrl", "instance_url"),
+        ("credentials.accountId", "account_id"),
+        ("credentials.apiToken", "api_token"),
+    ],
+};
+
+/// The resource type.
+pub(in crate::provider) struct DbtConnectionResource {
+    access: Access,
+}
+
+impl DbtConnectionResource {
+    pub(in crate::provider) fn new(access: Access) -> Self {
+        Self { access }
+    }
+}
+
+/// Why the token has to be sent although no other field of the credentials changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TokenDue {
+    /// Nothing was ever sent by Terraform: the connection was imported.
+    Imported,
+    /// The configured token is another one, or may turn out to be.
+    Changed,
+    /// `api_token_version` is another one, or is set or removed.
+    VersionChanged,
+    /// Somebody else wrote the credentials.
+    WrittenElsewhere,
+}
+
+fn token_due(plan: &PlanUpdate<'_, DbtConnection>) -> Option<TokenDue> {
+    let (prior, config, private) = (plan.prior, plan.config, plan.private);
+    let sent_hash: Option<String> = private.get(SENT_CREDENTIALS_HASH);
+    if sent_hash.is_none() {
+        return Some(TokenDue::Imported);
+    }
+    if config.api_token_version != prior.api_token_version {
+        return Some(TokenDue::VersionChanged);
+    }
+    if !config.api_token_version.is_null() {
+        return None;
+    }
+    if sent_hash.as_deref() != prior.credentials_hash.as_str() {
+        return Some(TokenDue::WrittenElsewhere);
+    }
+    let digest: Option<TokenDigest> = private.get(TOKEN_DIGEST);
+    match (config.api_token.known(), digest) {
+        (Some(token), Some(digest)) if digest.matches(token) => None,
+        _ => Some(TokenDue::Changed),
+    }
+}
+
+impl Resource for DbtConnectionResource {
+    type Model = DbtConnection;
+    type Identity = DbtConnectionIdentity;
+
+    fn schema(&self) -> Schema {
+        DbtConnection::schema(
+            "A dbt connection: the credentials with which the KMS reaches a dbt account. The KMS tries them at dbt \
+             before it stores them.",
+        )
+    }
+
+    fn identity(&self, state: &DbtConnection) -> DbtConnectionIdentity {
+        DbtConnectionIdentity { id: state.id.clone() }
+    }
+
+    fn plan_update(&self, cx: &mut Context, plan: PlanUpdate<'_, DbtConnection>) -> DbtConnection {
+        let due = token_due(&plan);
+        let mut next = plan.proposed;
+        let prior = plan.prior;
+        let sends_credentials =
+            due.is_some() || next.instance_url != prior.instance_url || next.account_id != prior.account_id;
+        if sends_credentials || next.name != prior.name || next.description != prior.description {
+            next.version = Field::unknown();
+            next.updated_at = Field::unknown();
+        }
+        if sends_credentials {
+            next.credentials_hash = Field::unknown();
+        }
+        if due == Some(TokenDue::Imported) {
+            cx.diagnostics.warning(
+                Some(Path::attribute("api_token")),
+                "The API token will be sent once",
+                format!(
+                    "The dbt connection \"{}\" was imported. The KMS never tells a connection's token, so it can't be \
+                     compared with the configured one: the next apply sends the configured token once, in place. \
+                     After that it is sent only when it changes.",
+                    prior.name.as_str().unwrap_or_default()
+                ),
+            );
+        }
+        next
+    }
+
+    async fn create(
+        &self,
+        cx: &mut Context,
+        create: Create<DbtConnection>,
+    ) -> Result<Stored<DbtConnection>, Diagnostics> {
+        let config = create.config;
+        let operation = self.access.operation(cx)?;
+        let credentials = credentials(&config)?;
+        let new = NewConnection {
+            name: text(&config.name),
+            description: config.description.known().cloned(),
+            project_id: config.project_id.known().cloned(),
+            credentials: credentials.clone(),
+        };
+        let result = match operation.create_connection(&new).await {
+            Err(CreateError::NameTaken { existing: Some(existing), .. }) if adopts(&config, &existing) => {
+                tracing::info!(id = %existing.id, "the name is taken by a connection to adopt");
+                let patch = ConnectionPatch {
+                    name: None,
+                    description: (existing.description != new.description).then(|| new.description.clone()),
+                    credentials: Some(credentials.clone()),
+                };
+                let task = format!("take over the dbt connection \"{}\"", new.name);
+                let updated =
+                    operation.update_connection(&existing.id, &patch, &existing.credentials_hash).await;
+                updated.map_err(|error| errors::failure(&task, &error, BLAME))
+            }
+            result => result.map_err(|error| create_failure(&config, error)),
+        };
+        errors::note_waiting(&operation, &mut cx.diagnostics);
+        let connection = result.map_err(|error| error.without(&credentials.api_token))?;
+        let mut private = Private::default();
+        remember_sent(&mut private, &config, &connection);
+        Ok(Stored { state: created(config, connection), private })
+    }
+
+    async fn read(
+        &self,
+        cx: &mut Context,
+        prior: Stored<DbtConnection>,
+    ) -> Result<Option<Stored<DbtConnection>>, Diagnostics> {
+        let Stored { state: prior, private } = prior;
+        let operation = self.access.operation(cx)?;
+        let id = text(&prior.id);
+        let result = operation.get_connection::<DbtCredentials>(&id).await;
+        errors::note_waiting(&operation, &mut cx.diagnostics);
+        let connection = match result {
+            Ok(connection) => connection,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => {
+                return Err(errors::failure(&format!("read the dbt connection {id}"), &error, BLAME));
+            }
+        };
+        let sent_hash: Option<String> = private.get(SENT_CREDENTIALS_HASH);
+        if sent_hash.is_some_and(|sent| sent != connection.credentials_hash) {
+            warn_of_foreign_credentials(&prior, &connection, &mut cx.diagnostics);
+        }
+        Ok(Some(Stored { state: refreshed(prior, connection), private }))
+    }
+
+    async fn update(
+        &self,
+        cx: &mut Context,
+        update: Update<DbtConnection>,
+    ) -> Result<Stored<DbtConnection>, Diagnostics> {
+        let Update { prior: Stored { state: prior, mut private }, planned, config } = update;
+        let credentials = credentials(&config)?;
+        let sends_credentials = planned.credentials_hash.is_unknown();
+        let patch = ConnectionPatch {
+            name: (planned.name != prior.name).then(|| text(&planned.name)),
+            description: (planned.description != prior.description)
+                .then(|| planned.description.known().cloned()),
+            credentials: sends_credentials.then(|| credentials.clone()),
+        };
+        if patch.name.is_none() && patch.description.is_none() && patch.credentials.is_none() {
+            // What changed concerns Terraform only.
+            return Ok(Stored { state: planned, private });
+        }
+        let operation = self.access.operation(cx)?;
+        let hash_before = text(&prior.credentials_hash);
+        let result = operation.update_connection(&text(&prior.id), &patch, &hash_before).await;
+        errors::note_waiting(&operation, &mut cx.diagnostics);
+        let connection = result.map_err(|error| {
+            let task = format!("update the dbt connection \"{}\"", text(&prior.name));
+            errors::failure(&task, &error, BLAME).without(&credentials.api_token)
+        })?;
+        if sends_credentials {
+            remember_sent(&mut private, &config, &connection);
+        }
+        Ok(Stored { state: updated(planned, connection), private })
+    }
+
+    async fn delete(&self, cx: &mut Context, prior: Stored<DbtConnection>) -> Result<(), Diagnostics> {
+        let operation = self.access.operation(cx)?;
+        let result = operation.delete_connection::<DbtCredentials>(&text(&prior.state.id)).await;
+        errors::note_waiting(&operation, &mut cx.diagnostics);
+        result.map_err(|error| {
+            let task = format!("delete the dbt connection \"{}\"", text(&prior.state.name));
+            errors::failure(&task, &error, BLAME)
+        })
+    }
+
+    async fn import(
+        &self,
+        _cx: &mut Context,
+        key: ImportKey<DbtConnectionIdentity>,
+    ) -> Result<Stored<DbtConnection>, Diagnostics> {
+        let id = match key {
+            ImportKey::Id(id) => id,
+            ImportKey::Identity(identity) => text(&identity.id),
+        };
+        if !rules::is_connection_id(&id) {
+            return Err(Diagnostics::from_error(
+                "Invalid import ID",
+                format!("\"{id}\" is not the ID of a dbt connection, which is a UUID."),
+            ));
+        }
+        // The read that follows fills in the rest, and tells if there is no such connection.
+        let state = DbtConnection { id: Field::Known(id), ..DbtConnection::default() };
+        Ok(Stored { state, private: Private::default() })
+    }
+}
+
+/// A known text. The schema sees to it that required ones are known in apply.
+fn text(field: &Field<String>) -> String {
+    field.known().cloned().unwrap_or_default()
+}
+
+fn credentials(config: &DbtConnection) -> Result<DbtCredentials, Diagnostics> {
+    match config.api_token.known() {
+        Some(token) => Ok(DbtCredentials {
+            instance_url: text(&config.instance_url),
+            account_id: text(&config.account_id),
+            api_token: token.clone(),
+        }),
+        None => Err(Diagnostics::from_attribute_error(
+            Path::attribute("api_token"),
+            "Missing API token",
+            "The token is null or not known, now that it is to be sent. An ephemeral value must be there in apply as \
+             it was in plan.",
+        )),
+    }
+}
+
+/// Remembers what was just sent, to notice later that it should be sent again.
+fn remember_sent(private: &mut Private, config: &DbtConnection, connection: &Connection) {
+    private.set(SENT_CREDENTIALS_HASH, Some(&connection.credentials_hash));
+    let digest = match (&config.api_token_version, config.api_token.known()) {
+        (Field::Null, Some(token)) => TokenDigest::of(token),
+        _ => None,
+    };
+    private.set(TOKEN_DIGEST, digest);
+}
+
+/// The state right after a create: what was configured, and what the server decided.
+fn created(config: DbtConnection, connection: Connection) -> DbtConnection {
+    DbtConnection {
+        api_token: Field::Null,
+        id: Field::Known(connection.id),
+        org_id: Field::Known(connection.org_id),
+        method: Field::Known(connection.method),
+        version: Field::Known(connection.version),
+        is_platform_managed_credentials: Field::Known(connection.is_platform_managed_credentials),
+        created_at: Field::Known(connection.created_at),
+        updated_at: Field::Known(connection.updated_at),
+        credentials_hash: Field::Known(connection.credentials_hash),
+        ..config
+    }
+}
+
+/// The state right after an update: what was planned, and what the plan had left open.
+fn updated(planned: DbtConnection, connection: Connection) -> DbtConnection {
+    let text =
+        |planned: Field<String>, actual| if planned.is_unknown() { Field::Known(actual) } else { planned };
+    DbtConnection {
+        version: if planned.version.is_unknown() {
+            Field::Known(connection.version)
+        } else {
+            planned.version
+        },
+        updated_at: text(planned.updated_at, connection.updated_at),
+        credentials_hash: text(planned.credentials_hash, connection.credentials_hash),
+        ..planned
+    }
+}
+
+/// The state after a look at the server: what it has, in the words of the prior state where they mean the same.
+fn refreshed(prior: DbtConnection, connection: Connection) -> DbtConnection {
+    DbtConnection {
+        name: Field::Known(connection.name),
+        description: same_description(prior.description, connection.description),
+        project_id: connection.project_id.into(),
+        instance_url: same_url(prior.instance_url, connection.credentials.instance_url),
+        account_id: Field::Known(connection.credentials.account_id),
+        api_token: Field::Null,
+        api_token_version: prior.api_token_version,
+        adopt_existing: prior.adopt_existing,
+        id: prior.id,
+        org_id: Field::Known(connection.org_id),
+        method: Field::Known(connection.method),
+        version: Field::Known(connection.version),
+        is_platform_managed_credentials: Field::Known(connection.is_platform_managed_credentials),
+        created_at: Field::Known(connection.created_at),
+        updated_at: Field::Known(connection.updated_at),
+        credentials_hash: Field::Known(connection.credentials_hash),
+    }
+}
+
+/// No description and an empty one are the same to everybody but Terraform.
+fn same_description(prior: Field<String>, actual: Option<String>) -> Field<String> {
+    let empty = |text: Option<&str>| text.unwrap_or_default().is_empty();
+    if empty(prior.as_str()) && empty(actual.as_deref()) { prior } else { actual.into() }
+}
+
+/// `https://x` and `https://x/` are the same URL.
+fn same_url(prior: Field<String>, actual: String) -> Field<String> {
+    match (prior.as_str().and_then(|url| url::Url::parse(url).ok()), url::Url::parse(&actual)) {
+        (Some(before), Ok(now)) if before == now => prior,
+        _ => Field::Known(actual),
+    }
+}
+
+fn warn_of_foreign_credentials(
+    prior: &DbtConnection,
+    connection: &Connection,
+    diagnostics: &mut Diagnostics,
+) {
+    let consequence = if prior.api_token_version.is_null() {
+        "The next apply sends the configured credentials again."
+    } else {
+        "Nothing is sent, because \"api_token_version\" alone decides: change it to send the configured token again."
+    };
+    diagnostics.warning(
+        Some(Path::attribute("api_token")),
+        "Credentials changed outside of Terraform",
+        format!(
+            "The credentials of the dbt connection \"{}\" are not those that Terraform sent last. The connection was \
+             last changed at {}. {consequence}",
+            connection.name, connection.updated_at
+        ),
+    );
+}
+
+/// Whether the configuration asks to take this connection over.
+fn adopts(config: &DbtConnection, existing: &Connection) -> bool {
+    config.adopt_existing.known() == Some(&true) && differences(config, existing).is_empty()
+}
+
+/// The attributes in which an existing connection is another one than the configured.
+fn differences(config: &DbtConnection, existing: &Connection) -> Vec<String> {
+    let stored = &existing.credentials;
+    let same_instance =
+        same_url(config.instance_url.clone(), stored.instance_url.clone()) == config.instance_url;
+    let mut differences = Vec::new();
+    if !same_instance {
+        differences.push(format!("instance_url (it has \"{}\")", stored.instance_url));
+    }
+    if config.account_id.as_str() != Some(stored.account_id.as_str()) {
+        differences.push(format!("account_id (it has \"{}\")", stored.account_id));
+    }
+    differences
+}
+
+fn create_failure(config: &DbtConnection, error: CreateError<DbtCredentials>) -> Diagnostics {
+    let name = text(&config.name);
+    let task = format!("create the dbt connection \"{name}\"");
+    let scope = match config.project_id.as_str() {
+        Some(project) => format!("the project {project}"),
+        None => "the organization".to_owned(),
+    };
+    match error {
+        CreateError::NameTaken { existing: Some(existing), .. } => Diagnostics::from_attribute_error(
+            Path::attribute("name"),
+            "Name already taken",
+            format!(
+                "In {scope} there is already a dbt connection named \"{name}\": {id}, created at {created}. If an \
+                 earlier apply was interrupted, it may have made it.\n\n{advice}",
+                id = existing.id,
+                created = existing.created_at,
+                advice = adoption_advice(config, &existing),
+            ),
+        ),
+        CreateError::NameTaken { existing: None, error } => {
+            let mut diagnostics = errors::failure(&task, &error, BLAME);
+            diagnostics.warning(
+                Some(Path::attribute("name")),
+                "The connection with this name can't be shown",
+                format!(
+                    "In {scope} there is already a connection named \"{name}\", but not one of dbt that this machine \
+                     identity can read. Choose another name."
+                ),
+            );
+            diagnostics
+        }
+        CreateError::Unconfirmed { found, error } => {
+            let what_now = match found {
+                Some(found) => format!(
+                    "In {scope} there is now a dbt connection named \"{name}\": {}, created at {}. Nothing shows that \
+                     this apply made it.\n\n{}",
+                    found.id,
+                    found.created_at,
+                    adoption_advice(config, &found)
+                ),
+                None => format!(
+                    "Whether the connection \"{name}\" was made in {scope} could not be found out. Apply again: if it \
+                     was, the error then names it and says how to adopt it."
+                ),
+            };
+            Diagnostics::from_attribute_error(
+                Path::attribute("name"),
+                "Unconfirmed create",
+                format!("Could not {task} for certain: {}.\n\n{what_now}", kms::report(&error)),
+            )
+        }
+        CreateError::Failed(error) => errors::failure(&task, &error, BLAME),
+    }
+}
+
+/// What to do about an existing connection that has the name.
+fn adoption_advice(config: &DbtConnection, existing: &Connection) -> String {
+    let id = &existing.id;
+    // The provider isn't told the address of the resource that it works on.
+    let import = format!("  terraform import kms_dbt_connection.NAME {id}");
+    let differences = differences(config, existing);
+    if differences.is_empty() {
+        format!(
+            "To manage that one with this resource, import it to this resource's address:\n\n{import}\n\nor set adopt_existing = true here, which \
+             takes it over and sends it the configured token. Else choose another name."
+        )
+    } else {
+        format!(
+            "It is not the same connection, for it differs in {}; so adopt_existing doesn't take it over. Choose \
+             another name, or import it to change it:\n\n{import}",
+            differences.join(" and ")
+        )
+    }
+}

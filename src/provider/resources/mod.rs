@@ -1,0 +1,5 @@
+//! Managed resources.
+
+mod dbt_connection;
+
+pub(super) use dbt_connection::DbtConnectionResource;

@@ -1,0 +1,241 @@
+//! The server's rules for fields, as far as they can be checked without it.
+//!
+//! A rule's error completes the sentence that begins with the attribute's name, says what to change, and never quotes
+//! the value. The server trims most texts before it looks at them, and would then store something else than what was
+//! planned: so whatever it would trim is refused here.
+
+use std::time::Duration;
+
+use crate::kms::{Host, HostError};
+
+/// The longest name, in characters. Servers of older releases take only 32.
+const NAME_LENGTH: usize = 64;
+/// The longest description, in characters as JavaScript counts them.
+const DESCRIPTION_LENGTH: usize = 256;
+/// The longest account ID or token, likewise.
+const CREDENTIAL_LENGTH: usize = 255;
+
+type Checked = Result<(), String>;
+
+/// What JavaScript's `trim` takes away. Rust's own notion of white space differs by two characters.
+fn is_trimmed_by_server(c: char) -> bool {
+    (c.is_whitespace() && c != '\u{85}') || c == '\u{feff}'
+}
+
+/// The length as the server counts it: in UTF-16 units.
+fn server_length(text: &str) -> usize {
+    text.encode_utf16().count()
+}
+
+fn trimmed(text: &str) -> Checked {
+    if text.starts_with(is_trimmed_by_server) || text.ends_with(is_trimmed_by_server) {
+        return Err("must not begin or end with white space: the server would remove it.".into());
+    }
+    Ok(())
+}
+
+fn not_empty(text: &str) -> Checked {
+    if text.is_empty() { Err("must not be empty.".into()) } else { Ok(()) }
+}
+
+fn at_most(text: &str, limit: usize) -> Checked {
+    let length = server_length(text);
+    if length > limit {
+        return Err(format!("must have at most {limit} characters, and has {length}."));
+    }
+    Ok(())
+}
+
+/// A connection's name: a slug.
+pub fn connection_name(text: &str) -> Checked {
+    not_empty(text)?;
+    trimmed(text)?;
+    let legal =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if !text.split('-').all(legal) {
+        return Err("must be a slug: lower-case letters, digits, and single hyphens between them, such as \
+             \"analytics-prod\"."
+            .into());
+    }
+    at_most(text, NAME_LENGTH)
+}
+
+/// A connection's description.
+pub fn description(text: &str) -> Checked {
+    trimmed(text)?;
+    at_most(text, DESCRIPTION_LENGTH)
+}
+
+/// A project's ID.
+pub fn project_id(text: &str) -> Checked {
+    if text.is_empty() {
+        return Err("must not be empty. Leave it out, or set it to null, for a connection of the whole \
+                    organization."
+            .into());
+    }
+    trimmed(text)
+}
+
+/// The URL of a dbt instance. The KMS uses only the host name in it and always calls it by HTTPS.
+pub fn instance_url(text: &str) -> Checked {
+    not_empty(text)?;
+    trimmed(text)?;
+    let wrong = || "must be a URL with a host, such as \"https://cloud.getdbt.com\".".to_owned();
+    let url = url::Url::parse(text).map_err(|_| wrong())?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+        return Err(wrong());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not hold a user name or password: it is stored and shown in plain text.".into());
+    }
+    Ok(())
+}
+
+/// A dbt account's ID.
+pub fn account_id(text: &str) -> Checked {
+    not_empty(text)?;
+    trimmed(text)?;
+    at_most(text, CREDENTIAL_LENGTH)
+}
+
+/// A dbt API token.
+pub fn api_token(text: &str) -> Checked {
+    account_id(text)
+}
+
+/// A connection's ID: a UUID, with hyphens.
+pub fn connection_id(text: &str) -> Checked {
+    if is_connection_id(text) { Ok(()) } else { Err("must be the UUID of a connection.".into()) }
+}
+
+/// Whether this is a UUID in its usual form, with hyphens.
+pub fn is_connection_id(text: &str) -> bool {
+    text.len() == 36 && uuid::Uuid::try_parse(text).is_ok()
+}
+
+/// The KMS's address.
+pub fn host(text: &str) -> Checked {
+    // An empty text counts as not set.
+    if text.is_empty() {
+        return Ok(());
+    }
+    Host::parse(text).map(drop).map_err(|error| host_problem(error).to_owned())
+}
+
+/// What is wrong with an address, to follow the name of the attribute or variable.
+pub fn host_problem(error: HostError) -> &'static str {
+    match error {
+        HostError::NotAUrl => "must be a whole URL, such as \"https://kms.example.com\".",
+        HostError::Scheme => "must begin with \"https://\" (or \"http://\").",
+        HostError::Credentials => "must not hold a user name or password: use `auth`.",
+        HostError::QueryOrFragment => "must end before any \"?\" or \"#\".",
+    }
+}
+
+/// A length of time, such as `30s` or `1m 30s`.
+pub fn duration(text: &str) -> Checked {
+    if text.is_empty() { Ok(()) } else { parse_duration(text).map(drop) }
+}
+
+/// Reads a length of time.
+///
+/// # Errors
+/// What is wrong, to follow the name of the attribute or variable.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| "must be a length of time, such as \"30s\", \"1m30s\" or \"500ms\".".to_owned())
+}
+
+/// A length of time that is not zero.
+pub fn positive_duration(text: &str) -> Checked {
+    match text {
+        "" => Ok(()),
+        text if parse_duration(text)?.is_zero() => Err("must be longer than zero.".into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every rule with what it takes and what it refuses.
+    #[test]
+    fn each_rule_draws_the_servers_line() {
+        let x = |count: usize| "x".repeat(count);
+        let cases: Vec<(&str, fn(&str) -> Checked, Vec<String>, Vec<String>)> = vec![
+            (
+                "name",
+                connection_name,
+                vec!["a".into(), "a-b-1".into(), "7".into(), x(64)],
+                ["", "A", "a_b", "-a", "a-", "a--b", "a b", " a", "a.", "ä"]
+                    .map(String::from)
+                    .into_iter()
+                    .chain([x(65)])
+                    .collect(),
+            ),
+            (
+                "description",
+                description,
+                vec!["".into(), "Any text, with ünïcode.".into(), x(256), "😀".repeat(128), "\u{85}x".into()],
+                vec![
+                    " x".into(),
+                    "x\n".into(),
+                    x(257),
+                    "😀".repeat(129),
+                    "\u{feff}x".into(),
+                    "x\u{a0}".into(),
+                ],
+            ),
+            ("project_id", project_id, vec!["p".into()], vec!["".into(), " p".into()]),
+            (
+                "instance_url",
+                instance_url,
+                vec![
+                    "https://cloud.getdbt.com".into(),
+                    "https://ab123.us1.dbt.com/".into(),
+                    "http://x".into(),
+                ],
+                ["", "cloud.getdbt.com", " https://x", "https://", "ftp://x", "mailto:a@b", "https://u:p@x"]
+                    .map(String::from)
+                    .into(),
+            ),
+            ("account_id", account_id, vec!["1".into(), x(255)], vec!["".into(), "1 ".into(), x(256)]),
+            ("api_token", api_token, vec!["dbtc_1".into(), x(255)], vec!["".into(), "\tt".into(), x(256)]),
+            (
+                "id",
+                connection_id,
+                vec!["6f1f7c0e-6a5b-4d0e-9c3a-0123456789ab".into()],
+                vec!["".into(), "6f1f7c0e6a5b4d0e9c3a0123456789ab".into(), "analytics".into()],
+            ),
+            (
+                "host",
+                host,
+                vec!["".into(), "https://kms.example.com/api/v1".into(), "http://localhost:8080/".into()],
+                vec![
+                    "kms.example.com".into(),
+                    "ftp://x".into(),
+                    "https://u:p@x".into(),
+                    "https://x/?q".into(),
+                ],
+            ),
+            (
+                "request_timeout",
+                positive_duration,
+                vec!["".into(), "30s".into(), "1m30s".into(), "500ms".into()],
+                vec!["0s".into(), "30".into(), "soon".into(), "-1s".into()],
+            ),
+            ("max_retry_wait", duration, vec!["0s".into(), "10m".into()], vec!["x".into()]),
+        ];
+        for (name, rule, good, bad) in cases {
+            for text in good {
+                assert_eq!(rule(&text), Ok(()), "{name}: {text:?}");
+            }
+            for text in bad {
+                let problem = rule(&text).expect_err(&format!("{name}: {text:?}"));
+                assert!(problem.ends_with('.'), "{problem}");
+                assert!(text.len() < 6 || !problem.contains(&text), "{name} quotes its value: {problem}");
+            }
+        }
+    }
+}
