@@ -103,7 +103,10 @@ fn a_wrong_secret_is_tried_once() {
         let connections = ["one", "two", "three"].map(|label| connection(label, &[]));
         workspace.write("main.tf", &configuration(&connections));
         let outcome = workspace.apply().failed();
-        assert!(outcome.errors().iter().all(|error| error.says(&["client"])), "{outcome:#?}");
+        assert!(
+            outcome.errors().iter().all(|error| error.says(&["Invalid credentials", "req-"])),
+            "{outcome:#?}"
+        );
         assert_eq!(logins(&workspace), 1, "three wrong secrets would lock the identity out");
     });
 }

@@ -79,6 +79,7 @@ fn a_namesake_that_was_there_before_is_not_mistaken_for_ours() {
         let kms = &workspace.emulator;
         let same = Credentials::new("https://cloud.getdbt.com", "12345", "dbtu_by_hand");
         let id = kms.create("orders", None, &same);
+        kms.edit(&id, |connection| connection.created_at -= time::Duration::minutes(5));
         let hash = kms.connection("orders").credentials.hash();
         kms.fault(Target::once("POST", CONNECTIONS), Fault::ResetBefore);
         workspace.write("main.tf", &configuration(&[connection("orders", &[])]));

@@ -63,8 +63,8 @@ fn deleting_what_is_gone_succeeds_and_what_is_in_use_does_not() {
 
         let outcome = workspace.run(&["destroy", "-json", "-auto-approve", "-refresh=false"]);
         let error = outcome.error();
-        assert_eq!(error.address, address("busy"));
-        assert!(error.says(&["busy", "use"]), "{error:#?}");
+        // Terraform adds no address to the errors of a destruction, so the text has to tell which one it was.
+        assert!(error.says(&["\"busy\"", "use"]), "{error:#?}");
         assert!(workspace.state(&address("gone")).is_null());
         assert_eq!(workspace.state(&address("busy"))["id"], busy.as_str());
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fmt, fs,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -41,12 +41,24 @@ pub fn terraform(version: &str) -> PathBuf {
 }
 
 /// What a run of Terraform left behind.
-#[derive(Debug)]
 pub struct Outcome {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Outcome");
+        shown.field("code", &self.code).field("stderr", &self.stderr);
+        // The JSON on standard output is long, and what matters of it is in the diagnostics.
+        match &self.diagnostics[..] {
+            [] => shown.field("stdout", &self.stdout),
+            diagnostics => shown.field("diagnostics", &diagnostics),
+        };
+        shown.finish()
+    }
 }
 
 impl Outcome {
