@@ -180,13 +180,14 @@ pub fn resolve(
         &mut diagnostics,
     );
     let max_retries = source.retries(config, &mut diagnostics);
+    let ca_certificate = source.ca_certificate(config, &mut diagnostics);
     let slug = config.auth.known().map(|auth| &auth.organization_slug);
     match (host, auth) {
         (Some(host), Some(auth)) if !diagnostics.has_errors() => Ok(Resolved::Ready(Box::new(kms::Config {
             host,
             auth,
             organization_slug: source.text(slug, "KMS_AUTH_ORGANIZATION_SLUG"),
-            ca_certificate: source.ca_certificate(config),
+            ca_certificate,
             request_timeout,
             max_retries,
             max_retry_wait,
@@ -461,13 +462,26 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
         None
     }
 
-    fn ca_certificate(&self, config: &ProviderConfig) -> Option<kms::CaCertificate> {
-        match config.ca_certificate_pem.as_str().filter(|pem| !pem.is_empty()) {
-            Some(pem) => Some(kms::CaCertificate::Pem(pem.as_bytes().to_vec())),
-            None => self
-                .text(Some(&config.ca_certificate_file), "KMS_CA_CERTIFICATE_FILE")
-                .map(|file| kms::CaCertificate::File(PathBuf::from(file))),
+    fn ca_certificate(
+        &self,
+        config: &ProviderConfig,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<kms::CaCertificate> {
+        if let Some(pem) = config.ca_certificate_pem.as_str().filter(|pem| !pem.is_empty()) {
+            return Some(kms::CaCertificate::Pem(pem.as_bytes().to_vec()));
         }
+        let file = self.text(Some(&config.ca_certificate_file), "KMS_CA_CERTIFICATE_FILE")?;
+        // It is read at the first call. That it can be read is worth knowing before, while the block can be blamed.
+        if let Err(error) = std::fs::File::open(&file) {
+            let name = if set(&config.ca_certificate_file) {
+                "\"ca_certificate_file\""
+            } else {
+                "The variable KMS_CA_CERTIFICATE_FILE"
+            };
+            let detail = format!("{name} names {file}, which can't be read: {error}.");
+            diagnostics.error(Some(Path::attribute("ca_certificate_file")), "Certificate file", detail);
+        }
+        Some(kms::CaCertificate::File(PathBuf::from(file)))
     }
 
     fn duration(
@@ -721,20 +735,26 @@ mod tests {
 
     #[test]
     fn certificates_come_from_one_place() {
-        let both = ProviderConfig {
-            ca_certificate_file: text("/ca.pem"),
-            ca_certificate_pem: text("PEM"),
-            ..with_token()
-        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let (block_file, env_file, missing) = (path("block.pem"), path("env.pem"), path("missing.pem"));
+        for file in [&block_file, &env_file] {
+            std::fs::write(file, "PEM").unwrap();
+        }
+        let with_file = |file: &str| ProviderConfig { ca_certificate_file: text(file), ..with_token() };
+        let both = ProviderConfig { ca_certificate_pem: text("PEM"), ..with_file(&block_file) };
         assert!(error(&both, &[]).starts_with("Certificates from two places"));
-        let variables = [("KMS_CA_CERTIFICATE_FILE", "/env.pem")];
+        let variables = [("KMS_CA_CERTIFICATE_FILE", env_file.as_str())];
         let file = |path: &str| Some(kms::CaCertificate::File(PathBuf::from(path)));
         assert_eq!(ready(&with_token(), &[]).ca_certificate, None);
-        assert_eq!(ready(&with_token(), &variables).ca_certificate, file("/env.pem"));
-        let block = ProviderConfig { ca_certificate_file: text("/ca.pem"), ..with_token() };
-        assert_eq!(ready(&block, &variables).ca_certificate, file("/ca.pem"));
+        assert_eq!(ready(&with_token(), &variables).ca_certificate, file(&env_file));
+        assert_eq!(ready(&with_file(&block_file), &variables).ca_certificate, file(&block_file));
         let block = ProviderConfig { ca_certificate_pem: text("PEM"), ..with_token() };
         assert_eq!(ready(&block, &variables).ca_certificate, Some(kms::CaCertificate::Pem(b"PEM".to_vec())));
+        let unreadable = error(&with_file(&missing), &[]);
+        assert!(unreadable.contains("\"ca_certificate_file\" names"), "{unreadable}");
+        let unreadable = error(&with_token(), &[("KMS_CA_CERTIFICATE_FILE", missing.as_str())]);
+        assert!(unreadable.contains("The variable KMS_CA_CERTIFICATE_FILE names"), "{unreadable}");
     }
 
     #[test]

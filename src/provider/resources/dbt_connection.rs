@@ -123,6 +123,9 @@ enum TokenDue {
 
 fn token_due(plan: &PlanUpdate<'_, DbtConnection>) -> Option<TokenDue> {
     let (prior, config, private) = (plan.prior, plan.config, plan.private);
+    if is_ignored(&config.api_token) && config.api_token_version == prior.api_token_version {
+        return None;
+    }
     let sent_hash: Option<String> = private.get(SENT_CREDENTIALS_HASH);
     if sent_hash.is_none() {
         return Some(TokenDue::Imported);
@@ -141,6 +144,12 @@ fn token_due(plan: &PlanUpdate<'_, DbtConnection>) -> Option<TokenDue> {
         (Some(token), Some(digest)) if digest.matches(token) => None,
         _ => Some(TokenDue::Changed),
     }
+}
+
+/// Whether `ignore_changes` lists the token. Core then puts the prior value in its place, which is null for what is
+/// write-only; validation has seen the configured one.
+fn is_ignored(api_token: &Field<Secret>) -> bool {
+    api_token.is_null()
 }
 
 impl Resource for DbtConnectionResource {
@@ -170,6 +179,14 @@ impl Resource for DbtConnectionResource {
         }
         if sends_credentials {
             next.credentials_hash = Field::unknown();
+            if is_ignored(&plan.config.api_token) {
+                cx.diagnostics.error(
+                    Some(Path::attribute("api_token")),
+                    "The API token is needed, but ignored",
+                    "\"instance_url\", \"account_id\" and \"api_token\" can only be sent together, and one of them or \
+                     \"api_token_version\" changed. Remove \"api_token\" from ignore_changes to apply this.",
+                );
+            }
         }
         if due == Some(TokenDue::Imported) {
             cx.diagnostics.warning(
@@ -252,13 +269,12 @@ impl Resource for DbtConnectionResource {
         update: Update<DbtConnection>,
     ) -> Result<Stored<DbtConnection>, Diagnostics> {
         let Update { prior: Stored { state: prior, mut private }, planned, config } = update;
-        let credentials = credentials(&config)?;
         let sends_credentials = planned.credentials_hash.is_unknown();
         let patch = ConnectionPatch {
             name: (planned.name != prior.name).then(|| text(&planned.name)),
             description: (planned.description != prior.description)
                 .then(|| planned.description.known().cloned()),
-            credentials: sends_credentials.then(|| credentials.clone()),
+            credentials: sends_credentials.then(|| credentials(&config)).transpose()?,
         };
         if patch.name.is_none() && patch.description.is_none() && patch.credentials.is_none() {
             // What changed concerns Terraform only.
@@ -270,7 +286,11 @@ impl Resource for DbtConnectionResource {
         errors::note_waiting(&operation, &mut cx.diagnostics);
         let connection = result.map_err(|error| {
             let task = format!("update the dbt connection \"{}\"", text(&prior.name));
-            errors::failure(&task, &error, BLAME).without(&credentials.api_token)
+            let failure = errors::failure(&task, &error, BLAME);
+            match patch.credentials {
+                Some(credentials) => failure.without(&credentials.api_token),
+                None => failure,
+            }
         })?;
         if sends_credentials {
             remember_sent(&mut private, &config, &connection);
@@ -375,8 +395,8 @@ fn credentials(config: &DbtConnection) -> Result<DbtCredentials, Diagnostics> {
         None => Err(Diagnostics::from_attribute_error(
             Path::attribute("api_token"),
             "Missing API token",
-            "The token is null or not known, now that it is to be sent. An ephemeral value must be there in apply as \
-             it was in plan.",
+            "The token is null or not known, now that it is to be sent. An ephemeral value must be there in apply as it \
+             was in plan.",
         )),
     }
 }
