@@ -1,9 +1,13 @@
 //! What only the server can refuse.
 
+use serde_json::json;
+
 use crate::{
     kms_emulator::{
-        CLIENT_ID, CLIENT_SECRET, IDENTITY_ID, Options, PROJECT_ID,
+        CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Emulator, Fault, IDENTITY_ID, LOGIN, Options, PROJECT_ID,
+        Target,
         identities::{Action, Identity, Scope},
+        validation::NameRule,
     },
     plans::{Change, MOVED_BY_CREDENTIALS},
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
@@ -71,6 +75,72 @@ fn deleting_what_is_gone_succeeds_and_what_is_in_use_does_not() {
         kms.edit(&busy, |connection| connection.in_use = false);
         workspace.destroy().succeeded();
         assert!(kms.connections().is_empty());
+    });
+}
+
+#[test]
+fn a_token_in_the_words_of_a_server_is_not_passed_on() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token(TOKEN);
+        let message = format!("Failed to validate credentials: token {TOKEN} is unknown");
+        let body = json!({"reqId": "req-1", "statusCode": 400, "message": message, "error": "BadRequest"});
+        workspace.emulator.fault(Target::every("POST", CONNECTIONS), Fault::Answer { status: 400, body });
+        workspace.write("main.tf", &configuration(&[connection("orders", &[])]));
+        // The search at the end of the scenario looks at the output too.
+        let outcome = workspace.apply();
+        assert_eq!(outcome.error().attribute, "api_token");
+        assert!(outcome.error().says(&["Failed to validate credentials", "is unknown"]), "{outcome:#?}");
+    });
+}
+
+#[test]
+fn a_rule_of_an_older_server_is_an_error_on_its_attribute() {
+    under_each_terraform(|version| {
+        let options = Options { name_rule: NameRule::Older, ..Options::default() };
+        let workspace = Workspace::with(version, options);
+        workspace.set_token(TOKEN);
+        let name = format!("\"{}\"", "a".repeat(33));
+        workspace.write("main.tf", &configuration(&[connection("orders", &[("name", &name)])]));
+        let outcome = workspace.apply();
+        assert_eq!(outcome.error().attribute, "name");
+        assert!(outcome.error().says(&["32", "req-"]), "{outcome:#?}");
+    });
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_named() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token(TOKEN);
+        workspace.set("KMS_HOST", "http://127.0.0.1:1");
+        workspace.set("KMS_MAX_RETRIES", "1");
+        workspace.write("main.tf", &configuration(&[connection("orders", &[])]));
+        let outcome = workspace.apply();
+        assert!(outcome.error().says(&["127.0.0.1:1"]), "{outcome:#?}");
+    });
+}
+
+#[test]
+fn a_redirect_to_another_host_gets_no_token() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token(TOKEN);
+        let other = Emulator::start_on_thread(Options::default());
+        for path in [LOGIN, CONNECTIONS] {
+            for status in [307, 302] {
+                other.clear_requests();
+                workspace.emulator.clear_faults();
+                let location = format!("{}{path}", other.url().replace("127.0.0.1", "localhost"));
+                workspace.emulator.fault(Target::every("POST", path), Fault::Redirect { status, location });
+                workspace.write("main.tf", &configuration(&[connection("orders", &[])]));
+                workspace.apply().failed();
+                let leaks = |secret| other.requests_containing(secret);
+                assert!(leaks(TOKEN).is_empty() && leaks(CLIENT_SECRET).is_empty(), "{status} from {path}");
+                assert!(other.requests().iter().all(|request| request.header("authorization").is_none()));
+            }
+        }
+        assert!(workspace.emulator.connections().is_empty());
     });
 }
 

@@ -73,6 +73,20 @@ fn what_is_stored_is_what_was_configured() {
 }
 
 #[test]
+fn a_plan_without_refresh_asks_the_server_nothing() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token("dbtu_n0R3fr3shH5g6f7d8");
+        workspace.write("main.tf", &configuration(&[connection("orders", &[])]));
+        workspace.apply().succeeded();
+        workspace.emulator.clear_requests();
+        workspace.run(&["plan", "-json", "-detailed-exitcode", "-refresh=false"]).succeeded();
+        workspace.validate().succeeded();
+        assert!(workspace.emulator.requests().is_empty());
+    });
+}
+
+#[test]
 fn many_connections_cost_one_list_and_one_login() {
     under_each_terraform(|version| {
         let workspace = Workspace::new(version);

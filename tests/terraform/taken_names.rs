@@ -74,6 +74,37 @@ fn another_account_is_never_taken_over() {
 }
 
 #[test]
+fn two_resources_do_not_adopt_one_connection() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token(TOKEN);
+        let twin = |label: &str| connection(label, &[("name", "\"orders\""), ("adopt_existing", "true")]);
+        workspace.write("main.tf", &configuration(&[twin("one"), twin("two")]));
+        let outcome = workspace.apply();
+        assert_eq!(outcome.error().attribute, "name", "{outcome:#?}");
+        let in_state =
+            ["one", "two"].iter().filter(|label| !workspace.state(&address(label)).is_null()).count();
+        assert_eq!(in_state, 1);
+    });
+}
+
+#[test]
+fn a_replacement_created_first_does_not_adopt_what_is_then_destroyed() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token(TOKEN);
+        let lifecycle = ("lifecycle", "{\n    create_before_destroy = true\n  }");
+        let arguments = [("adopt_existing", "true"), lifecycle];
+        workspace.write("main.tf", &configuration(&[connection("orders", &arguments)]));
+        workspace.apply().succeeded();
+        workspace.run(&["apply", "-json", "-auto-approve", "-replace=kms_dbt_connection.orders"]);
+        let connections = workspace.emulator.connections();
+        assert_eq!(connections.len(), 1, "the connection is lost");
+        assert_eq!(workspace.state(&address("orders"))["id"], connections[0].id.as_str());
+    });
+}
+
+#[test]
 fn a_rename_to_a_taken_name_is_an_error_on_the_name() {
     under_each_terraform(|version| {
         let workspace = Workspace::new(version);

@@ -283,6 +283,7 @@ impl Drop for Workspace {
             return;
         }
         let secrets = self.secrets.get_mut().unwrap();
+        secrets.extend(self.emulator.state().identities.tokens().map(Into::into));
         leaks::search(self.dir.path(), self.transcript.get_mut().unwrap(), secrets);
         for token in self.tokens.get_mut().unwrap().iter() {
             leaks::search_requests(&self.emulator, token);
