@@ -258,12 +258,12 @@ impl Error {
         let mut cause = StdError::source(self);
         while let Some(error) = cause {
             // An I/O error stands for the error that it wraps, and doesn't tell it as its source.
-            let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-            let tls = match wrapped {
-                Some(wrapped) => wrapped.downcast_ref::<rustls::Error>(),
-                None => error.downcast_ref::<rustls::Error>(),
-            };
-            if let Some(rustls::Error::InvalidCertificate(_)) = tls {
+            let mut wrapped: &(dyn StdError + 'static) = error;
+            while let Some(inner) = wrapped.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
+            {
+                wrapped = inner;
+            }
+            if let Some(rustls::Error::InvalidCertificate(_)) = wrapped.downcast_ref() {
                 return true;
             }
             cause = error.source();

@@ -3,6 +3,7 @@
 //! One file per Terraform type, in a folder per kind; [`KmsProvider::types`] is the registry.
 
 mod actions;
+mod claims;
 mod config;
 mod data_sources;
 mod ephemeral_resources;
@@ -12,9 +13,12 @@ mod resources;
 mod rules;
 mod token_digest;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use self::config::{Environment, ProviderConfig, Resolved};
+use self::{
+    claims::Claims,
+    config::{Environment, ProviderConfig, Resolved},
+};
 use crate::{
     kms,
     plugin::{
@@ -84,7 +88,10 @@ fn user_agent(terraform_version: &str) -> String {
 
 /// The way to the KMS, which all types share. It opens when the provider is configured.
 #[derive(Clone, Default)]
-struct Access(Arc<RwLock<State>>);
+struct Access {
+    state: Arc<RwLock<State>>,
+    claims: Arc<Mutex<Claims>>,
+}
 
 #[derive(Default)]
 enum State {
@@ -96,8 +103,15 @@ enum State {
 }
 
 impl Access {
+    /// Begins a run: Terraform configures the provider at the beginning of each.
     fn set(&self, state: State) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = state;
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        *self.claims() = Claims::default();
+    }
+
+    /// Which objects belong to which resource, in this run.
+    fn claims(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins an operation at the KMS, which ends early when Terraform asks to stop.
@@ -105,7 +119,7 @@ impl Access {
     /// # Errors
     /// The provider's configuration isn't known yet.
     fn operation(&self, cx: &Context) -> Result<kms::Operation, Diagnostics> {
-        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
             State::Ready(client) => Ok(client.operation(cx.stop.clone())),
             State::Waiting(unknown) => Err(Diagnostics::from_error(
                 "The provider's configuration is not known yet",

@@ -167,6 +167,10 @@ impl Resource for DbtConnectionResource {
         DbtConnectionIdentity { id: state.id.clone() }
     }
 
+    fn seen(&self, state: &DbtConnection) {
+        self.access.claims().claim(state.id.as_str().unwrap_or_default());
+    }
+
     fn plan_update(&self, cx: &mut Context, plan: PlanUpdate<'_, DbtConnection>) -> DbtConnection {
         let due = token_due(&plan);
         let mut next = plan.proposed;
@@ -218,19 +222,14 @@ impl Resource for DbtConnectionResource {
             credentials: credentials.clone(),
         };
         let result = match operation.create_connection(&new).await {
-            Err(CreateError::NameTaken { existing: Some(existing), .. }) if adopts(&config, &existing) => {
-                tracing::info!(id = %existing.id, "the name is taken by a connection to adopt");
-                let patch = ConnectionPatch {
-                    name: None,
-                    description: (existing.description != new.description).then(|| new.description.clone()),
-                    credentials: Some(credentials.clone()),
-                };
-                let task = format!("take over the dbt connection \"{}\"", new.name);
-                let updated =
-                    operation.update_connection(&existing.id, &patch, &existing.credentials_hash).await;
-                updated.map_err(|error| errors::failure(&task, &error, BLAME))
+            Ok(connection) => {
+                self.access.claims().claim(&connection.id);
+                Ok(connection)
             }
-            result => result.map_err(|error| create_failure(&config, error)),
+            Err(CreateError::NameTaken { existing: Some(existing), .. }) if adopts(&config, &existing) => {
+                self.adopt(&operation, &new, &existing).await
+            }
+            Err(error) => Err(create_failure(&config, error)),
         };
         errors::note_waiting(&operation, &mut cx.diagnostics);
         let connection = result.map_err(|error| error.without(&credentials.api_token))?;
@@ -299,13 +298,29 @@ impl Resource for DbtConnectionResource {
     }
 
     async fn delete(&self, cx: &mut Context, prior: Stored<DbtConnection>) -> Result<(), Diagnostics> {
+        let id = text(&prior.state.id);
+        if self.access.claims().is_adopted(&id) {
+            // Created first, the replacement found the name taken by this very connection and took it over.
+            cx.diagnostics.warning(
+                None,
+                "Connection kept",
+                format!(
+                    "The dbt connection \"{}\" ({id}) was to be deleted, but another resource has just taken it over, \
+                     as its adopt_existing asks. It is kept, and belongs to that resource now.",
+                    text(&prior.state.name)
+                ),
+            );
+            return Ok(());
+        }
         let operation = self.access.operation(cx)?;
-        let result = operation.delete_connection::<DbtCredentials>(&text(&prior.state.id)).await;
+        let result = operation.delete_connection::<DbtCredentials>(&id).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
         result.map_err(|error| {
             let task = format!("delete the dbt connection \"{}\"", text(&prior.state.name));
             errors::failure(&task, &error, BLAME)
-        })
+        })?;
+        self.access.claims().release(&id);
+        Ok(())
     }
 
     async fn import(
@@ -327,6 +342,39 @@ impl DbtConnectionResource {
     pub(in crate::provider) fn imported(connection: Connection) -> DbtConnection {
         let state = DbtConnection { id: Field::Known(connection.id.clone()), ..DbtConnection::default() };
         refreshed(state, connection)
+    }
+
+    /// Takes a connection over that nothing in this run manages, and sends it what the configuration says.
+    async fn adopt(
+        &self,
+        operation: &kms::Operation,
+        new: &NewConnection<DbtCredentials>,
+        existing: &Connection,
+    ) -> Result<Connection, Diagnostics> {
+        if !self.access.claims().adopt(&existing.id) {
+            return Err(Diagnostics::from_attribute_error(
+                Path::attribute("name"),
+                "Name already taken",
+                format!(
+                    "In {} there is already a dbt connection named \"{}\": {}. Another resource of this configuration \
+                     manages it, so adopt_existing doesn't take it over. Choose another name.",
+                    scope(new.project_id.as_deref()),
+                    new.name,
+                    existing.id
+                ),
+            ));
+        }
+        tracing::info!(id = %existing.id, "adopting the connection that has the name");
+        let patch = ConnectionPatch {
+            name: None,
+            description: (existing.description != new.description).then(|| new.description.clone()),
+            credentials: Some(new.credentials.clone()),
+        };
+        let result = operation.update_connection(&existing.id, &patch, &existing.credentials_hash).await;
+        result.map_err(|error| {
+            self.access.claims().release(&existing.id);
+            errors::failure(&format!("take over the dbt connection \"{}\"", new.name), &error, BLAME)
+        })
     }
 
     /// Looks for a connection by `PROJECT_ID/NAME`, or by `NAME` in the organization.
