@@ -616,8 +616,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn lost_post_answer_is_adopted_only_if_ours_mismatch() {
+        type Other = fn(&str) -> Value;
         let minute = Duration::from_secs(60);
-        let others: [(&str, fn(&str) -> Value); 7] = [
+        let others: [(&str, Other); 7] = [
             ("account", |at| with(made(at), "/credentials/accountId", json!("999"))),
             ("instance", |at| with(made(at), "/credentials/instanceUrl", json!("https://emea.dbt.com"))),
             ("description", |at| with(made(at), "/description", json!(null))),
