@@ -29,7 +29,7 @@ fn ignored_changes_are_neither_planned_nor_sent() {
         workspace.set_token("dbtu_1gn0r3dT0k3nJ4k5l6");
         kms.clear_requests();
         workspace
-            .run(&["plan", "-json", "-detailed-exitcode", "-target=kms_dbt_connection.described"])
+            .run(&["plan", "-json", "-detailed-exitcode", "-target=kms_dbt_connection.rotated"])
             .succeeded();
         write("\"renamed\"");
         workspace.run(&["apply", "-json", "-auto-approve", "-target=kms_dbt_connection.rotated"]).succeeded();
