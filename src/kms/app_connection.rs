@@ -507,3 +507,471 @@ fn is_not_before(stamp: &str, moment: Option<OffsetDateTime>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::{Value, json};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::{
+        kms::{
+            Client, DbtCredentials, Sent,
+            test_server::{Clock, Reply, Seen, Server},
+        },
+        secret::Secret,
+    };
+
+    const ROUTE: &str = "/api/v1/app-connections/dbt";
+    const BY_NAME: &str = "/api/v1/app-connections/dbt/connection-name/analytics?projectId=project-1";
+    const BY_ID: &str = "/api/v1/app-connections/dbt/id-1";
+
+    fn new() -> NewConnection<DbtCredentials> {
+        NewConnection {
+            name: "analytics".to_owned(),
+            description: Some("Nightly".to_owned()),
+            project_id: Some("project-1".to_owned()),
+            credentials: credentials(),
+        }
+    }
+
+    fn credentials() -> DbtCredentials {
+        DbtCredentials {
+            instance_url: "https://cloud.getdbt.com".to_owned(),
+            account_id: "12345".to_owned(),
+            api_token: Secret::new("dbtu_1"),
+        }
+    }
+
+    /// What the server tells of the connection that `new` makes, if it made it at `stamp`.
+    fn made(stamp: &str) -> Value {
+        json!({
+            "id": "id-1", "name": "analytics", "projectId": "project-1", "project": null,
+            "description": "Nightly", "version": 1, "orgId": "org-1", "createdAt": stamp, "updatedAt": stamp,
+            "isPlatformManagedCredentials": false, "gatewayId": null, "credentialsHash": "aa",
+            "app": "dbt", "method": "api-token",
+            "credentials": {"instanceUrl": "https://cloud.getdbt.com", "accountId": "12345"},
+        })
+    }
+
+    fn with(mut connection: Value, pointer: &str, value: Value) -> Value {
+        *connection.pointer_mut(pointer).unwrap() = value;
+        connection
+    }
+
+    fn one(connection: Value) -> Reply {
+        Reply::json(200, json!({"appConnection": connection}))
+    }
+
+    fn name_taken() -> Reply {
+        Reply::error(400, "BadRequest", "An App Connection with the name \"analytics\" already exists")
+    }
+
+    async fn create(server: &Server) -> Result<Connection<DbtCredentials>, CreateError<DbtCredentials>> {
+        server.operation().create_connection(&new()).await
+    }
+
+    /// A server whose answers to creates are `answer` and that shows `found` when asked by name, with the moment of
+    /// the first create as its argument.
+    async fn losing(
+        answer: impl Fn() -> Reply + Send + Sync + 'static,
+        found: impl Fn(&str, Clock) -> Reply + Send + Sync + 'static,
+    ) -> Server {
+        let first = Mutex::new(None);
+        Server::start(move |seen, clock| {
+            if seen.is("POST", ROUTE) {
+                first.lock().unwrap().get_or_insert_with(|| clock.stamp());
+                answer()
+            } else {
+                assert!(seen.is("GET", BY_NAME), "{seen:?}");
+                found(first.lock().unwrap().as_ref().unwrap(), clock)
+            }
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_create_sends_what_it_is_given_and_nothing_else() {
+        let server = Server::start(|_, clock| one(made(&clock.stamp()))).await;
+        let connection = create(&server).await.unwrap();
+        assert_eq!((connection.id.as_str(), connection.version), ("id-1", 1));
+        let whole = server.seen().pop().unwrap();
+        assert!(whole.is("POST", ROUTE));
+        assert_eq!(whole.header("content-type"), Some("application/json"));
+        let credentials = json!(
+            {"instanceUrl": "https://cloud.getdbt.com", "accountId": "12345", "apiToken": "dbtu_1"}
+        );
+        assert_eq!(
+            whole.json(),
+            json!({"name": "analytics", "description": "Nightly", "projectId": "project-1",
+                "method": "api-token", "credentials": credentials})
+        );
+        let least = NewConnection { description: None, project_id: None, ..new() };
+        server.operation().create_connection(&least).await.unwrap();
+        let least = server.seen().pop().unwrap().json();
+        assert_eq!(least, json!({"name": "analytics", "method": "api-token", "credentials": credentials}));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lost_post_answer_is_adopted_only_if_ours_mismatch() {
+        let minute = Duration::from_secs(60);
+        let others: [(&str, fn(&str) -> Value); 7] = [
+            ("account", |at| with(made(at), "/credentials/accountId", json!("999"))),
+            ("instance", |at| with(made(at), "/credentials/instanceUrl", json!("https://emea.dbt.com"))),
+            ("description", |at| with(made(at), "/description", json!(null))),
+            ("project", |at| with(made(at), "/projectId", json!("project-2"))),
+            ("method", |at| with(made(at), "/method", json!("oauth"))),
+            ("name", |at| with(made(at), "/name", json!("Analytics"))),
+            ("stamp", |at| with(made(at), "/createdAt", json!("soon"))),
+        ];
+        for (what, other) in others {
+            let server = losing(Reply::close, move |at, _| one(other(at))).await;
+            let result = create(&server).await;
+            assert!(
+                matches!(result, Err(CreateError::Unconfirmed { found: Some(_), .. })),
+                "{what}: {result:?}"
+            );
+            assert_eq!(server.count("POST"), 1, "{what}");
+        }
+        let server = losing(Reply::close, move |_, clock| one(made(&clock.stamp_ago(minute)))).await;
+        let result = create(&server).await;
+        assert!(matches!(result, Err(CreateError::Unconfirmed { found: Some(_), .. })), "older: {result:?}");
+        // Without the server's clock nobody knows whether it is older.
+        let server = losing(Reply::close, |at, _| one(made(at)).with("date", "")).await;
+        let result = create(&server).await;
+        assert!(
+            matches!(result, Err(CreateError::Unconfirmed { found: Some(_), .. })),
+            "no date: {result:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lost_post_answer_is_adopted_if_ours() {
+        let losses: [fn() -> Reply; 7] = [
+            Reply::close,
+            Reply::truncated,
+            Reply::never,
+            || Reply::html(200),
+            || Reply::html(504),
+            || Reply::error(500, "InternalServerError", "Something went wrong"),
+            || Reply::json(200, json!({"appConnection": {}})),
+        ];
+        for (number, loss) in losses.into_iter().enumerate() {
+            let server = losing(loss, |at, _| one(made(at))).await;
+            let connection = create(&server).await.unwrap();
+            assert_eq!(connection.id, "id-1", "loss {number}");
+            assert_eq!(server.count("POST"), 1, "loss {number}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_create_that_is_still_going_on_is_waited_for() {
+        let server = losing(Reply::close, |at, clock| {
+            let age = clock.now() - OffsetDateTime::parse(at, &Rfc3339).unwrap();
+            if age < Duration::from_secs(3) { Reply::not_found() } else { one(made(&clock.stamp())) }
+        })
+        .await;
+        create(&server).await.unwrap();
+        assert_eq!(server.count("POST"), 1);
+        assert_eq!(server.count("GET"), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_create_that_did_not_happen_is_sent_again() {
+        let server = Server::start(|seen, clock| match (seen.method.as_str(), seen.earlier) {
+            ("POST", 0) => Reply::close(),
+            ("POST", _) => one(made(&clock.stamp())),
+            _ => Reply::not_found(),
+        })
+        .await;
+        create(&server).await.unwrap();
+        assert_eq!(server.count("POST"), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_taken_by_our_own_first_try_is_adopted() {
+        // The first create is performed only after we looked for it; the second finds the name taken.
+        for (age, ours) in [(Duration::ZERO, true), (Duration::from_secs(60), false)] {
+            let first = Arc::new(Mutex::new(None));
+            let server = Server::start(move |seen, clock| match (seen.method.as_str(), seen.earlier) {
+                ("POST", 0) => {
+                    *first.lock().unwrap() = Some(clock.stamp_ago(age));
+                    Reply::close()
+                }
+                ("POST", _) => name_taken(),
+                (_, 0..3) => Reply::not_found(),
+                _ => one(made(first.lock().unwrap().as_ref().unwrap())),
+            })
+            .await;
+            let result = create(&server).await;
+            assert_eq!(server.count("POST"), 2);
+            match result {
+                Ok(_) => assert!(ours),
+                Err(CreateError::Unconfirmed { found: Some(_), .. }) => assert!(!ours),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn creates_that_are_lost_again_and_again_come_to_an_end() {
+        let server = losing(Reply::close, |_, _| Reply::not_found()).await;
+        let result = create(&server).await;
+        assert!(matches!(result, Err(CreateError::Unconfirmed { found: None, .. })), "{result:?}");
+        assert_eq!(server.count("POST"), 4);
+        // The server did answer these, and there was nothing.
+        let server = losing(|| Reply::error(500, "Fault", "x"), |_, _| Reply::not_found()).await;
+        let result = create(&server).await;
+        assert!(matches!(result, Err(CreateError::Failed(Error::Api(_)))), "{result:?}");
+        assert_eq!(server.count("POST"), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_create_that_can_not_be_looked_up_is_not_repeated() {
+        for refusal in
+            [|| Reply::error(403, "PermissionDenied", "You are not allowed to read"), || Reply::html(404)]
+        {
+            let server = losing(Reply::close, move |_, _| refusal()).await;
+            let result = create(&server).await;
+            let Err(CreateError::Unconfirmed { found: None, error }) = result else { panic!("{result:?}") };
+            assert!(matches!(error, Error::Transport { sent: Sent::Perhaps, .. }));
+            assert_eq!(server.count("POST"), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_taken_name_comes_with_the_connection_that_has_it() {
+        let server = losing(name_taken, |_, clock| one(made(&clock.stamp()))).await;
+        let result = create(&server).await;
+        // However much it looks like ours: the server said that it didn't make it for us.
+        assert!(matches!(result, Err(CreateError::NameTaken { existing: Some(_), .. })), "{result:?}");
+        let server = losing(name_taken, |_, _| Reply::not_found()).await;
+        let result = create(&server).await;
+        assert!(matches!(result, Err(CreateError::NameTaken { existing: None, .. })), "{result:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_create_is_not_looked_up() {
+        let refusal = || Reply::error(400, "BadRequest", "Failed to validate credentials: 401");
+        let server = losing(refusal, |_, _| Reply::not_found()).await;
+        let error = create(&server).await.unwrap_err();
+        assert!(matches!(error, CreateError::Failed(_)));
+        assert_eq!(error.error().api_kind(), Some(ApiErrorKind::CredentialsRefused));
+        assert_eq!((server.count("POST"), server.count("GET")), (1, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_the_stop_a_lost_create_is_looked_up_but_not_repeated() {
+        for there in [true, false] {
+            let stop = CancellationToken::new();
+            let stopping = stop.clone();
+            let found = move |at: &str, _| if there { one(made(at)) } else { Reply::not_found() };
+            let loss = move || {
+                stopping.cancel();
+                Reply::close()
+            };
+            let server = losing(loss, found).await;
+            let result = server.client().operation(stop).create_connection(&new()).await;
+            assert_eq!(result.is_ok(), there, "{result:?}");
+            assert!(server.count("GET") > 0);
+            assert_eq!(server.count("POST"), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_connection_is_not_given_to_two_creates_of_a_process() {
+        let server = Server::start(|seen, clock| match (seen.method.as_str(), seen.earlier) {
+            ("POST", 1) => Reply::close(),
+            _ => one(made(&clock.stamp())),
+        })
+        .await;
+        let client = server.client();
+        client.operation(CancellationToken::new()).create_connection(&new()).await.unwrap();
+        let second = client.operation(CancellationToken::new()).create_connection(&new()).await;
+        assert!(matches!(second, Err(CreateError::Unconfirmed { found: Some(_), .. })), "{second:?}");
+    }
+
+    fn patch() -> ConnectionPatch<DbtCredentials> {
+        ConnectionPatch::default()
+    }
+
+    async fn update(
+        server: &Server,
+        patch: &ConnectionPatch<DbtCredentials>,
+    ) -> Result<Connection<DbtCredentials>, Error> {
+        server.operation().update_connection("id-1", patch, "aa").await
+    }
+
+    /// A server that loses the first answer to a change, and then shows the connection as `shown` says.
+    async fn losing_update(shown: impl Fn(&Seen, Clock) -> Value + Send + Sync + 'static) -> Server {
+        Server::start(move |seen, clock| {
+            assert_eq!(seen.target, BY_ID);
+            if seen.method == "PATCH" && seen.earlier == 0 { Reply::close() } else { one(shown(seen, clock)) }
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn an_update_sends_only_what_changes() {
+        let server = Server::start(|_, clock| one(made(&clock.stamp()))).await;
+        for (patch, sent) in [
+            (ConnectionPatch { name: Some("b".to_owned()), ..patch() }, json!({"name": "b"})),
+            (ConnectionPatch { description: Some(None), ..patch() }, json!({"description": null})),
+            (
+                ConnectionPatch { description: Some(Some("d".to_owned())), ..patch() },
+                json!({"description": "d"}),
+            ),
+            (
+                ConnectionPatch { credentials: Some(credentials()), ..patch() },
+                json!({"credentials": {
+                    "instanceUrl": "https://cloud.getdbt.com", "accountId": "12345", "apiToken": "dbtu_1"}}),
+            ),
+        ] {
+            update(&server, &patch).await.unwrap();
+            let seen = server.seen().pop().unwrap();
+            assert!(seen.is("PATCH", BY_ID));
+            assert_eq!(seen.json(), sent);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_update_is_sent_again_unless_the_connection_shows_it() {
+        type Shown = fn(Clock) -> Value;
+        let renamed = ConnectionPatch { name: Some("b".to_owned()), ..patch() };
+        let cleared = ConnectionPatch { description: Some(None), ..patch() };
+        let rotated = ConnectionPatch { credentials: Some(credentials()), ..patch() };
+        let moved = ConnectionPatch {
+            credentials: Some(DbtCredentials { account_id: "7".to_owned(), ..credentials() }),
+            ..patch()
+        };
+        let written: Shown = |clock| with(made(&clock.stamp()), "/credentialsHash", json!("bb"));
+        let cases: [(&str, &ConnectionPatch<_>, Shown, bool); 8] = [
+            ("name as sent", &renamed, |clock| with(made(&clock.stamp()), "/name", json!("b")), true),
+            ("name as before", &renamed, |clock| made(&clock.stamp()), false),
+            ("cleared", &cleared, |clock| with(made(&clock.stamp()), "/description", json!(null)), true),
+            ("not cleared", &cleared, |clock| made(&clock.stamp()), false),
+            ("written", &rotated, written, true),
+            ("same hash", &rotated, |clock| made(&clock.stamp()), false),
+            (
+                "written before",
+                &rotated,
+                |clock| {
+                    let before = clock.stamp_ago(Duration::from_secs(60));
+                    with(made(&before), "/credentialsHash", json!("bb"))
+                },
+                false,
+            ),
+            ("another account", &moved, written, false),
+        ];
+        for (case, patch, shown, is_done) in cases {
+            let server = losing_update(move |_, clock| shown(clock)).await;
+            update(&server, patch).await.unwrap();
+            assert_eq!(server.count("PATCH"), if is_done { 1 } else { 2 }, "{case}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_update_of_what_is_gone_says_so() {
+        let server =
+            Server::start(|seen, _| if seen.method == "PATCH" { Reply::close() } else { Reply::not_found() })
+                .await;
+        let renamed = ConnectionPatch { name: Some("b".to_owned()), ..patch() };
+        assert!(update(&server, &renamed).await.unwrap_err().is_not_found());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_update_that_stays_lost_fails_as_perhaps_performed() {
+        let server = Server::start(|seen, clock| match seen.method.as_str() {
+            "PATCH" => Reply::close(),
+            _ => one(made(&clock.stamp())),
+        })
+        .await;
+        let renamed = ConnectionPatch { name: Some("b".to_owned()), ..patch() };
+        assert!(update(&server, &renamed).await.unwrap_err().may_have_been_performed());
+        assert_eq!(server.count("PATCH"), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_kms_itself_can_say_that_a_connection_is_gone() {
+        for (reply, gone) in [
+            (Reply::not_found as fn() -> Reply, true),
+            (|| Reply::html(404), false),
+            (|| Reply::error(404, "Not Found", "Route GET:/x not found"), false),
+        ] {
+            let server = Server::start(move |_, _| reply()).await;
+            let operation = server.operation();
+            let read = operation.get_connection::<DbtCredentials>("id-1").await.unwrap_err();
+            assert_eq!(read.is_not_found(), gone, "{read:?}");
+            let deleted = operation.delete_connection::<DbtCredentials>("id-1").await;
+            assert_eq!(deleted.is_ok(), gone, "{deleted:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deletion_whose_answer_is_lost_is_found_done() {
+        let server =
+            Server::start(|seen, _| if seen.earlier == 0 { Reply::close() } else { Reply::not_found() })
+                .await;
+        server.operation().delete_connection::<DbtCredentials>("id-1").await.unwrap();
+        assert!(server.seen()[1].is("DELETE", BY_ID));
+        assert_eq!(server.count("DELETE"), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_about_something_else_is_refused() {
+        for (pointer, value) in [("/id", json!("id-2")), ("/app", json!("github"))] {
+            let other = with(made("x"), pointer, value);
+            let server = Server::start(move |_, _| one(other.clone())).await;
+            let read = server.operation().get_connection::<DbtCredentials>("id-1").await;
+            assert!(matches!(read, Err(Error::Decode { .. })), "{pointer}: {read:?}");
+        }
+        let other = with(made("x"), "/name", json!("b"));
+        let server = Server::start(move |_, _| one(other.clone())).await;
+        let read = server.operation().get_connection_by_name::<DbtCredentials>("a", None).await;
+        assert!(matches!(read, Err(Error::Decode { .. })), "{read:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn absent_and_unknown_fields_do_no_harm() {
+        let credentials = json!({"instanceUrl": "u", "accountId": "1", "region": "eu"});
+        let sparse =
+            json!({"id": "id-1", "name": "a", "credentials": credentials, "new": {"x": [1.5, 1e99]}});
+        let server = Server::start(move |_, _| one(sparse.clone())).await;
+        let read: Connection<DbtCredentials> = server.operation().get_connection("id-1").await.unwrap();
+        assert_eq!((read.description, read.project_id, read.app), (None, None, None));
+        assert_eq!(read.credentials.account_id, "1");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_is_of_a_project_or_of_the_organization() {
+        let server = Server::start(|seen, clock| match seen.target.as_str() {
+            ROUTE => Reply::json(200, json!({"appConnections": []})),
+            "/api/v1/app-connections/dbt?projectId=p%261" => {
+                Reply::json(200, json!({"appConnections": [made(&clock.stamp())]}))
+            }
+            _ => Reply::error(404, "NotFound", "No such thing"),
+        })
+        .await;
+        let list = async |project| server.operation().list_connections::<DbtCredentials>(project).await;
+        assert_eq!(list(None).await.unwrap().len(), 0);
+        assert_eq!(list(Some("p&1")).await.unwrap().len(), 1);
+        let error = list(Some("p2")).await.unwrap_err();
+        assert_eq!(error.api_kind(), Some(ApiErrorKind::UnknownProject));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn five_thousand_connections_fit_into_a_list() {
+        let server = Server::start(|_, _| {
+            let connections =
+                vec![with(made("2026-01-01T00:00:00.000Z"), "/description", json!("d".repeat(256))); 5000];
+            Reply::json(200, json!({"appConnections": connections}))
+        })
+        .await;
+        let mut config = server.config();
+        config.request_timeout = Duration::from_secs(300);
+        let operation = Client::new(config).operation(CancellationToken::new());
+        assert_eq!(operation.list_connections::<DbtCredentials>(None).await.unwrap().len(), 5000);
+    }
+}

@@ -85,3 +85,28 @@ impl Operation {
         Ok(self.send::<Projects>(&request).await?.projects)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::kms::test_server::{Reply, Server};
+
+    #[tokio::test(start_paused = true)]
+    async fn projects_are_read_through_a_connection() {
+        let server = Server::start(|seen, _| {
+            assert!(seen.is("GET", "/api/v1/app-connections/dbt/id-1/projects"));
+            Reply::json(
+                200,
+                json!({"projects": [
+                    {"id": 70_403_103_919_i64, "name": "Jaffle", "description": null, "createdAt": "a", "updatedAt": "b"},
+                    {"id": 2, "name": "Bare"},
+                ]}),
+            )
+        })
+        .await;
+        let projects = server.operation().dbt_projects("id-1").await.unwrap();
+        assert_eq!((projects[0].id, projects[0].name.as_str()), (70_403_103_919, "Jaffle"));
+        assert_eq!(projects[1].created_at, None);
+    }
+}

@@ -80,3 +80,55 @@ impl Operation {
         Ok(secret)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kms::test_server::{Reply, Server};
+
+    fn query() -> SecretQuery {
+        SecretQuery {
+            name: "DBT/TOKEN".to_owned(),
+            project_id: "project-1".to_owned(),
+            environment: "prod".to_owned(),
+            path: "/data team".to_owned(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_is_read_and_never_shown() {
+        let server = Server::start(|seen, _| {
+            assert_eq!(
+                seen.target,
+                "/api/v3/secrets/raw/DBT%2FTOKEN?workspaceId=project-1&environment=prod&secretPath=%2Fdata+team\
+                 &type=shared"
+            );
+            let metadata = json!([{"key": "owner", "value": "data"}]);
+            Reply::json(
+                200,
+                json!({"secret": {"id": "s1", "version": 3, "secretKey": "DBT/TOKEN", "secretValue": "dbtu_1",
+                    "secretComment": "", "secretMetadata": metadata, "type": "shared"}}),
+            )
+        })
+        .await;
+        let secret = server.operation().get_secret(&query()).await.unwrap();
+        assert_eq!(secret.value.expose(), "dbtu_1");
+        assert_eq!(secret.metadata, [("owner".to_owned(), "data".to_owned())]);
+        assert!(!format!("{secret:?}").contains("dbtu_1"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_secret_than_asked_for_is_refused() {
+        let server = Server::start(|_, _| {
+            Reply::json(
+                200,
+                json!({"secret": {"secretKey": "OTHER", "secretValue": "v", "secretMetadata": null}}),
+            )
+        })
+        .await;
+        let error = server.operation().get_secret(&query()).await.unwrap_err();
+        assert!(matches!(error, Error::Decode { .. }), "{error:?}");
+    }
+}

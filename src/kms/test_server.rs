@@ -35,7 +35,6 @@ pub(super) struct Seen {
     pub(super) target: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: String,
-    pub(super) at: Instant,
     /// How many requests with this method and target came before.
     pub(super) earlier: usize,
 }
@@ -129,7 +128,7 @@ pub(super) struct Server {
 
 /// The server's clock.
 #[derive(Clone, Copy)]
-pub(super) struct Clock(Instant);
+pub(super) struct Clock(pub(super) Instant);
 
 impl Clock {
     pub(super) fn now(self) -> OffsetDateTime {
@@ -288,5 +287,5 @@ async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> std::io::Result<O
         }
     }
     let body = String::from_utf8(body).unwrap();
-    Ok(Some(Seen { method, target, headers, body, at: Instant::now(), earlier: 0 }))
+    Ok(Some(Seen { method, target, headers, body, earlier: 0 }))
 }

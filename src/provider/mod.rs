@@ -2,8 +2,12 @@
 //!
 //! One file per Terraform type, in a folder per kind; [`KmsProvider::types`] is the registry.
 
+mod actions;
 mod config;
+mod data_sources;
+mod ephemeral_resources;
 mod errors;
+mod lists;
 mod resources;
 mod rules;
 mod token_digest;
@@ -62,8 +66,15 @@ impl Provider for KmsProvider {
     }
 
     fn types(&self) -> Types {
+        let access = || self.access.clone();
         Types::new()
-            .resource("kms_dbt_connection", resources::DbtConnectionResource::new(self.access.clone()))
+            .resource("kms_dbt_connection", resources::DbtConnectionResource::new(access()))
+            .data_source("kms_dbt_connection", data_sources::DbtConnectionDataSource::new(access()))
+            .data_source("kms_dbt_connections", data_sources::DbtConnectionsDataSource::new(access()))
+            .data_source("kms_dbt_projects", data_sources::DbtProjectsDataSource::new(access()))
+            .ephemeral_resource("kms_secret", ephemeral_resources::SecretEphemeral::new(access()))
+            .list_resource("kms_dbt_connection", lists::DbtConnectionList::new(access()))
+            .action("kms_dbt_connection_test", actions::DbtConnectionTest::new(access()))
     }
 }
 

@@ -290,23 +290,74 @@ impl Resource for DbtConnectionResource {
 
     async fn import(
         &self,
-        _cx: &mut Context,
+        cx: &mut Context,
         key: ImportKey<DbtConnectionIdentity>,
     ) -> Result<Stored<DbtConnection>, Diagnostics> {
-        let id = match key {
-            ImportKey::Id(id) => id,
-            ImportKey::Identity(identity) => text(&identity.id),
+        let state = match key {
+            ImportKey::Identity(identity) => stub(text(&identity.id))?,
+            ImportKey::Id(id) if rules::is_connection_id(&id) => stub(id)?,
+            ImportKey::Id(place) => self.find(cx, &place).await?,
         };
-        if !rules::is_connection_id(&id) {
-            return Err(Diagnostics::from_error(
-                "Invalid import ID",
-                format!("\"{id}\" is not the ID of a dbt connection, which is a UUID."),
-            ));
-        }
-        // The read that follows fills in the rest, and tells if there is no such connection.
-        let state = DbtConnection { id: Field::Known(id), ..DbtConnection::default() };
         Ok(Stored { state, private: Private::default() })
     }
+}
+
+impl DbtConnectionResource {
+    /// The state of a connection that Terraform didn't make.
+    pub(in crate::provider) fn imported(connection: Connection) -> DbtConnection {
+        let state = DbtConnection { id: Field::Known(connection.id.clone()), ..DbtConnection::default() };
+        refreshed(state, connection)
+    }
+
+    /// Looks for a connection by `PROJECT_ID/NAME`, or by `NAME` in the organization.
+    async fn find(&self, cx: &mut Context, place: &str) -> Result<DbtConnection, Diagnostics> {
+        let (project, name) = match place.split_once('/') {
+            Some((project, name)) => (Some(project), name),
+            None => (None, place),
+        };
+        if rules::connection_name(name).is_err() || project.is_some_and(|id| rules::project_id(id).is_err()) {
+            return Err(Diagnostics::from_error(
+                "Invalid import ID",
+                format!(
+                    "\"{place}\" names no dbt connection. Give the connection's ID (a UUID), or PROJECT_ID/NAME for a \
+                     connection of a project, or NAME for one of the organization."
+                ),
+            ));
+        }
+        let operation = self.access.operation(cx)?;
+        let result = operation.get_connection_by_name(name, project).await;
+        errors::note_waiting(&operation, &mut cx.diagnostics);
+        result.map(Self::imported).map_err(|error| {
+            let scope = scope(project);
+            if error.is_not_found() {
+                let hint = match project {
+                    Some(_) => "",
+                    None => " For a connection of a project, give PROJECT_ID/NAME.",
+                };
+                let detail = format!("There is no dbt connection named \"{name}\" in {scope}.{hint}");
+                Diagnostics::from_error("No such connection", detail)
+            } else {
+                let task = format!("find a dbt connection named \"{name}\" in {scope}");
+                errors::failure(&task, &error, Blame::default())
+            }
+        })
+    }
+}
+
+/// A state of which only the ID is known. The read that follows an import fills in the rest, and tells if there is no
+/// such connection.
+fn stub(id: String) -> Result<DbtConnection, Diagnostics> {
+    match rules::connection_id(&id) {
+        Ok(()) => Ok(DbtConnection { id: Field::Known(id), ..DbtConnection::default() }),
+        Err(problem) => {
+            Err(Diagnostics::from_error("Invalid identity", format!("In the identity, \"id\" {problem}")))
+        }
+    }
+}
+
+/// Where a name has to be unique.
+fn scope(project_id: Option<&str>) -> String {
+    project_id.map_or("the organization".to_owned(), |id| format!("the project {id}"))
 }
 
 /// A known text. The schema sees to it that required ones are known in apply.
@@ -452,10 +503,7 @@ fn differences(config: &DbtConnection, existing: &Connection) -> Vec<String> {
 fn create_failure(config: &DbtConnection, error: CreateError<DbtCredentials>) -> Diagnostics {
     let name = text(&config.name);
     let task = format!("create the dbt connection \"{name}\"");
-    let scope = match config.project_id.as_str() {
-        Some(project) => format!("the project {project}"),
-        None => "the organization".to_owned(),
-    };
+    let scope = scope(config.project_id.as_str());
     match error {
         CreateError::NameTaken { existing: Some(existing), .. } => Diagnostics::from_attribute_error(
             Path::attribute("name"),

@@ -1,0 +1,13 @@
+//! The built provider, spoken to as Terraform does: over its socket, with mutual TLS, in gRPC.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is a failed test")]
+
+#[path = "../kms_emulator/mod.rs"]
+mod kms_emulator;
+
+mod host;
+
+mod handshake;
+mod logging;
+mod resource;
+mod stopping;
