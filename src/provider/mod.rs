@@ -4,6 +4,7 @@
 
 mod config;
 mod errors;
+mod functions;
 mod resources;
 mod rules;
 mod token_digest;
@@ -64,6 +65,9 @@ impl Provider for KmsProvider {
     fn types(&self) -> Types {
         Types::new()
             .resource("kms_dbt_connection", resources::DbtConnectionResource::new(self.access.clone()))
+            .function("airflow_connection_json", functions::AirflowConnectionJson)
+            .function("airflow_connection_uri", functions::AirflowConnectionUri)
+            .function("parse_airflow_connection", functions::ParseAirflowConnection)
     }
 }
 
