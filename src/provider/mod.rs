@@ -8,6 +8,7 @@ mod config;
 mod data_sources;
 mod ephemeral_resources;
 mod errors;
+mod functions;
 mod lists;
 mod resources;
 mod rules;
@@ -79,6 +80,9 @@ impl Provider for KmsProvider {
             .ephemeral_resource("kms_secret", ephemeral_resources::SecretEphemeral::new(access()))
             .list_resource("kms_dbt_connection", lists::DbtConnectionList::new(access()))
             .action("kms_dbt_connection_test", actions::DbtConnectionTest::new(access()))
+            .function("airflow_connection_json", functions::AirflowConnectionJson)
+            .function("airflow_connection_uri", functions::AirflowConnectionUri)
+            .function("parse_airflow_connection", functions::ParseAirflowConnection)
     }
 }
 

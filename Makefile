@@ -1,0 +1,28 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo test install docs fmt lint
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+help: ## Lists what there is to make
+	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: ## Shows the life of a connection, with the real Terraform against an emulated KMS
+	@scripts/demo
+
+test: ## Runs all tests; installs the Terraform releases that they need
+	cargo test
+
+install: ## Builds the provider and puts it where terraform init finds it
+	cargo build --release --bin terraform-provider-kms
+	@scripts/install $(TARGET)/release/terraform-provider-kms
+
+docs: ## Writes docs/ anew from the schemas and examples/
+	UPDATE_DOCS=1 cargo test --quiet --test docs
+
+fmt: ## Formats code and examples
+	cargo fmt
+	"$$(scripts/terraform-cli)" fmt -recursive examples
+
+lint: ## Checks formatting and runs clippy
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings

@@ -1,0 +1,8 @@
+data "kms_dbt_connection" "analytics" {
+  project_id = "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1a01"
+  name       = "analytics-prod"
+}
+
+output "dbt_account" {
+  value = data.kms_dbt_connection.analytics.account_id
+}

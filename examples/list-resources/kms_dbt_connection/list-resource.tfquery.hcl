@@ -1,0 +1,11 @@
+# `terraform query -generate-config-out=found.tf` writes the resources and import blocks of what is found. Then fill in
+# `api_token`, which the KMS doesn't tell:
+
+list "kms_dbt_connection" "analytics" {
+  provider = kms
+
+  config {
+    project_id  = "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1a01"
+    name_prefix = "analytics-"
+  }
+}

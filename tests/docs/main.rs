@@ -1,0 +1,115 @@
+//! The pages under `docs/` are written from the schemas and from `examples/`, in the layout that the Terraform
+//! registry shows. This test fails when they differ; `make docs` writes them anew.
+//!
+//! A page may hold one part written by hand, between two marks, which `make docs` keeps. Guides are wholly written by
+//! hand.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test: a panic is a failure, and what it says explains it"
+)]
+
+mod examples;
+mod functions;
+mod links;
+mod pages;
+mod schema;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use terraform_provider_kms::{plugin::provider::Provider as _, provider::KmsProvider};
+
+/// The project's top folder.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files under a folder of the project, as paths from the project's top; none if there is no such folder.
+fn files_under(folder: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push(path.strip_prefix(root()).unwrap().to_owned());
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn is_guide(page: &Path) -> bool {
+    page.starts_with("docs/guides")
+}
+
+#[test]
+fn the_pages_say_what_schemas_and_examples_say() {
+    let provider = KmsProvider::new(|_| None);
+    let expected: BTreeMap<PathBuf, String> = pages::all(&provider.schema(), &provider.types());
+    let stale =
+        files_under("docs").into_iter().filter(|page| !is_guide(page) && !expected.contains_key(page));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        for (page, text) in &expected {
+            let path = root().join(page);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        stale.for_each(|page| fs::remove_file(root().join(page)).unwrap());
+        return;
+    }
+    let mut problems: Vec<String> =
+        stale.map(|page| format!("{} describes nothing that the provider has", page.display())).collect();
+    for (page, text) in &expected {
+        match fs::read_to_string(root().join(page)) {
+            Ok(actual) if actual == *text => {}
+            Ok(actual) => {
+                problems.push(format!("{}{}", page.display(), first_difference(&actual, text)));
+            }
+            Err(_) => problems.push(format!("{} is missing", page.display())),
+        }
+    }
+    assert!(problems.is_empty(), "`make docs` would change this:\n{}", problems.join("\n"));
+}
+
+fn first_difference(actual: &str, expected: &str) -> String {
+    let mut lines = (1..).zip(actual.lines().zip(expected.lines()));
+    match lines.find(|(_, (actual, expected))| actual != expected) {
+        Some((number, (actual, expected))) => {
+            format!(":{number}\n  is:        {actual}\n  should be: {expected}")
+        }
+        None => " ends too early or too late".to_owned(),
+    }
+}
+
+#[test]
+fn each_guide_begins_with_what_the_registry_needs() {
+    let guides = files_under("docs/guides");
+    assert!(!guides.is_empty());
+    for guide in guides {
+        let text = fs::read_to_string(root().join(&guide)).unwrap();
+        let front =
+            text.strip_prefix("---\n").and_then(|text| text.split_once("\n---\n")).map(|(front, _)| front);
+        let front = front.unwrap_or_else(|| panic!("{} has no front matter", guide.display()));
+        for key in ["page_title: ", "subcategory: ", "description: "] {
+            assert!(front.lines().any(|line| line.starts_with(key)), "{}: no {key}", guide.display());
+        }
+    }
+}
+
+#[test]
+fn each_link_leads_somewhere() {
+    let texts = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from);
+    let broken: Vec<String> =
+        texts.into_iter().chain(files_under("docs")).flat_map(|page| links::broken(&page)).collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}

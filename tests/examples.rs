@@ -1,0 +1,267 @@
+//! Every example is held to what Terraform itself says: `terraform fmt` and `terraform validate`, under each Terraform
+//! of `KMS_TEST_TERRAFORM_VERSIONS` (a comma list; by default the oldest supported release and the newest). Where
+//! TERRAFORM names an executable, that one takes their place.
+//!
+//! Examples are found, not listed: a new folder is validated from its first day.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a test: a panic is a failure")]
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+/// Examples leave out what every configuration has.
+const VERSIONS: &str =
+    "terraform {\n  required_providers {\n    kms = {\n      source = \"hanzoai/kms\"\n    }\n  }\n}\n";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+struct Terraform {
+    executable: PathBuf,
+    /// Major and minor.
+    version: (u64, u64),
+}
+
+impl Terraform {
+    fn each() -> Vec<Self> {
+        if let Some(executable) = std::env::var_os("TERRAFORM") {
+            return vec![Self::at(executable.into())];
+        }
+        let versions =
+            std::env::var("KMS_TEST_TERRAFORM_VERSIONS").unwrap_or_else(|_| "1.11.4,1.15.5".into());
+        versions.split(',').map(|version| Self::at(installed(version.trim()))).collect()
+    }
+
+    fn at(executable: PathBuf) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut terraform = Self { executable, version: (0, 0) };
+        let answer: Value =
+            serde_json::from_slice(&terraform.run(scratch.path(), &["version", "-json"]).stdout)
+                .expect("Terraform tells its version");
+        let text = answer["terraform_version"].as_str().unwrap();
+        let mut numbers = text.split('.').map(|number| number.parse().unwrap());
+        terraform.version = (numbers.next().unwrap(), numbers.next().unwrap());
+        terraform
+    }
+
+    /// Runs in a folder, with the provider as it was built for this test.
+    fn run(&self, folder: &Path, arguments: &[&str]) -> Output {
+        let scratch = tempfile::tempdir().unwrap();
+        let cli_config = scratch.path().join("terraform.rc");
+        let provider = Path::new(env!("CARGO_BIN_EXE_terraform-provider-kms")).parent().unwrap();
+        let overrides = format!(
+            "provider_installation {{\n  dev_overrides {{\n    \"hanzoai/kms\" = {provider:?}\n  }}\n  direct {{}}\n}}\n"
+        );
+        fs::write(&cli_config, overrides).unwrap();
+        let mut command = Command::new(&self.executable);
+        for (name, _) in std::env::vars() {
+            if name.starts_with("TF_") || name.starts_with("KMS_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(arguments)
+            .current_dir(folder)
+            .env("HOME", scratch.path())
+            .env("CHECKPOINT_DISABLE", "1")
+            .env("TF_CLI_CONFIG_FILE", &cli_config)
+            .stdin(Stdio::null())
+            .output()
+            .expect("Terraform can be started")
+    }
+
+    fn is_at_least(&self, needed: (u64, u64)) -> bool {
+        self.version >= needed
+    }
+}
+
+fn installed(version: &str) -> PathBuf {
+    let output = Command::new(root().join("scripts/terraform-cli")).arg(version).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "Terraform {version} is needed for this test: {errors}");
+    String::from_utf8(output.stdout).unwrap().trim_end().into()
+}
+
+/// What is validated together: an example, with what it needs beside it.
+struct Case {
+    name: String,
+    files: Vec<PathBuf>,
+    /// The oldest Terraform that knows all that is in it.
+    needs: (u64, u64),
+}
+
+impl Case {
+    /// An example that stands for itself, or beside the resource that it imports.
+    fn of_file(path: &Path) -> Self {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let mut files = vec![path.to_owned()];
+        if name.starts_with("import") {
+            files.push(path.with_file_name("resource.tf"));
+        }
+        Self { name: shown(path), files, needs: needs(path) }
+    }
+}
+
+fn needs(path: &Path) -> (u64, u64) {
+    let text = fs::read_to_string(path).unwrap();
+    let has = |block: &str| text.lines().any(|line| line.trim_start().starts_with(block));
+    if path.to_str().unwrap().ends_with(".tfquery.hcl") || has("action \"") || has("action_trigger {") {
+        (1, 14)
+    } else if has("import {") && has("identity = {") {
+        (1, 12)
+    } else {
+        (1, 11)
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap().display().to_string()
+}
+
+fn is_configuration(path: &Path) -> bool {
+    let name = path.to_str().unwrap();
+    name.ends_with(".tf") || name.ends_with(".tfquery.hcl")
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+/// The files under a folder, and under its folders.
+fn files_under(folder: &Path) -> Vec<PathBuf> {
+    entries(folder)
+        .into_iter()
+        .flat_map(|path| if path.is_dir() { files_under(&path) } else { vec![path] })
+        .collect()
+}
+
+/// One case for each file, but for modules.
+fn cases() -> Vec<Case> {
+    let files = files_under(&root().join("examples"));
+    let modules = root().join("examples/modules");
+    let files = files.iter().filter(|path| is_configuration(path) && !path.starts_with(&modules));
+    files.map(|path| Case::of_file(path)).collect()
+}
+
+/// The folders with a module, or with a configuration that uses one.
+fn modules() -> Vec<PathBuf> {
+    let files = files_under(&root().join("examples/modules"));
+    let configurations = files.iter().filter(|path| is_configuration(path));
+    let mut folders: Vec<PathBuf> = configurations.map(|path| path.parent().unwrap().to_owned()).collect();
+    folders.dedup();
+    folders
+}
+
+/// Says what is wrong with the configuration in a folder.
+fn validate(terraform: &Terraform, folder: &Path, query: bool) -> Vec<String> {
+    let arguments: &[&str] = if query { &["validate", "-json", "-query"] } else { &["validate", "-json"] };
+    let output = terraform.run(folder, arguments);
+    let answer: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let diagnostics = answer["diagnostics"].as_array().cloned().unwrap_or_default();
+    let own = |found: &Value| {
+        let summary = found["summary"].as_str().unwrap_or_default();
+        found["severity"] == "warning" && summary.contains("development overrides")
+    };
+    // Warnings too: an example that warns is no example.
+    diagnostics
+        .iter()
+        .filter(|found| !own(found))
+        .map(|found| format!("{}: {}", found["summary"], found["detail"]))
+        .collect()
+}
+
+/// Says what is left out, past the capture of output.
+fn skip(name: &str, terraform: &Terraform, (major, minor): (u64, u64)) {
+    let (has_major, has_minor) = terraform.version;
+    let line = format!("skipped: {name} needs Terraform {major}.{minor}, this is {has_major}.{has_minor}\n");
+    io::stderr().write_all(line.as_bytes()).unwrap();
+}
+
+#[test]
+fn each_example_is_valid() {
+    let mut problems = Vec::new();
+    for terraform in Terraform::each() {
+        for case in cases() {
+            if !terraform.is_at_least(case.needs) {
+                skip(&case.name, &terraform, case.needs);
+                continue;
+            }
+            let scratch = tempfile::tempdir().unwrap();
+            let mut has_versions = false;
+            for file in &case.files {
+                has_versions |= fs::read_to_string(file).unwrap().contains("required_providers");
+                fs::copy(file, scratch.path().join(file.file_name().unwrap())).unwrap();
+            }
+            if !has_versions {
+                fs::write(scratch.path().join("versions.tf"), VERSIONS).unwrap();
+            }
+            let found = validate(&terraform, scratch.path(), case.name.ends_with(".tfquery.hcl"));
+            problems.extend(found.into_iter().map(|problem| format!("{}: {problem}", case.name)));
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn each_module_is_valid() {
+    let mut problems = Vec::new();
+    let modules = modules();
+    for terraform in Terraform::each().iter().filter(|_| !modules.is_empty()) {
+        // All of them together, for one may use another.
+        let scratch = tempfile::tempdir().unwrap();
+        for file in files_under(&root().join("examples/modules")) {
+            let copy = scratch.path().join(shown(&file));
+            fs::create_dir_all(copy.parent().unwrap()).unwrap();
+            fs::copy(file, copy).unwrap();
+        }
+        for module in &modules {
+            let name = shown(module);
+            let files = entries(module).into_iter().filter(|path| is_configuration(path));
+            let needed = files.map(|path| needs(&path)).max().unwrap();
+            if !terraform.is_at_least(needed) {
+                skip(&name, terraform, needed);
+                continue;
+            }
+            let folder = scratch.path().join(&name);
+            // Modules that it uses are looked up by this, without installing providers.
+            let got = terraform.run(&folder, &["get"]);
+            assert!(got.status.success(), "{name}: {}", String::from_utf8_lossy(&got.stderr));
+            let found = validate(terraform, &folder, false);
+            problems.extend(found.into_iter().map(|problem| format!("{name}: {problem}")));
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn each_example_is_formatted() {
+    // The last, for it is the newest: older ones pass over query files.
+    let terraform = Terraform::each().pop().unwrap();
+    let output = terraform.run(&root().join("examples"), &["fmt", "-check", "-diff", "-recursive"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// What makes an example worth copying: no secrets in it, and one provider block for all, on the first page.
+#[test]
+fn no_example_has_a_secret_or_repeats_the_provider_block() {
+    let secret = regex::Regex::new(r#"(?m)^\s*(api_token|client_secret|token|password)\s*=\s*""#).unwrap();
+    for path in files_under(&root().join("examples")) {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = shown(&path);
+        assert!(!secret.is_match(&text), "{name}: a secret should come from an ephemeral value");
+        assert!(!text.contains("dbtc_") && !text.contains("dbtu_"), "{name}: a token");
+        let on_first_page = name.starts_with("examples/provider/");
+        assert_eq!(text.contains("provider \"kms\""), on_first_page, "{name}: the provider block");
+    }
+}
