@@ -79,16 +79,19 @@ impl AirflowConnection {
 
     /// Writes a URI.
     pub(super) fn to_uri(&self) -> String {
-        let parts = [&self.account_id, self.api_token.expose(), &self.host];
-        let [login, password, host] = parts.map(|text| utf8_percent_encode(text, RESERVED));
+        let [host, login, password] = self.fields().map(|text| utf8_percent_encode(text, RESERVED));
         format!("dbt-cloud://{login}:{password}@{host}")
     }
 
     /// Writes JSON. The default host is written as well, so the text means the same wherever it is read.
     pub(super) fn to_json(&self) -> String {
-        let [host, login, password] =
-            [&self.host, &self.account_id, self.api_token.expose()].map(json_string);
+        let [host, login, password] = self.fields().map(json_string);
         format!(r#"{{"conn_type": "dbt_cloud", "host": {host}, "login": {login}, "password": {password}}}"#)
+    }
+
+    /// Host, login and password.
+    fn fields(&self) -> [&str; 3] {
+        [&self.host, &self.account_id, self.api_token.expose()]
     }
 
     /// Reads either form.

@@ -1,0 +1,362 @@
+//! The Airflow functions under a real Terraform, and what a real Airflow makes of their results.
+//!
+//! The test that needs Airflow runs only when `KMS_TEST_AIRFLOW=1` is set, for its installation takes minutes.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+#[path = "airflow/cases.rs"]
+mod cases;
+
+/// The Terraform releases to run under.
+fn versions() -> Vec<String> {
+    let versions = std::env::var("KMS_TEST_TERRAFORM_VERSIONS").unwrap_or_else(|_| "1.11.4,1.15.5".into());
+    versions.split(',').map(|version| version.trim().to_owned()).collect()
+}
+
+/// The path that a script of this project prints.
+fn script(name: &str, arguments: &[&str]) -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name);
+    let output = Command::new(script).args(arguments).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "scripts/{name} failed");
+    String::from_utf8(output.stdout).unwrap().trim_end().into()
+}
+
+/// A directory with a configuration that uses the built provider.
+struct Workspace {
+    terraform: PathBuf,
+    dir: TempDir,
+}
+
+impl Workspace {
+    fn new(version: &str, configuration: &str) -> Self {
+        let workspace = Self { terraform: script("terraform-cli", &[version]), dir: TempDir::new().unwrap() };
+        let provider = Path::new(env!("CARGO_BIN_EXE_terraform-provider-kms")).parent().unwrap();
+        let overrides = format!(
+            "provider_installation {{\n  dev_overrides {{\n    \"hanzoai/kms\" = {provider:?}\n  }}\n}}\n"
+        );
+        workspace.write("cli.tfrc", &overrides);
+        workspace.write("main.tf", configuration);
+        workspace
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(&self.terraform)
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.dir.path())
+            .env("CHECKPOINT_DISABLE", "1")
+            .env("TF_CLI_CONFIG_FILE", self.path("cli.tfrc"))
+            .env("TF_INPUT", "0")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    fn apply(&self) -> Output {
+        self.run(&["apply", "-auto-approve", "-no-color"])
+    }
+
+    /// Applies, and gives an output value.
+    fn output(&self, name: &str) -> Value {
+        let applied = self.apply();
+        assert!(applied.status.success(), "{}", printed(&applied));
+        serde_json::from_slice(&self.run(&["output", "-json", name]).stdout).unwrap()
+    }
+}
+
+/// All that a run printed, in one line: Terraform wraps long texts.
+fn printed(output: &Output) -> String {
+    let text = [output.stdout.as_slice(), &output.stderr].concat();
+    String::from_utf8_lossy(&text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+const REQUIRED_PROVIDERS: &str = r#"
+terraform {
+  required_providers {
+    kms = {
+      source = "hanzoai/kms"
+    }
+  }
+}
+"#;
+
+const ROUND_TRIP: &str = r#"
+variable "token" {
+  type      = string
+  ephemeral = true
+}
+
+locals {
+  arguments = ["https://EMEA.dbt.com/", "12345", var.token]
+}
+
+output "uri" {
+  ephemeral = true
+  value     = provider::kms::airflow_connection_uri(local.arguments...)
+
+  precondition {
+    condition     = endswith(provider::kms::airflow_connection_uri(local.arguments...), "%2F%40%3A@emea.dbt.com")
+    error_message = "The URI is not as expected."
+  }
+}
+
+output "parsed" {
+  ephemeral = true
+  value     = provider::kms::parse_airflow_connection(provider::kms::airflow_connection_json(local.arguments...))
+
+  precondition {
+    condition = provider::kms::parse_airflow_connection(provider::kms::airflow_connection_json(local.arguments...)) == {
+      instance_url = "https://emea.dbt.com"
+      account_id   = "12345"
+      api_token    = var.token
+    }
+    error_message = "The token did not come back."
+  }
+}
+"#;
+
+#[test]
+fn ephemeral_tokens_go_through_the_functions_and_stay_ephemeral() {
+    let token = "dbtc_EPHEMERAL/@:";
+    let root = r#"
+variable "token" {
+  type      = string
+  ephemeral = true
+}
+
+module "airflow" {
+  source = "./airflow"
+  token  = var.token
+}
+
+output "token_is_gone" {
+  value = ephemeralasnull(module.airflow.parsed.api_token) == null && ephemeralasnull(module.airflow.uri) == null
+}
+"#;
+    for version in versions() {
+        let workspace = Workspace::new(&version, &format!("{REQUIRED_PROVIDERS}{root}"));
+        workspace.write("airflow/main.tf", &format!("{REQUIRED_PROVIDERS}{ROUND_TRIP}"));
+        workspace.write("terraform.tfvars.json", &json!({ "token": token }).to_string());
+        assert!(workspace.run(&["get"]).status.success());
+        assert_eq!(workspace.output("token_is_gone"), true, "{version}");
+        let state = fs::read_to_string(workspace.path("terraform.tfstate")).unwrap();
+        assert!(!state.contains("EPHEMERAL"), "{version}");
+
+        // What is ephemeral can't be stored by mistake.
+        workspace.write("leak.tf", "output \"leak\" {\n  value = module.airflow.uri\n}\n");
+        let refused = workspace.apply();
+        assert!(
+            !refused.status.success() && printed(&refused).contains("ephemeral"),
+            "{}",
+            printed(&refused)
+        );
+        assert!(!printed(&refused).contains("EPHEMERAL"));
+    }
+}
+
+#[test]
+fn sensitive_arguments_give_sensitive_results_and_are_not_quoted_in_errors() {
+    let variables = r#"
+variable "instance_url" {
+  type      = string
+  sensitive = true
+}
+
+variable "text" {
+  type      = string
+  sensitive = true
+}
+"#;
+    let wrong = [
+        (
+            "airflow_connection_uri(var.instance_url, \"1\", \"t\")",
+            "instance_url",
+            "must be a URL with a host",
+        ),
+        (
+            "airflow_connection_json(var.instance_url, \"1\", \"t\")",
+            "instance_url",
+            "must be a URL with a host",
+        ),
+        ("airflow_connection_uri(\"https://x\", \"\", var.text)", "account_id", "must not be empty."),
+        ("airflow_connection_json(\"https://x\", \"1\", \"\")", "api_token", "must not be empty."),
+        (
+            "parse_airflow_connection(var.instance_url)",
+            "text",
+            "must be an Airflow connection of the type dbt_cloud",
+        ),
+        ("parse_airflow_connection(var.text)", "text", "has no password, which holds the API token."),
+    ];
+    for version in versions() {
+        let workspace = Workspace::new(&version, &format!("{REQUIRED_PROVIDERS}{variables}"));
+        let values = json!({ "instance_url": "SECRET", "text": "dbt-cloud://dbtc_SECRET@emea.dbt.com" });
+        workspace.write("terraform.tfvars.json", &values.to_string());
+        for (call, argument, problem) in wrong {
+            let output =
+                format!("output \"x\" {{\n  sensitive = true\n  value = provider::kms::{call}\n}}\n");
+            workspace.write("output.tf", &output);
+            let refused = workspace.apply();
+            let printed = printed(&refused);
+            assert!(!refused.status.success(), "{call}: {printed}");
+            assert!(
+                printed.contains(&format!("Invalid value for \"{argument}\" parameter: {problem}")),
+                "{printed}"
+            );
+            assert!(!printed.contains("SECRET"), "{printed}");
+        }
+        let call = "provider::kms::airflow_connection_uri(\"https://x\", \"1\", var.text)";
+        workspace.write("output.tf", &format!("output \"x\" {{\n  value = {call}\n}}\n"));
+        let refused = workspace.apply();
+        assert!(printed(&refused).contains("Output refers to sensitive values"), "{}", printed(&refused));
+        assert!(!printed(&refused).contains("SECRET"));
+    }
+}
+
+const EVERY_CASE: &str = r#"
+variable "cases" {
+  type = list(object({ instance_url = string, account_id = string, api_token = string }))
+}
+
+variable "airflows" {
+  type    = list(string)
+  default = []
+}
+
+locals {
+  made = [for case in var.cases : {
+    uri  = provider::kms::airflow_connection_uri(case.instance_url, case.account_id, case.api_token)
+    json = provider::kms::airflow_connection_json(case.instance_url, case.account_id, case.api_token)
+  }]
+}
+
+output "results" {
+  value = {
+    made     = local.made
+    parsed   = [for made in local.made : {
+      uri  = provider::kms::parse_airflow_connection(made.uri)
+      json = provider::kms::parse_airflow_connection(made.json)
+    }]
+    airflows = [for text in var.airflows : provider::kms::parse_airflow_connection(text)]
+  }
+}
+"#;
+
+/// The expected result of `parse_airflow_connection`.
+fn connection(host: &str, account_id: &str, api_token: &str) -> Value {
+    json!({ "instance_url": format!("https://{host}"), "account_id": account_id, "api_token": api_token })
+}
+
+/// Has Airflow read texts.
+fn ask_airflow(texts: &[&str]) -> Value {
+    let python = script("airflow-venv", &[]);
+    let dir = TempDir::new().unwrap();
+    let path = |name| dir.path().join(name);
+    fs::write(path("texts.json"), serde_json::to_vec(texts).unwrap()).unwrap();
+    let output = Command::new(python)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/airflow/read_connections.py"))
+        .args([path("texts.json"), path("answers.json")])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", dir.path())
+        .env("AIRFLOW_HOME", path("airflow"))
+        // Masking a thousand tokens in logs would take most of the time.
+        .env("AIRFLOW__LOGGING__MIN_LENGTH_MASKED_SECRET", "1000000")
+        .env("DO_NOT_TRACK", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&fs::read(path("answers.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn airflow_reads_exactly_what_the_functions_were_given() {
+    if std::env::var("KMS_TEST_AIRFLOW").as_deref() != Ok("1") {
+        // Not by a macro, for what those print is hidden when the test passes.
+        let told =
+            "SKIPPED: the functions were not tried on a real Airflow. Set KMS_TEST_AIRFLOW=1 for that.";
+        writeln!(std::io::stderr(), "{told}").unwrap();
+        return;
+    }
+    let cases = cases::generate(400);
+    let given: Vec<Value> = cases
+        .iter()
+        .map(|case| {
+            json!({ "instance_url": case.instance_url, "account_id": case.account_id, "api_token": case.api_token })
+        })
+        .collect();
+    let newest = versions().pop().unwrap();
+    let workspace = Workspace::new(&newest, &format!("{REQUIRED_PROVIDERS}{EVERY_CASE}"));
+    let terraform = |airflows: &[&str]| {
+        workspace
+            .write("terraform.tfvars.json", &json!({ "cases": given, "airflows": airflows }).to_string());
+        workspace.output("results")
+    };
+
+    let results = terraform(&[]);
+    let made = results["made"].as_array().unwrap();
+    assert_eq!(made.len(), cases.len());
+    let texts: Vec<&str> =
+        made.iter().flat_map(|made| ["uri", "json"].map(|form| made[form].as_str().unwrap())).collect();
+    let answers = ask_airflow(&texts);
+    let read = answers["read"].as_array().unwrap();
+    assert_eq!(read.len(), 2 * cases.len());
+    for (index, (text, answer)) in texts.iter().zip(read).enumerate() {
+        let (case, form) = (&cases[index / 2], ["uri", "json"][index % 2]);
+        assert_eq!(answer["conn_type"], "dbt_cloud", "{text}");
+        assert_eq!(answer["tenant"], case.host, "{text}");
+        assert_eq!(answer["base_url"], format!("https://{}/", case.host), "{text}");
+        assert_eq!(answer["login"], case.account_id, "{text}");
+        if let Ok(account_id) = case.account_id.parse::<u64>() {
+            assert_eq!(answer["account_id"], account_id, "{text}");
+        }
+        assert_eq!(answer["password"], case.api_token, "{text}");
+        assert_eq!(answer["authorization"], format!("Token {}", case.api_token), "{text}");
+        // Airflow would have written the same.
+        assert_eq!(answer[form], *text);
+        let parsed = &results["parsed"][index / 2][form];
+        assert_eq!(*parsed, connection(&case.host, &case.account_id, &case.api_token), "{text}");
+    }
+
+    // The other way: what Airflow writes of the same connections, and of connections that people made there.
+    let more = answers["more"].as_array().unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let airflows: Vec<(String, Value)> = read
+        .iter()
+        .zip(cases.iter().flat_map(|case| [case, case]))
+        .flat_map(|(answer, case)| {
+            let expected = connection(&case.host, &case.account_id, &case.api_token);
+            ["uri", "json"].map(|form| (text(&answer[form]), expected.clone()))
+        })
+        .chain(more.iter().map(|made_up| {
+            let [host, login, password] = ["host", "login", "password"].map(|field| text(&made_up[field]));
+            (text(&made_up["text"]), connection(&host, &login, &password))
+        }))
+        .collect();
+    let results = terraform(&airflows.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>());
+    for (number, (text, expected)) in airflows.iter().enumerate() {
+        assert_eq!(&results["airflows"][number], expected, "{text}");
+    }
+    eprintln!("{} texts for Airflow and {} of Airflow's were compared.", texts.len(), airflows.len());
+}
