@@ -510,7 +510,7 @@ fn is_not_before(stamp: &str, moment: Option<OffsetDateTime>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use serde_json::{Value, json};
     use tokio_util::sync::CancellationToken;
@@ -616,8 +616,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn lost_post_answer_is_adopted_only_if_ours_mismatch() {
+        type Other = fn(&str) -> Value;
         let minute = Duration::from_secs(60);
-        let others: [(&str, fn(&str) -> Value); 7] = [
+        let others: [(&str, Other); 7] = [
             ("account", |at| with(made(at), "/credentials/accountId", json!("999"))),
             ("instance", |at| with(made(at), "/credentials/instanceUrl", json!("https://emea.dbt.com"))),
             ("description", |at| with(made(at), "/description", json!(null))),
@@ -691,26 +692,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_name_taken_by_our_own_first_try_is_adopted() {
-        // The first create is performed only after we looked for it; the second finds the name taken.
-        for (age, ours) in [(Duration::ZERO, true), (Duration::from_secs(60), false)] {
-            let first = Arc::new(Mutex::new(None));
-            let server = Server::start(move |seen, clock| match (seen.method.as_str(), seen.earlier) {
-                ("POST", 0) => {
-                    *first.lock().unwrap() = Some(clock.stamp_ago(age));
-                    Reply::close()
+    async fn what_a_first_try_made_is_judged_by_when_that_was_sent() {
+        // The first create is performed only after we looked for it; the second finds the name taken, and we may
+        // learn of that or not.
+        for second in [name_taken, Reply::close] {
+            for (age, ours) in [(Duration::ZERO, true), (Duration::from_secs(60), false)] {
+                let first = Mutex::new(None);
+                let server = Server::start(move |seen, clock| match (seen.method.as_str(), seen.earlier) {
+                    ("POST", 0) => {
+                        *first.lock().unwrap() = Some(clock.stamp_ago(age));
+                        Reply::close()
+                    }
+                    ("POST", _) => second(),
+                    (_, 0..3) => Reply::not_found(),
+                    _ => one(made(first.lock().unwrap().as_ref().unwrap())),
+                })
+                .await;
+                let result = create(&server).await;
+                assert_eq!(server.count("POST"), 2);
+                match result {
+                    Ok(_) => assert!(ours),
+                    Err(CreateError::Unconfirmed { found: Some(_), .. }) => assert!(!ours),
+                    other => panic!("{other:?}"),
                 }
-                ("POST", _) => name_taken(),
-                (_, 0..3) => Reply::not_found(),
-                _ => one(made(first.lock().unwrap().as_ref().unwrap())),
-            })
-            .await;
-            let result = create(&server).await;
-            assert_eq!(server.count("POST"), 2);
-            match result {
-                Ok(_) => assert!(ours),
-                Err(CreateError::Unconfirmed { found: Some(_), .. }) => assert!(!ours),
-                other => panic!("{other:?}"),
             }
         }
     }
@@ -764,16 +768,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_the_stop_a_lost_create_is_looked_up_but_not_repeated() {
-        for there in [true, false] {
+        let fault = || Reply::error(500, "Fault", "x");
+        for (loss, there) in [(Reply::close as fn() -> Reply, true), (Reply::close, false), (fault, false)] {
             let stop = CancellationToken::new();
             let stopping = stop.clone();
             let found = move |at: &str, _| if there { one(made(at)) } else { Reply::not_found() };
-            let loss = move || {
+            let stop_and_lose = move || {
                 stopping.cancel();
-                Reply::close()
+                loss()
             };
-            let server = losing(loss, found).await;
+            let server = losing(stop_and_lose, found).await;
             let result = server.client().operation(stop).create_connection(&new()).await;
+            match &result {
+                Ok(_) => assert!(there),
+                // Not `Cancelled`, which would say that nothing was sent.
+                Err(error) => assert!(error.error().may_have_been_performed(), "{error:?}"),
+            }
             assert_eq!(result.is_ok(), there, "{result:?}");
             assert!(server.count("GET") > 0);
             assert_eq!(server.count("POST"), 1);

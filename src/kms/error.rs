@@ -253,6 +253,24 @@ impl Error {
         self.api_kind() == Some(ApiErrorKind::NotFound)
     }
 
+    /// Whether the server's certificate is why there is no connection.
+    pub fn is_untrusted_certificate(&self) -> bool {
+        let mut cause = StdError::source(self);
+        while let Some(error) = cause {
+            // An I/O error stands for the error that it wraps, and doesn't tell it as its source.
+            let mut wrapped: &(dyn StdError + 'static) = error;
+            while let Some(inner) = wrapped.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
+            {
+                wrapped = inner;
+            }
+            if let Some(rustls::Error::InvalidCertificate(_)) = wrapped.downcast_ref() {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     /// Whether the request may have been performed although it ended in this error: its answer was lost, was a
     /// server's fault, or can't be understood.
     pub fn may_have_been_performed(&self) -> bool {

@@ -10,6 +10,7 @@
 //! dbt             dbt's credentials and its extra call
 //! secret_value    reading one secret
 //! send            THE send: every request passes here
+//! tls             the HTTP library set up: trust, time-outs
 //! auth            one login, shared, renewed
 //! rate, retry     pure decisions: when to wait, when to repeat
 //! error           what can go wrong; the only reader of the server's prose

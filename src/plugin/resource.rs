@@ -9,7 +9,7 @@ use super::{
     path::Path,
     private::Private,
     schema::Schema,
-    value::Value,
+    value::{CodecError, Value},
 };
 
 /// A managed resource type.
@@ -30,6 +30,9 @@ pub trait Resource: Send + Sync + 'static {
 
     /// Checks what concerns several attributes. Values may be unknown.
     fn validate(&self, _config: &Self::Model, _diagnostics: &mut Diagnostics) {}
+
+    /// Told of every object that Terraform manages already, when Terraform brings its stored state along.
+    fn seen(&self, _state: &Self::Model) {}
 
     /// What an object will be like after its update. Makes unknown whatever the update may change.
     ///
@@ -170,6 +173,7 @@ pub(super) trait AnyResource: Send + Sync {
     fn schema(&self) -> &Schema;
     fn identity_schema(&self) -> &Schema;
     fn validate(&self, config: Value, write_only_allowed: bool) -> Diagnostics;
+    fn upgrade(&self, json: &[u8]) -> Result<Value, CodecError>;
     fn plan(
         &self,
         cx: &mut Context,
@@ -234,6 +238,14 @@ impl<R: Resource> AnyResource for Entry<R> {
             Err(error) => diagnostics.extend(error),
         }
         diagnostics
+    }
+
+    /// Every schema is of version 0 so far, so there is nothing to migrate; core refuses newer states itself.
+    fn upgrade(&self, json: &[u8]) -> Result<Value, CodecError> {
+        let state = Value::from_stored_json(json, self.schema().value_type())?;
+        let model = R::Model::from_value(self.schema().without_write_only(state))?;
+        self.resource.seen(&model);
+        Ok(model.into_value())
     }
 
     fn plan(

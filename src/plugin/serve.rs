@@ -52,7 +52,7 @@ const LAST_WRITE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// There is no way to begin.
-pub async fn serve<P: Provider>(
+pub(super) async fn serve<P: Provider>(
     provider: P,
     environment: impl Fn(&str) -> Option<String>,
     mut stdout: impl Write,
@@ -72,7 +72,7 @@ pub async fn serve<P: Provider>(
 ///
 /// # Errors
 /// There is no way to begin.
-pub async fn serve_debug<P: Provider>(
+pub(super) async fn serve_debug<P: Provider>(
     provider: P,
     environment: impl Fn(&str) -> Option<String>,
     mut stdout: impl Write,

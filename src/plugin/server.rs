@@ -344,12 +344,8 @@ impl<P: Provider> provider_server::Provider for Server<P> {
             let resource = find(&server.types().resources, &request.type_name)?;
             let json = request.raw_state.unwrap_or_default().json;
             let mut answer = proto::upgrade_resource_state::Response::default();
-            // Every schema is of version 0 so far, so there is nothing to migrate; core refuses newer states itself.
-            match Value::from_stored_json(&json, resource.schema().value_type()) {
-                Ok(state) => {
-                    let state = resource.schema().without_write_only(state);
-                    answer.upgraded_state = to_proto::value(&state);
-                }
+            match resource.upgrade(&json) {
+                Ok(state) => answer.upgraded_state = to_proto::value(&state),
                 Err(error) => answer.diagnose(Diagnostics::from_error(
                     "Stored state can't be read",
                     format!("The state of this resource was not written by this provider: it is {error}."),

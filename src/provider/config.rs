@@ -5,7 +5,13 @@ use std::{path::PathBuf, time::Duration};
 use super::rules;
 use crate::{
     kms, model,
-    plugin::{diagnostics::Diagnostics, model::Field, path::Path, schema::optional, value::Number},
+    plugin::{
+        diagnostics::Diagnostics,
+        model::Field,
+        path::Path,
+        schema::{StringRule, optional},
+        value::Number,
+    },
     secret::Secret,
 };
 
@@ -157,7 +163,7 @@ pub fn resolve(
     }
     let mut diagnostics = Diagnostics::new();
     validate(config, &mut diagnostics);
-    let source = Source { environment: &environment };
+    let source = Source { environment };
 
     let host = source.host(config, &mut diagnostics);
     let auth = if diagnostics.has_errors() { None } else { source.auth(config, &mut diagnostics) };
@@ -174,13 +180,14 @@ pub fn resolve(
         &mut diagnostics,
     );
     let max_retries = source.retries(config, &mut diagnostics);
+    let ca_certificate = source.ca_certificate(config, &mut diagnostics);
     let slug = config.auth.known().map(|auth| &auth.organization_slug);
     match (host, auth) {
         (Some(host), Some(auth)) if !diagnostics.has_errors() => Ok(Resolved::Ready(Box::new(kms::Config {
             host,
             auth,
             organization_slug: source.text(slug, "KMS_AUTH_ORGANIZATION_SLUG"),
-            ca_certificate: source.ca_certificate(config),
+            ca_certificate,
             request_timeout,
             max_retries,
             max_retry_wait,
@@ -283,11 +290,11 @@ fn unknown_attributes(config: &ProviderConfig) -> Vec<String> {
 }
 
 /// Looks values up: in the block first, in the environment second.
-struct Source<'e> {
-    environment: &'e dyn Fn(&str) -> Option<String>,
+struct Source<E> {
+    environment: E,
 }
 
-impl Source<'_> {
+impl<E: Fn(&str) -> Option<String>> Source<E> {
     fn variable(&self, name: &str) -> Option<String> {
         (self.environment)(name).filter(|value| !value.is_empty())
     }
@@ -326,7 +333,8 @@ impl Source<'_> {
             },
         };
         // Validation has said it already if both stand in the block.
-        if !allowed && !(set(&config.host) && config.allow_plain_http.known() == Some(&false)) {
+        let said = set(&config.host) && config.allow_plain_http.known() == Some(&false);
+        if !allowed && !said {
             refuse_plain_http(&host, diagnostics);
         }
         Some(host)
@@ -454,20 +462,33 @@ impl Source<'_> {
         None
     }
 
-    fn ca_certificate(&self, config: &ProviderConfig) -> Option<kms::CaCertificate> {
-        match config.ca_certificate_pem.as_str().filter(|pem| !pem.is_empty()) {
-            Some(pem) => Some(kms::CaCertificate::Pem(pem.as_bytes().to_vec())),
-            None => self
-                .text(Some(&config.ca_certificate_file), "KMS_CA_CERTIFICATE_FILE")
-                .map(|file| kms::CaCertificate::File(PathBuf::from(file))),
+    fn ca_certificate(
+        &self,
+        config: &ProviderConfig,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<kms::CaCertificate> {
+        if let Some(pem) = config.ca_certificate_pem.as_str().filter(|pem| !pem.is_empty()) {
+            return Some(kms::CaCertificate::Pem(pem.as_bytes().to_vec()));
         }
+        let file = self.text(Some(&config.ca_certificate_file), "KMS_CA_CERTIFICATE_FILE")?;
+        // It is read at the first call. That it can be read is worth knowing before, while the block can be blamed.
+        if let Err(error) = std::fs::File::open(&file) {
+            let name = if set(&config.ca_certificate_file) {
+                "\"ca_certificate_file\""
+            } else {
+                "The variable KMS_CA_CERTIFICATE_FILE"
+            };
+            let detail = format!("{name} names {file}, which can't be read: {error}.");
+            diagnostics.error(Some(Path::attribute("ca_certificate_file")), "Certificate file", detail);
+        }
+        Some(kms::CaCertificate::File(PathBuf::from(file)))
     }
 
     fn duration(
         &self,
         field: &Field<String>,
         (attribute, variable): (&str, &str),
-        (default, rule): (Duration, fn(&str) -> Result<(), String>),
+        (default, rule): (Duration, StringRule),
         diagnostics: &mut Diagnostics,
     ) -> Duration {
         let Some(text) = self.text(Some(field), variable) else { return default };
@@ -499,5 +520,268 @@ impl Source<'_> {
 fn require<T>(value: &Option<T>, place: &str, missing: &mut Vec<String>) {
     if value.is_none() {
         missing.push(place.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Resolves with an environment of these variables.
+    fn resolve_with(config: &ProviderConfig, variables: &[(&str, &str)]) -> Result<Resolved, Vec<String>> {
+        let variables: Vec<(String, String)> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let environment =
+            move |name: &str| variables.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
+        resolve(config, environment, "agent".into()).map_err(|errors| {
+            errors.iter().map(|error| format!("{}: {}", error.summary, error.detail)).collect()
+        })
+    }
+
+    fn ready(config: &ProviderConfig, variables: &[(&str, &str)]) -> kms::Config {
+        match resolve_with(config, variables) {
+            Ok(Resolved::Ready(config)) => *config,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn error(config: &ProviderConfig, variables: &[(&str, &str)]) -> String {
+        match resolve_with(config, variables) {
+            Err(errors) => {
+                assert_eq!(errors.len(), 1, "{errors:?}");
+                errors[0].clone()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn known<T>(value: T) -> Field<T> {
+        Field::Known(value)
+    }
+
+    fn text(value: &str) -> Field<String> {
+        known(value.to_owned())
+    }
+
+    fn with_auth(auth: AuthConfig) -> ProviderConfig {
+        ProviderConfig { auth: known(auth), ..ProviderConfig::default() }
+    }
+
+    fn with_token() -> ProviderConfig {
+        with_auth(AuthConfig { token: known(Secret::new("t")), ..AuthConfig::default() })
+    }
+
+    const UNIVERSAL: [(&str, &str); 2] =
+        [("KMS_UNIVERSAL_AUTH_CLIENT_ID", "env-id"), ("KMS_UNIVERSAL_AUTH_CLIENT_SECRET", "env-secret")];
+
+    /// The method that was chosen and the plain texts in it.
+    fn chosen(auth: &kms::Auth) -> String {
+        use kms::ServiceAccountToken::{File, Given};
+        match auth {
+            kms::Auth::Universal { client_id, client_secret } => {
+                format!("universal {client_id} {}", client_secret.expose())
+            }
+            kms::Auth::Token(token) => format!("token {}", token.expose()),
+            kms::Auth::Oidc { identity_id, jwt } => format!("oidc {identity_id} {}", jwt.expose()),
+            kms::Auth::Kubernetes { identity_id, service_account_token } => match service_account_token {
+                Given(token) => format!("kubernetes {identity_id} {}", token.expose()),
+                File(path) => format!("kubernetes {identity_id} {}", path.display()),
+            },
+        }
+    }
+
+    #[test]
+    fn the_block_wins_over_the_environment_and_the_environment_fills_gaps() {
+        let universal = |id: &str, secret: &str| {
+            with_auth(AuthConfig {
+                universal: known(UniversalConfig {
+                    client_id: text(id),
+                    client_secret: known(Secret::new(secret)),
+                }),
+                ..AuthConfig::default()
+            })
+        };
+        let top_level = ProviderConfig {
+            client_id: text("top-id"),
+            client_secret: known(Secret::new("top-secret")),
+            ..ProviderConfig::default()
+        };
+        let oidc = |name: Field<String>| {
+            with_auth(AuthConfig {
+                oidc: known(OidcConfig { identity_id: Field::Null, token_environment_variable_name: name }),
+                ..AuthConfig::default()
+            })
+        };
+        let kubernetes = |path: Field<String>, token: Field<Secret>| {
+            with_auth(AuthConfig {
+                kubernetes: known(KubernetesConfig {
+                    identity_id: text("id"),
+                    service_account_token_path: path,
+                    service_account_token: token,
+                }),
+                ..AuthConfig::default()
+            })
+        };
+        let nothing = ProviderConfig::default();
+        let jwt = [("KMS_MACHINE_IDENTITY_ID", "m"), ("KMS_AUTH_JWT", "j"), ("OTHER_JWT", "o")];
+        let pod = [("KMS_KUBERNETES_SERVICE_ACCOUNT_TOKEN", "env-token"), ("KMS_MACHINE_IDENTITY_ID", "m")];
+        type Case<'a> = (&'a str, &'a ProviderConfig, &'a [(&'a str, &'a str)]);
+        let cases: Vec<Case<'_>> = vec![
+            ("universal env-id env-secret", &nothing, &UNIVERSAL),
+            ("token t", &nothing, &[("KMS_TOKEN", "t")]),
+            ("oidc m j", &nothing, &jwt),
+            ("kubernetes m env-token", &nothing, &pod),
+        ];
+        for (expected, config, variables) in cases {
+            assert_eq!(chosen(&ready(config, variables).auth), expected);
+        }
+        let both = [UNIVERSAL[0], UNIVERSAL[1], ("KMS_TOKEN", "env-token")];
+        assert_eq!(chosen(&ready(&universal("id", "secret"), &both).auth), "universal id secret");
+        assert_eq!(chosen(&ready(&universal("", ""), &both).auth), "universal env-id env-secret");
+        assert_eq!(chosen(&ready(&with_token(), &both).auth), "token t");
+        assert_eq!(chosen(&ready(&top_level, &both).auth), "universal top-id top-secret");
+        assert_eq!(chosen(&ready(&oidc(Field::Null), &jwt).auth), "oidc m j");
+        assert_eq!(chosen(&ready(&oidc(text("OTHER_JWT")), &jwt).auth), "oidc m o");
+        assert_eq!(
+            chosen(&ready(&kubernetes(Field::Null, Field::Null), &[]).auth),
+            format!("kubernetes id {DEFAULT_SERVICE_ACCOUNT_TOKEN_PATH}")
+        );
+        // A file that the block names is not overruled by a token in the environment.
+        assert_eq!(
+            chosen(&ready(&kubernetes(text("/token"), Field::Null), &pod).auth),
+            "kubernetes id /token"
+        );
+        assert_eq!(
+            chosen(&ready(&kubernetes(text("/token"), known(Secret::new("given"))), &pod).auth),
+            "kubernetes id given"
+        );
+    }
+
+    #[test]
+    fn several_methods_or_none_are_told_with_where_they_were_found() {
+        let nothing = ProviderConfig::default();
+        let none = error(&nothing, &[]);
+        assert!(none.contains("Nothing was found") && none.contains("KMS_TOKEN"), "{none}");
+        let only_identity = error(&nothing, &[("KMS_MACHINE_IDENTITY_ID", "m")]);
+        assert!(only_identity.contains("Only KMS_MACHINE_IDENTITY_ID"), "{only_identity}");
+        let environment = error(&nothing, &[UNIVERSAL[0], UNIVERSAL[1], ("KMS_TOKEN", "t")]);
+        assert!(environment.contains("KMS_UNIVERSAL_AUTH_CLIENT_ID, KMS_TOKEN"), "{environment}");
+        let block = ProviderConfig { client_id: text("id"), ..with_token() };
+        let block = error(&block, &[]);
+        assert!(block.contains("auth.universal") && block.contains("auth.token"), "{block}");
+        let half = error(&nothing, &[UNIVERSAL[0]]);
+        assert!(half.contains("KMS_UNIVERSAL_AUTH_CLIENT_SECRET"), "{half}");
+        assert!(!half.contains("env-id"), "{half}");
+    }
+
+    #[test]
+    fn the_host_has_a_default_and_never_sends_secrets_in_plain_text_unasked() {
+        let host =
+            |config: &ProviderConfig, variables: &[(&str, &str)]| ready(config, variables).host.to_string();
+        assert_eq!(host(&with_token(), &[]), DEFAULT_HOST);
+        assert_eq!(host(&with_token(), &[("KMS_HOST", "https://a.example/api/")]), "https://a.example");
+        let set_host = |url: &str, allowed: Field<bool>| ProviderConfig {
+            host: text(url),
+            allow_plain_http: allowed,
+            ..with_token()
+        };
+        let environment = [("KMS_HOST", "https://a.example"), ("KMS_ALLOW_PLAIN_HTTP", "true")];
+        assert_eq!(host(&set_host("https://b.example", Field::Null), &environment), "https://b.example");
+        assert_eq!(host(&set_host("http://b.example", Field::Null), &environment), "http://b.example");
+        assert_eq!(host(&set_host("http://b.example", known(true)), &[]), "http://b.example");
+        assert_eq!(host(&set_host("http://127.0.0.1:8080", Field::Null), &[]), "http://127.0.0.1:8080");
+        for allowed in [Field::Null, known(false)] {
+            let refused = error(&set_host("http://b.example", allowed), &[]);
+            assert!(refused.starts_with("Plain HTTP: "), "{refused}");
+        }
+        let refused = error(&set_host("http://b.example", known(false)), &environment);
+        assert!(refused.starts_with("Plain HTTP: "), "{refused}");
+        let typo = error(&with_token(), &[("KMS_ALLOW_PLAIN_HTTP", "yes")]);
+        assert!(typo.contains("KMS_ALLOW_PLAIN_HTTP"), "{typo}");
+        let no_url = error(&with_token(), &[("KMS_HOST", "kms.example.com")]);
+        assert!(no_url.contains("The variable KMS_HOST must be"), "{no_url}");
+    }
+
+    #[test]
+    fn limits_come_from_the_block_the_environment_or_the_defaults() {
+        let config = ready(&with_token(), &[]);
+        assert_eq!(config.request_timeout, Duration::from_secs(30));
+        assert_eq!((config.max_retries, config.max_retry_wait), (8, Duration::from_secs(600)));
+        let variables =
+            [("KMS_REQUEST_TIMEOUT", "5s"), ("KMS_MAX_RETRIES", "2"), ("KMS_MAX_RETRY_WAIT", "1m30s")];
+        let config = ready(&with_token(), &variables);
+        assert_eq!(config.request_timeout, Duration::from_secs(5));
+        assert_eq!((config.max_retries, config.max_retry_wait), (2, Duration::from_secs(90)));
+        let block = ProviderConfig {
+            request_timeout: text("500ms"),
+            max_retries: known(Number::Int(0)),
+            max_retry_wait: text("0s"),
+            ..with_token()
+        };
+        let config = ready(&block, &variables);
+        assert_eq!(config.request_timeout, Duration::from_millis(500));
+        assert_eq!((config.max_retries, config.max_retry_wait), (0, Duration::ZERO));
+        for (name, value) in
+            [("KMS_REQUEST_TIMEOUT", "0s"), ("KMS_MAX_RETRIES", "2.5"), ("KMS_MAX_RETRY_WAIT", "soon")]
+        {
+            let error = error(&with_token(), &[(name, value)]);
+            assert!(error.contains(&format!("The variable {name} must")), "{error}");
+        }
+        for number in [Number::Int(-1), Number::Int(101), Number::Decimal("2.5".into())] {
+            let error = error(&ProviderConfig { max_retries: known(number), ..with_token() }, &[]);
+            assert!(error.contains("whole number from 0 to 100"), "{error}");
+        }
+    }
+
+    #[test]
+    fn certificates_come_from_one_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let (block_file, env_file, missing) = (path("block.pem"), path("env.pem"), path("missing.pem"));
+        for file in [&block_file, &env_file] {
+            std::fs::write(file, "PEM").unwrap();
+        }
+        let with_file = |file: &str| ProviderConfig { ca_certificate_file: text(file), ..with_token() };
+        let both = ProviderConfig { ca_certificate_pem: text("PEM"), ..with_file(&block_file) };
+        assert!(error(&both, &[]).starts_with("Certificates from two places"));
+        let variables = [("KMS_CA_CERTIFICATE_FILE", env_file.as_str())];
+        let file = |path: &str| Some(kms::CaCertificate::File(PathBuf::from(path)));
+        assert_eq!(ready(&with_token(), &[]).ca_certificate, None);
+        assert_eq!(ready(&with_token(), &variables).ca_certificate, file(&env_file));
+        assert_eq!(ready(&with_file(&block_file), &variables).ca_certificate, file(&block_file));
+        let block = ProviderConfig { ca_certificate_pem: text("PEM"), ..with_token() };
+        assert_eq!(ready(&block, &variables).ca_certificate, Some(kms::CaCertificate::Pem(b"PEM".to_vec())));
+        let unreadable = error(&with_file(&missing), &[]);
+        assert!(unreadable.contains("\"ca_certificate_file\" names"), "{unreadable}");
+        let unreadable = error(&with_token(), &[("KMS_CA_CERTIFICATE_FILE", missing.as_str())]);
+        assert!(unreadable.contains("The variable KMS_CA_CERTIFICATE_FILE names"), "{unreadable}");
+    }
+
+    #[test]
+    fn the_organization_slug_goes_along() {
+        let slug =
+            |config: &ProviderConfig, variables: &[(&str, &str)]| ready(config, variables).organization_slug;
+        let variables = [("KMS_AUTH_ORGANIZATION_SLUG", "env")];
+        assert_eq!(slug(&with_token(), &[]), None);
+        assert_eq!(slug(&with_token(), &variables).as_deref(), Some("env"));
+        let block = with_auth(AuthConfig {
+            token: known(Secret::new("t")),
+            organization_slug: text("block"),
+            ..AuthConfig::default()
+        });
+        assert_eq!(slug(&block, &variables).as_deref(), Some("block"));
+    }
+
+    #[test]
+    fn unknown_values_wait_and_are_named() {
+        let config = ProviderConfig {
+            host: Field::unknown(),
+            auth: known(AuthConfig { token: Field::unknown(), ..AuthConfig::default() }),
+            ..ProviderConfig::default()
+        };
+        match resolve_with(&config, &[]) {
+            Ok(Resolved::Waiting(unknown)) => assert_eq!(unknown, ["auth.token", "host"]),
+            other => panic!("{other:?}"),
+        }
     }
 }

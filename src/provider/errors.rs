@@ -41,6 +41,11 @@ pub fn failure(task: &str, error: &Error, blame: Blame) -> Diagnostics {
         }
         Error::Transport { sent, .. } => {
             let advice = match sent {
+                Sent::No if error.is_untrusted_certificate() => {
+                    "The certificate of the KMS is not trusted here. If it is one of your own, name the authority that \
+                     signed it: set the provider's \"ca_certificate_file\" (or KMS_CA_CERTIFICATE_FILE) or \
+                     \"ca_certificate_pem\"."
+                }
                 Sent::No => {
                     "Check the provider's \"host\", the network and any proxy between here and there."
                 }
@@ -180,7 +185,7 @@ fn auth_failure(task: &str, error: &AuthError, diagnostics: &mut Diagnostics) {
         _ => "Check the machine identity's settings in the KMS.",
     };
     let detail = format!("Could not {task}: {}.\n\n{advice}", kms::report(error));
-    diagnostics.error(Some(Path::attribute("auth")), "Login to the KMS failed", detail);
+    diagnostics.error(None, "Login to the KMS failed", detail);
 }
 
 fn said_by_server(error: &ApiError) -> String {

@@ -2,16 +2,24 @@
 //!
 //! One file per Terraform type, in a folder per kind; [`KmsProvider::types`] is the registry.
 
+mod actions;
+mod claims;
 mod config;
+mod data_sources;
+mod ephemeral_resources;
 mod errors;
 mod functions;
+mod lists;
 mod resources;
 mod rules;
 mod token_digest;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use self::config::{Environment, ProviderConfig, Resolved};
+use self::{
+    claims::Claims,
+    config::{Environment, ProviderConfig, Resolved},
+};
 use crate::{
     kms,
     plugin::{
@@ -63,8 +71,15 @@ impl Provider for KmsProvider {
     }
 
     fn types(&self) -> Types {
+        let access = || self.access.clone();
         Types::new()
-            .resource("kms_dbt_connection", resources::DbtConnectionResource::new(self.access.clone()))
+            .resource("kms_dbt_connection", resources::DbtConnectionResource::new(access()))
+            .data_source("kms_dbt_connection", data_sources::DbtConnectionDataSource::new(access()))
+            .data_source("kms_dbt_connections", data_sources::DbtConnectionsDataSource::new(access()))
+            .data_source("kms_dbt_projects", data_sources::DbtProjectsDataSource::new(access()))
+            .ephemeral_resource("kms_secret", ephemeral_resources::SecretEphemeral::new(access()))
+            .list_resource("kms_dbt_connection", lists::DbtConnectionList::new(access()))
+            .action("kms_dbt_connection_test", actions::DbtConnectionTest::new(access()))
             .function("airflow_connection_json", functions::AirflowConnectionJson)
             .function("airflow_connection_uri", functions::AirflowConnectionUri)
             .function("parse_airflow_connection", functions::ParseAirflowConnection)
@@ -77,7 +92,10 @@ fn user_agent(terraform_version: &str) -> String {
 
 /// The way to the KMS, which all types share. It opens when the provider is configured.
 #[derive(Clone, Default)]
-struct Access(Arc<RwLock<State>>);
+struct Access {
+    state: Arc<RwLock<State>>,
+    claims: Arc<Mutex<Claims>>,
+}
 
 #[derive(Default)]
 enum State {
@@ -89,8 +107,15 @@ enum State {
 }
 
 impl Access {
+    /// Begins a run: Terraform configures the provider at the beginning of each.
     fn set(&self, state: State) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = state;
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        *self.claims() = Claims::default();
+    }
+
+    /// Which objects belong to which resource, in this run.
+    fn claims(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins an operation at the KMS, which ends early when Terraform asks to stop.
@@ -98,7 +123,7 @@ impl Access {
     /// # Errors
     /// The provider's configuration isn't known yet.
     fn operation(&self, cx: &Context) -> Result<kms::Operation, Diagnostics> {
-        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
             State::Ready(client) => Ok(client.operation(cx.stop.clone())),
             State::Waiting(unknown) => Err(Diagnostics::from_error(
                 "The provider's configuration is not known yet",

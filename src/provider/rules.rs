@@ -34,7 +34,8 @@ fn trimmed(text: &str) -> Checked {
     Ok(())
 }
 
-fn not_empty(text: &str) -> Checked {
+/// Any text but an empty one.
+pub fn not_empty(text: &str) -> Checked {
     if text.is_empty() { Err("must not be empty.".into()) } else { Ok(()) }
 }
 
@@ -113,6 +114,11 @@ pub fn is_connection_id(text: &str) -> bool {
     text.len() == 36 && uuid::Uuid::try_parse(text).is_ok()
 }
 
+/// The path of a folder of secrets.
+pub fn folder_path(text: &str) -> Checked {
+    if text.starts_with('/') { Ok(()) } else { Err("must begin with \"/\".".into()) }
+}
+
 /// The KMS's address.
 pub fn host(text: &str) -> Checked {
     // An empty text counts as not set.
@@ -163,7 +169,8 @@ mod tests {
     #[test]
     fn each_rule_draws_the_servers_line() {
         let x = |count: usize| "x".repeat(count);
-        let cases: Vec<(&str, fn(&str) -> Checked, Vec<String>, Vec<String>)> = vec![
+        type Case = (&'static str, fn(&str) -> Checked, Vec<String>, Vec<String>);
+        let cases: Vec<Case> = vec![
             (
                 "name",
                 connection_name,
@@ -196,7 +203,7 @@ mod tests {
                     "https://ab123.us1.dbt.com/".into(),
                     "http://x".into(),
                 ],
-                ["", "cloud.getdbt.com", " https://x", "https://", "ftp://x", "mailto:a@b", "https://u:p@x"]
+                ["", "emea.dbt.com", " https://x", "https://", "ftp://x", "mailto:a@b", "https://u:p@x"]
                     .map(String::from)
                     .into(),
             ),
@@ -208,16 +215,12 @@ mod tests {
                 vec!["6f1f7c0e-6a5b-4d0e-9c3a-0123456789ab".into()],
                 vec!["".into(), "6f1f7c0e6a5b4d0e9c3a0123456789ab".into(), "analytics".into()],
             ),
+            ("folder_path", folder_path, vec!["/".into(), "/dbt".into()], vec!["".into(), "dbt".into()]),
             (
                 "host",
                 host,
                 vec!["".into(), "https://kms.example.com/api/v1".into(), "http://localhost:8080/".into()],
-                vec![
-                    "kms.example.com".into(),
-                    "ftp://x".into(),
-                    "https://u:p@x".into(),
-                    "https://x/?q".into(),
-                ],
+                vec!["kms.corp.test".into(), "ftp://x".into(), "https://u:p@x".into(), "https://x/?q".into()],
             ),
             (
                 "request_timeout",
@@ -234,7 +237,7 @@ mod tests {
             for text in bad {
                 let problem = rule(&text).expect_err(&format!("{name}: {text:?}"));
                 assert!(problem.ends_with('.'), "{problem}");
-                assert!(text.len() < 6 || !problem.contains(&text), "{name} quotes its value: {problem}");
+                assert!(text.len() < 9 || !problem.contains(&text), "{name} quotes its value: {problem}");
             }
         }
     }

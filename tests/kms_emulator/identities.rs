@@ -161,6 +161,11 @@ impl Identities {
         });
     }
 
+    /// Every access token there is, for the search for leaks.
+    pub fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.tokens.iter().map(|token| token.text.as_str())
+    }
+
     /// Lets every token that was issued by a login expire now.
     pub fn expire_tokens(&mut self) {
         let now = Instant::now();

@@ -123,6 +123,9 @@ enum TokenDue {
 
 fn token_due(plan: &PlanUpdate<'_, DbtConnection>) -> Option<TokenDue> {
     let (prior, config, private) = (plan.prior, plan.config, plan.private);
+    if is_ignored(&config.api_token) && config.api_token_version == prior.api_token_version {
+        return None;
+    }
     let sent_hash: Option<String> = private.get(SENT_CREDENTIALS_HASH);
     if sent_hash.is_none() {
         return Some(TokenDue::Imported);
@@ -143,6 +146,12 @@ fn token_due(plan: &PlanUpdate<'_, DbtConnection>) -> Option<TokenDue> {
     }
 }
 
+/// Whether `ignore_changes` lists the token. Core then puts the prior value in its place, which is null for what is
+/// write-only; validation has seen the configured one.
+fn is_ignored(api_token: &Field<Secret>) -> bool {
+    api_token.is_null()
+}
+
 impl Resource for DbtConnectionResource {
     type Model = DbtConnection;
     type Identity = DbtConnectionIdentity;
@@ -158,6 +167,10 @@ impl Resource for DbtConnectionResource {
         DbtConnectionIdentity { id: state.id.clone() }
     }
 
+    fn seen(&self, state: &DbtConnection) {
+        self.access.claims().claim(state.id.as_str().unwrap_or_default());
+    }
+
     fn plan_update(&self, cx: &mut Context, plan: PlanUpdate<'_, DbtConnection>) -> DbtConnection {
         let due = token_due(&plan);
         let mut next = plan.proposed;
@@ -170,6 +183,14 @@ impl Resource for DbtConnectionResource {
         }
         if sends_credentials {
             next.credentials_hash = Field::unknown();
+            if is_ignored(&plan.config.api_token) {
+                cx.diagnostics.error(
+                    Some(Path::attribute("api_token")),
+                    "The API token is needed, but ignored",
+                    "\"instance_url\", \"account_id\" and \"api_token\" can only be sent together, and one of them or \
+                     \"api_token_version\" changed. Remove \"api_token\" from ignore_changes to apply this.",
+                );
+            }
         }
         if due == Some(TokenDue::Imported) {
             cx.diagnostics.warning(
@@ -201,19 +222,14 @@ impl Resource for DbtConnectionResource {
             credentials: credentials.clone(),
         };
         let result = match operation.create_connection(&new).await {
-            Err(CreateError::NameTaken { existing: Some(existing), .. }) if adopts(&config, &existing) => {
-                tracing::info!(id = %existing.id, "the name is taken by a connection to adopt");
-                let patch = ConnectionPatch {
-                    name: None,
-                    description: (existing.description != new.description).then(|| new.description.clone()),
-                    credentials: Some(credentials.clone()),
-                };
-                let task = format!("take over the dbt connection \"{}\"", new.name);
-                let updated =
-                    operation.update_connection(&existing.id, &patch, &existing.credentials_hash).await;
-                updated.map_err(|error| errors::failure(&task, &error, BLAME))
+            Ok(connection) => {
+                self.access.claims().claim(&connection.id);
+                Ok(connection)
             }
-            result => result.map_err(|error| create_failure(&config, error)),
+            Err(CreateError::NameTaken { existing: Some(existing), .. }) if adopts(&config, &existing) => {
+                self.adopt(&operation, &new, &existing).await
+            }
+            Err(error) => Err(create_failure(&config, error)),
         };
         errors::note_waiting(&operation, &mut cx.diagnostics);
         let connection = result.map_err(|error| error.without(&credentials.api_token))?;
@@ -252,13 +268,12 @@ impl Resource for DbtConnectionResource {
         update: Update<DbtConnection>,
     ) -> Result<Stored<DbtConnection>, Diagnostics> {
         let Update { prior: Stored { state: prior, mut private }, planned, config } = update;
-        let credentials = credentials(&config)?;
         let sends_credentials = planned.credentials_hash.is_unknown();
         let patch = ConnectionPatch {
             name: (planned.name != prior.name).then(|| text(&planned.name)),
             description: (planned.description != prior.description)
                 .then(|| planned.description.known().cloned()),
-            credentials: sends_credentials.then(|| credentials.clone()),
+            credentials: sends_credentials.then(|| credentials(&config)).transpose()?,
         };
         if patch.name.is_none() && patch.description.is_none() && patch.credentials.is_none() {
             // What changed concerns Terraform only.
@@ -270,7 +285,11 @@ impl Resource for DbtConnectionResource {
         errors::note_waiting(&operation, &mut cx.diagnostics);
         let connection = result.map_err(|error| {
             let task = format!("update the dbt connection \"{}\"", text(&prior.name));
-            errors::failure(&task, &error, BLAME).without(&credentials.api_token)
+            let failure = errors::failure(&task, &error, BLAME);
+            match patch.credentials {
+                Some(credentials) => failure.without(&credentials.api_token),
+                None => failure,
+            }
         })?;
         if sends_credentials {
             remember_sent(&mut private, &config, &connection);
@@ -279,34 +298,134 @@ impl Resource for DbtConnectionResource {
     }
 
     async fn delete(&self, cx: &mut Context, prior: Stored<DbtConnection>) -> Result<(), Diagnostics> {
+        let id = text(&prior.state.id);
+        if self.access.claims().is_adopted(&id) {
+            // Created first, the replacement found the name taken by this very connection and took it over.
+            cx.diagnostics.warning(
+                None,
+                "Connection kept",
+                format!(
+                    "The dbt connection \"{}\" ({id}) was to be deleted, but another resource has just taken it over, \
+                     as its adopt_existing asks. It is kept, and belongs to that resource now.",
+                    text(&prior.state.name)
+                ),
+            );
+            return Ok(());
+        }
         let operation = self.access.operation(cx)?;
-        let result = operation.delete_connection::<DbtCredentials>(&text(&prior.state.id)).await;
+        let result = operation.delete_connection::<DbtCredentials>(&id).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
         result.map_err(|error| {
             let task = format!("delete the dbt connection \"{}\"", text(&prior.state.name));
             errors::failure(&task, &error, BLAME)
-        })
+        })?;
+        self.access.claims().release(&id);
+        Ok(())
     }
 
     async fn import(
         &self,
-        _cx: &mut Context,
+        cx: &mut Context,
         key: ImportKey<DbtConnectionIdentity>,
     ) -> Result<Stored<DbtConnection>, Diagnostics> {
-        let id = match key {
-            ImportKey::Id(id) => id,
-            ImportKey::Identity(identity) => text(&identity.id),
+        let state = match key {
+            ImportKey::Identity(identity) => stub(text(&identity.id))?,
+            ImportKey::Id(id) if rules::is_connection_id(&id) => stub(id)?,
+            ImportKey::Id(place) => self.find(cx, &place).await?,
         };
-        if !rules::is_connection_id(&id) {
-            return Err(Diagnostics::from_error(
-                "Invalid import ID",
-                format!("\"{id}\" is not the ID of a dbt connection, which is a UUID."),
-            ));
-        }
-        // The read that follows fills in the rest, and tells if there is no such connection.
-        let state = DbtConnection { id: Field::Known(id), ..DbtConnection::default() };
         Ok(Stored { state, private: Private::default() })
     }
+}
+
+impl DbtConnectionResource {
+    /// The state of a connection that Terraform didn't make.
+    pub(in crate::provider) fn imported(connection: Connection) -> DbtConnection {
+        let state = DbtConnection { id: Field::Known(connection.id.clone()), ..DbtConnection::default() };
+        refreshed(state, connection)
+    }
+
+    /// Takes a connection over that nothing in this run manages, and sends it what the configuration says.
+    async fn adopt(
+        &self,
+        operation: &kms::Operation,
+        new: &NewConnection<DbtCredentials>,
+        existing: &Connection,
+    ) -> Result<Connection, Diagnostics> {
+        if !self.access.claims().adopt(&existing.id) {
+            return Err(Diagnostics::from_attribute_error(
+                Path::attribute("name"),
+                "Name already taken",
+                format!(
+                    "In {} there is already a dbt connection named \"{}\": {}. Another resource of this configuration \
+                     manages it, so adopt_existing doesn't take it over. Choose another name.",
+                    scope(new.project_id.as_deref()),
+                    new.name,
+                    existing.id
+                ),
+            ));
+        }
+        tracing::info!(id = %existing.id, "adopting the connection that has the name");
+        let patch = ConnectionPatch {
+            name: None,
+            description: (existing.description != new.description).then(|| new.description.clone()),
+            credentials: Some(new.credentials.clone()),
+        };
+        let result = operation.update_connection(&existing.id, &patch, &existing.credentials_hash).await;
+        result.map_err(|error| {
+            self.access.claims().release(&existing.id);
+            errors::failure(&format!("take over the dbt connection \"{}\"", new.name), &error, BLAME)
+        })
+    }
+
+    /// Looks for a connection by `PROJECT_ID/NAME`, or by `NAME` in the organization.
+    async fn find(&self, cx: &mut Context, place: &str) -> Result<DbtConnection, Diagnostics> {
+        let (project, name) = match place.split_once('/') {
+            Some((project, name)) => (Some(project), name),
+            None => (None, place),
+        };
+        if rules::connection_name(name).is_err() || project.is_some_and(|id| rules::project_id(id).is_err()) {
+            return Err(Diagnostics::from_error(
+                "Invalid import ID",
+                format!(
+                    "\"{place}\" names no dbt connection. Give the connection's ID (a UUID), or PROJECT_ID/NAME for a \
+                     connection of a project, or NAME for one of the organization."
+                ),
+            ));
+        }
+        let operation = self.access.operation(cx)?;
+        let result = operation.get_connection_by_name(name, project).await;
+        errors::note_waiting(&operation, &mut cx.diagnostics);
+        result.map(Self::imported).map_err(|error| {
+            let scope = scope(project);
+            if error.is_not_found() {
+                let hint = match project {
+                    Some(_) => "",
+                    None => " For a connection of a project, give PROJECT_ID/NAME.",
+                };
+                let detail = format!("There is no dbt connection named \"{name}\" in {scope}.{hint}");
+                Diagnostics::from_error("No such connection", detail)
+            } else {
+                let task = format!("find a dbt connection named \"{name}\" in {scope}");
+                errors::failure(&task, &error, Blame::default())
+            }
+        })
+    }
+}
+
+/// A state of which only the ID is known. The read that follows an import fills in the rest, and tells if there is no
+/// such connection.
+fn stub(id: String) -> Result<DbtConnection, Diagnostics> {
+    match rules::connection_id(&id) {
+        Ok(()) => Ok(DbtConnection { id: Field::Known(id), ..DbtConnection::default() }),
+        Err(problem) => {
+            Err(Diagnostics::from_error("Invalid identity", format!("In the identity, \"id\" {problem}")))
+        }
+    }
+}
+
+/// Where a name has to be unique.
+fn scope(project_id: Option<&str>) -> String {
+    project_id.map_or("the organization".to_owned(), |id| format!("the project {id}"))
 }
 
 /// A known text. The schema sees to it that required ones are known in apply.
@@ -324,8 +443,8 @@ fn credentials(config: &DbtConnection) -> Result<DbtCredentials, Diagnostics> {
         None => Err(Diagnostics::from_attribute_error(
             Path::attribute("api_token"),
             "Missing API token",
-            "The token is null or not known, now that it is to be sent. An ephemeral value must be there in apply as \
-             it was in plan.",
+            "The token is null or not known, now that it is to be sent. An ephemeral value must be there in apply as it \
+             was in plan.",
         )),
     }
 }
@@ -452,10 +571,7 @@ fn differences(config: &DbtConnection, existing: &Connection) -> Vec<String> {
 fn create_failure(config: &DbtConnection, error: CreateError<DbtCredentials>) -> Diagnostics {
     let name = text(&config.name);
     let task = format!("create the dbt connection \"{name}\"");
-    let scope = match config.project_id.as_str() {
-        Some(project) => format!("the project {project}"),
-        None => "the organization".to_owned(),
-    };
+    let scope = scope(config.project_id.as_str());
     match error {
         CreateError::NameTaken { existing: Some(existing), .. } => Diagnostics::from_attribute_error(
             Path::attribute("name"),

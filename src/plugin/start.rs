@@ -1,0 +1,88 @@
+//! The beginning of the process: what the arguments ask for, by whomever it was started.
+
+use std::{
+    error::Error,
+    io::{self, Write},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{handshake, log, provider::Provider, serve};
+
+/// Runs a provider's executable: serves Terraform if that started it, else does what the argument says.
+///
+/// `name` and `version` are those of the executable. One thread serves everything: the work is waiting for a server.
+///
+/// # Errors
+/// It can't serve, or was not started rightly. The text is for the person at the terminal.
+pub fn start<P: Provider>(
+    (name, version): (&str, &str),
+    argument: Option<&str>,
+    environment: fn(&str) -> Option<String>,
+    provider: P,
+) -> Result<(), Box<dyn Error>> {
+    let version_line = format!("{name} {version}\n");
+    match argument {
+        Some("--version" | "-version") => write(io::stdout(), &version_line),
+        Some("--help" | "-help" | "-h") => {
+            write(io::stdout(), &format!("{version_line}\n{}", help(provider.address())))
+        }
+        Some("--debug" | "-debug") => serve_debug(environment, provider),
+        Some(other) => Err(format!("{other} is no option of this program; --help lists them").into()),
+        None if handshake::started_by_terraform(environment) => {
+            log::init(environment);
+            runtime()?.block_on(serve::serve(provider, environment, io::stdout()))?;
+            Ok(())
+        }
+        None => write(io::stderr(), &help(provider.address())).and(Err("not started by Terraform".into())),
+    }
+}
+
+fn serve_debug<P: Provider>(
+    environment: fn(&str) -> Option<String>,
+    provider: P,
+) -> Result<(), Box<dyn Error>> {
+    log::init(environment);
+    runtime()?.block_on(async {
+        let end = CancellationToken::new();
+        let ctrl_c = end.clone();
+        tokio::spawn(async move {
+            let _ = tokio::signal::ctrl_c().await;
+            ctrl_c.cancel();
+        });
+        serve::serve_debug(provider, environment, io::stdout(), end).await
+    })?;
+    Ok(())
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+fn write(mut to: impl Write, text: &str) -> Result<(), Box<dyn Error>> {
+    to.write_all(text.as_bytes())?;
+    Ok(to.flush()?)
+}
+
+fn help(address: &str) -> String {
+    // The registry's host is the default, which configurations leave out.
+    let source = address.split_once('/').map_or(address, |(_, source)| source);
+    let local_name = source.rsplit('/').next().unwrap_or(source);
+    format!(
+        "This is a Terraform provider. Terraform starts it by itself: there is no need to run it by hand.
+
+To use it, name it in a configuration and run `terraform init`:
+
+    terraform {{
+      required_providers {{
+        {local_name} = {{ source = \"{source}\" }}
+      }}
+    }}
+
+Options:
+    --version   prints the version
+    --help      prints this
+    --debug     keeps running for a debugger, and prints what to export so that Terraform uses this process
+"
+    )
+}

@@ -1,0 +1,73 @@
+//! `kms_dbt_connection_test`: the *Test* button of a dbt connection.
+
+use crate::{
+    model,
+    plugin::{
+        action::{Action, Progress},
+        context::Context,
+        diagnostics::Diagnostics,
+        model::Model as _,
+        schema::{Schema, required},
+    },
+    provider::{
+        Access,
+        errors::{self, Blame},
+        rules,
+    },
+};
+
+model! {
+    /// Which connection to test.
+    pub struct DbtConnectionTestConfig {
+        /// ID of the dbt connection, a UUID.
+        connection_id: String = required().rule(rules::connection_id),
+    }
+}
+
+/// The action type.
+pub(in crate::provider) struct DbtConnectionTest {
+    access: Access,
+}
+
+impl DbtConnectionTest {
+    pub(in crate::provider) fn new(access: Access) -> Self {
+        Self { access }
+    }
+}
+
+impl Action for DbtConnectionTest {
+    type Config = DbtConnectionTestConfig;
+
+    fn schema(&self) -> Schema {
+        DbtConnectionTestConfig::schema(
+            "Asks dbt through the token that a connection stores, reports which dbt projects it sees, and fails if dbt \
+             refuses the token.",
+        )
+    }
+
+    async fn invoke(
+        &self,
+        cx: &mut Context,
+        config: DbtConnectionTestConfig,
+        progress: &Progress,
+    ) -> Result<(), Diagnostics> {
+        let operation = self.access.operation(cx)?;
+        let id = config.connection_id.as_str().unwrap_or_default();
+        progress.say(format!("Asking dbt through the connection {id} ...")).await;
+        let result = operation.dbt_projects(id).await;
+        errors::note_waiting(&operation, &mut cx.diagnostics);
+        let connection = Some("connection_id");
+        let blame = Blame { object: connection, credentials: connection, ..Blame::default() };
+        let task = format!("test the dbt connection {id}");
+        let projects = result.map_err(|error| errors::failure(&task, &error, blame))?;
+        let mut names: Vec<_> = projects.iter().map(|project| project.name.as_str()).collect();
+        names.sort_unstable();
+        progress
+            .say(match names.as_slice() {
+                [] => "dbt accepts the token. It sees no projects.".to_owned(),
+                names => format!("dbt accepts the token. Projects: {}.", names.join(", ")),
+            })
+            .await;
+        Ok(())
+    }
+}

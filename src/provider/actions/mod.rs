@@ -1,0 +1,5 @@
+//! Actions.
+
+mod dbt_connection_test;
+
+pub(super) use dbt_connection_test::DbtConnectionTest;

@@ -1,0 +1,90 @@
+//! `kms_dbt_projects`: the dbt projects that a connection's stored token sees. A live test of that token.
+
+use crate::{
+    kms::DbtProject,
+    model,
+    plugin::{
+        context::Context,
+        data_source::DataSource,
+        diagnostics::Diagnostics,
+        model::{Field, Model as _},
+        schema::{Schema, computed, required},
+    },
+    provider::{
+        Access,
+        errors::{self, Blame},
+        rules,
+    },
+};
+
+model! {
+    /// The dbt projects behind a connection.
+    pub struct DbtProjectsData {
+        /// ID of the dbt connection, a UUID.
+        connection_id: String = required().rule(rules::connection_id),
+        /// The dbt projects that the stored token sees, sorted by name.
+        projects: Vec<Project> = computed(),
+    }
+}
+
+model! {
+    /// One of them.
+    pub struct Project {
+        /// ID of the project at dbt.
+        id: i64 = computed(),
+        /// Name of the project.
+        name: String = computed(),
+        /// What the project is for.
+        description: String = computed(),
+        /// When the project was created, as dbt writes it.
+        created_at: String = computed(),
+        /// When the project was last changed, as dbt writes it.
+        updated_at: String = computed(),
+    }
+}
+
+/// The data source type.
+pub(in crate::provider) struct DbtProjectsDataSource {
+    access: Access,
+}
+
+impl DbtProjectsDataSource {
+    pub(in crate::provider) fn new(access: Access) -> Self {
+        Self { access }
+    }
+}
+
+impl DataSource for DbtProjectsDataSource {
+    type Model = DbtProjectsData;
+
+    fn schema(&self) -> Schema {
+        DbtProjectsData::schema(
+            "Asks dbt, through the token that a connection stores, which dbt projects it sees. Reading it fails when \
+             dbt refuses the token, so in a `check` block it watches the token's health in every plan.",
+        )
+    }
+
+    async fn read(&self, cx: &mut Context, config: DbtProjectsData) -> Result<DbtProjectsData, Diagnostics> {
+        let operation = self.access.operation(cx)?;
+        let id = config.connection_id.as_str().unwrap_or_default();
+        let result = operation.dbt_projects(id).await;
+        errors::note_waiting(&operation, &mut cx.diagnostics);
+        let connection = Some("connection_id");
+        let blame = Blame { object: connection, credentials: connection, ..Blame::default() };
+        let task = format!("read the dbt projects of the connection {id}");
+        let mut projects = result.map_err(|error| errors::failure(&task, &error, blame))?;
+        projects.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+        let projects = Field::Known(projects.into_iter().map(project).collect());
+        Ok(DbtProjectsData { projects, ..config })
+    }
+}
+
+fn project(project: DbtProject) -> Project {
+    Project {
+        id: Field::Known(project.id),
+        name: Field::Known(project.name),
+        description: project.description.into(),
+        created_at: project.created_at.into(),
+        updated_at: project.updated_at.into(),
+    }
+}

@@ -1,0 +1,5 @@
+//! Ephemeral resources.
+
+mod secret;
+
+pub(super) use secret::SecretEphemeral;

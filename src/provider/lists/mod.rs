@@ -1,0 +1,5 @@
+//! List resources, for `terraform query`.
+
+mod dbt_connection;
+
+pub(super) use dbt_connection::DbtConnectionList;

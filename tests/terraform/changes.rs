@@ -1,0 +1,186 @@
+//! Each kind of change: what the plan shows, and what is sent.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::{
+    kms_emulator::{OTHER_PROJECT_ID, fingerprint},
+    plans::{Change, MOVED_BY_ANY_WRITE, MOVED_BY_CREDENTIALS},
+    workspace::{Workspace, address, configuration, connection, under_each_terraform},
+};
+
+const OLD_TOKEN: &str = "dbtu_0ldR3t1r3dJ6hN2cV8";
+const NEW_TOKEN: &str = "dbtu_n3wF00tL1ghtP5kM1x";
+
+/// Arguments of a connection that differ from the usual ones.
+type Arguments = &'static [(&'static str, &'static str)];
+
+/// One connection per kind of change, so that a single plan shows all of them side by side: its label, its arguments
+/// before and after. Connections whose token changes take it from a variable of its own.
+const CHANGES: &[(&str, Arguments, Arguments)] = &[
+    ("untouched", &[], &[]),
+    ("renamed", &[("name", "\"before\"")], &[("name", "\"after\"")]),
+    ("described", &[], &[("description", "\"about the orders\"")]),
+    ("described_otherwise", &[("description", "\"old\"")], &[("description", "\"new\"")]),
+    ("undescribed", &[("description", "\"old\"")], &[]),
+    ("moved", &[], &[("instance_url", "\"https://emea.dbt.com\"")]),
+    ("other_account", &[], &[("account_id", "\"67890\"")]),
+    ("renamed_and_moved", &[], &[("name", "\"moved-too\""), ("instance_url", "\"https://au.dbt.com\"")]),
+    ("rotated", &[("api_token", "var.rotating")], &[("api_token", "var.rotating")]),
+    (
+        "rotated_but_versioned",
+        &[("api_token", "var.rotating"), ("api_token_version", "\"1\"")],
+        &[("api_token", "var.rotating"), ("api_token_version", "\"1\"")],
+    ),
+    (
+        "version_bumped",
+        &[("api_token", "var.rotating"), ("api_token_version", "\"1\"")],
+        &[("api_token", "var.rotating"), ("api_token_version", "\"2\"")],
+    ),
+    (
+        "version_bumped_with_the_same_token",
+        &[("api_token_version", "\"1\"")],
+        &[("api_token_version", "\"2\"")],
+    ),
+    ("adopting", &[], &[("adopt_existing", "true")]),
+];
+
+#[test]
+fn a_plan_shows_exactly_what_changes_and_the_least_is_sent() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token("dbtu_un7ouch3dQ4wE5rT6y");
+        workspace.set_secret("rotating", OLD_TOKEN);
+        let configure = |after: bool| {
+            let mut parts =
+                vec!["variable \"rotating\" {\n  type      = string\n  ephemeral = true\n}\n".to_owned()];
+            parts.extend(
+                CHANGES.iter().map(|(label, old, new)| connection(label, if after { new } else { old })),
+            );
+            workspace.write("main.tf", &configuration(&parts));
+        };
+        configure(false);
+        workspace.apply().succeeded();
+
+        configure(true);
+        workspace.set_secret("rotating", NEW_TOKEN);
+        let plan = workspace.plan();
+        let any_write = &MOVED_BY_ANY_WRITE[..];
+        let credentials = &MOVED_BY_CREDENTIALS[..];
+        let expected = [
+            ("renamed", Change::update(&[&["name"], any_write])),
+            ("described", Change::update(&[&["description"], any_write])),
+            ("described_otherwise", Change::update(&[&["description"], any_write])),
+            ("undescribed", Change::update(&[&["description"], any_write])),
+            ("moved", Change::update(&[&["instance_url"], credentials])),
+            ("other_account", Change::update(&[&["account_id"], credentials])),
+            ("renamed_and_moved", Change::update(&[&["name", "instance_url"], credentials])),
+            ("rotated", Change::update(&[credentials])),
+            ("version_bumped", Change::update(&[&["api_token_version"], credentials])),
+            ("version_bumped_with_the_same_token", Change::update(&[&["api_token_version"], credentials])),
+            ("adopting", Change::update(&[&["adopt_existing"]])),
+        ];
+        let expected: BTreeMap<_, _> =
+            expected.into_iter().map(|(label, change)| (address(label), change)).collect();
+        assert_eq!(plan.changes(), expected);
+        assert_eq!(plan.warned(), [""; 0]);
+
+        workspace.emulator.clear_requests();
+        workspace.apply_plan(&plan).succeeded();
+        let id = |label: &str| workspace.state(&address(label))["id"].as_str().unwrap().to_owned();
+        let sent = |label: &str| {
+            let path = format!("/{}", id(label));
+            let writes = workspace.emulator.writes();
+            let bodies: Vec<_> = writes.into_iter().filter(|write| write.path.ends_with(&path)).collect();
+            assert!(bodies.len() <= 1 && bodies.iter().all(|write| write.method == "PATCH"), "{bodies:#?}");
+            bodies.into_iter().next().and_then(|write| write.body).unwrap_or_default()
+        };
+        let credentials = |instance_url: &str, account_id: &str, token: &str| json!({"instanceUrl": instance_url, "accountId": account_id, "apiToken": fingerprint(token)});
+        let (cloud, token) = ("https://cloud.getdbt.com", "dbtu_un7ouch3dQ4wE5rT6y");
+        assert_eq!(sent("untouched"), json!(null));
+        assert_eq!(sent("renamed"), json!({"name": "after"}));
+        assert_eq!(sent("described"), json!({"description": "about the orders"}));
+        assert_eq!(sent("described_otherwise"), json!({"description": "new"}));
+        assert_eq!(sent("undescribed"), json!({"description": null}));
+        assert_eq!(
+            sent("moved"),
+            json!({"credentials": credentials("https://emea.dbt.com", "12345", token)})
+        );
+        assert_eq!(sent("other_account"), json!({"credentials": credentials(cloud, "67890", token)}));
+        assert_eq!(
+            sent("renamed_and_moved"),
+            json!({"name": "moved-too", "credentials": credentials("https://au.dbt.com", "12345", token)})
+        );
+        assert_eq!(sent("rotated"), json!({"credentials": credentials(cloud, "12345", NEW_TOKEN)}));
+        assert_eq!(sent("rotated_but_versioned"), json!(null));
+        assert_eq!(sent("version_bumped"), json!({"credentials": credentials(cloud, "12345", NEW_TOKEN)}));
+        assert_eq!(
+            sent("version_bumped_with_the_same_token"),
+            json!({"credentials": credentials(cloud, "12345", token)})
+        );
+        assert_eq!(sent("adopting"), json!(null));
+        workspace.assert_clean();
+
+        // The version takes over from the digest, and gives way to it again.
+        let versioned = |version: &str| {
+            workspace.write(
+                "main.tf",
+                &configuration(&[connection("untouched", &[("api_token_version", version)])]),
+            );
+        };
+        for version in ["\"1\"", ""] {
+            versioned(version);
+            let changes = workspace.plan().changes();
+            let change = &changes[&address("untouched")];
+            assert!(change.attributes.contains(&"api_token_version".to_owned()), "{change:#?}");
+            workspace.apply().succeeded();
+            workspace.assert_clean();
+        }
+    });
+}
+
+#[test]
+fn another_project_means_another_connection() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token("dbtu_pr0j3ctM0veR7tY8u9");
+        workspace.write("main.tf", &configuration(&[connection("orders", &[])]));
+        workspace.apply().succeeded();
+        let old = workspace.emulator.connection("orders").id;
+
+        let project_id = format!("\"{OTHER_PROJECT_ID}\"");
+        workspace.write("main.tf", &configuration(&[connection("orders", &[("project_id", &project_id)])]));
+        let plan = workspace.plan();
+        let change = plan.change(&address("orders"));
+        assert_eq!(change.actions(), ["delete", "create"]);
+        let replacing = &plan.json["resource_changes"][0]["change"]["replace_paths"];
+        assert_eq!(*replacing, json!([["project_id"]]));
+        workspace.apply_plan(&plan).succeeded();
+        let new = workspace.emulator.connection("orders");
+        assert_eq!(new.project_id.as_deref(), Some(OTHER_PROJECT_ID));
+        assert_ne!(new.id, old);
+        workspace.assert_clean();
+    });
+}
+
+#[test]
+fn people_read_that_only_the_hash_is_known_after_apply() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token(OLD_TOKEN);
+        workspace.write("main.tf", &configuration(&[connection("orders", &[])]));
+        workspace.apply().succeeded();
+        workspace.set_token(NEW_TOKEN);
+        let plan = workspace.run(&["plan", "-no-color"]).succeeded();
+        let changed: Vec<_> =
+            plan.stdout.lines().map(str::trim).filter(|line| line.contains(" -> ")).collect();
+        assert_eq!(changed.len(), MOVED_BY_CREDENTIALS.len(), "{}", plan.stdout);
+        for (line, name) in changed.iter().zip(MOVED_BY_CREDENTIALS) {
+            assert!(
+                line.starts_with(&format!("~ {name}")) && line.ends_with("(known after apply)"),
+                "{line}"
+            );
+        }
+    });
+}

@@ -1,0 +1,64 @@
+//! Errors and warnings as Terraform reports them.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+
+/// An error or a warning.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Diagnostic {
+    /// The resource instance it belongs to; for errors of validation, the label of the block that it points into.
+    pub address: String,
+    /// The argument whose line it points to; empty when it points to a whole block or to nothing.
+    pub attribute: String,
+    pub severity: String,
+    pub summary: String,
+    pub detail: String,
+}
+
+impl Diagnostic {
+    /// All diagnostics in the output of a command with `-json`: a line each, or a list in one object.
+    pub fn read_all(stdout: &str, dir: &Path) -> Vec<Self> {
+        if let Ok(whole) = serde_json::from_str::<Value>(stdout) {
+            let listed = whole["diagnostics"].as_array().cloned().unwrap_or_default();
+            if !listed.is_empty() {
+                return listed.iter().map(|diagnostic| Self::read(diagnostic, dir)).collect();
+            }
+        }
+        let lines = stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let diagnostics = lines.filter(|line| line["type"] == "diagnostic");
+        diagnostics.map(|line| Self::read(&line["diagnostic"], dir)).collect()
+    }
+
+    fn read(json: &Value, dir: &Path) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let context = text(&json["snippet"]["context"]);
+        let label = context.split('"').nth(3).map(|label| format!("kms_dbt_connection.{label}"));
+        let address = text(&json["address"]);
+        Self {
+            address: if address.is_empty() { label.unwrap_or_default() } else { address },
+            attribute: argument_at(&json["range"], dir).unwrap_or_default(),
+            severity: text(&json["severity"]),
+            summary: text(&json["summary"]),
+            detail: text(&json["detail"]),
+        }
+    }
+
+    /// Summary and detail together, without the line breaks that only lay them out.
+    pub fn text(&self) -> String {
+        let words = format!("{} {}", self.summary, self.detail);
+        words.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether all these words are in the text.
+    pub fn says(&self, words: &[&str]) -> bool {
+        words.iter().all(|word| self.text().contains(word))
+    }
+}
+
+fn argument_at(range: &Value, dir: &Path) -> Option<String> {
+    let text = fs::read_to_string(dir.join(range["filename"].as_str()?)).ok()?;
+    let line = text.lines().nth(range["start"]["line"].as_u64()? as usize - 1)?;
+    let (name, _) = line.split_once('=')?;
+    Some(name.trim().to_owned())
+}

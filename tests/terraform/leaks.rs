@@ -1,0 +1,96 @@
+//! The search for secrets in everything that a scenario wrote.
+
+use std::{fs, path::Path, process::Command};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::Value;
+
+use crate::kms_emulator::{CONNECTIONS, Emulator, Part};
+
+/// Searches all files under `dir`, unpacked plans and decoded private state included, and all that was printed.
+pub fn search(dir: &Path, transcript: &str, secrets: &[String]) {
+    unpack_plans(dir);
+    search_text("the output", transcript.as_bytes(), secrets);
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                let content = fs::read(entry.path()).unwrap();
+                let place = entry.path().display().to_string();
+                search_text(&place, &content, secrets);
+                for private in private_state(&content) {
+                    search_text(&format!("private state in {place}"), &private, secrets);
+                }
+            }
+        }
+    }
+}
+
+/// A token may be in the bodies that carry credentials, and in no other part of any request.
+pub fn search_requests(emulator: &Emulator, secret: &str) {
+    for (request, part) in emulator.requests_containing(secret) {
+        let carries = matches!(request.method.as_str(), "POST" | "PATCH")
+            && request.path.starts_with(CONNECTIONS)
+            || request.path.starts_with("/api/v1/auth/");
+        assert!(carries && part == Part::Body, "a secret is in the {part:?} of {request:?}");
+    }
+}
+
+fn search_text(place: &str, text: &[u8], secrets: &[String]) {
+    for secret in secrets {
+        for form in forms(secret) {
+            let found = text.windows(form.len()).any(|window| window == form);
+            assert!(!found, "a secret is in {place}, as {}", String::from_utf8_lossy(&form));
+        }
+    }
+}
+
+/// The secret as it is, and in base64 at each of the three places where it can begin within a longer text.
+fn forms(secret: &str) -> Vec<Vec<u8>> {
+    let mut forms = vec![secret.as_bytes().to_vec()];
+    for offset in 0..3 {
+        let encoded = STANDARD.encode([&vec![b' '; offset], secret.as_bytes()].concat());
+        // The first and the last digits also depend on the neighbours.
+        let (start, end) = ([0, 2, 3][offset], encoded.trim_end_matches('=').len() - 1);
+        forms.push(encoded.as_bytes()[start..end].to_vec());
+    }
+    forms
+}
+
+/// A plan is a ZIP archive, and compressed in it.
+fn unpack_plans(dir: &Path) {
+    let script =
+        "import sys, zipfile\nfor path in sys.argv[1:]: zipfile.ZipFile(path).extractall(path + '.unpacked')";
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let plans: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "tfplan")).collect();
+    if !plans.is_empty() {
+        let done =
+            Command::new("python3").args(["-c", script]).args(plans).status().expect("python3 is there");
+        assert!(done.success());
+    }
+}
+
+/// What providers keep beside the attributes, when the file is a state.
+fn private_state(content: &[u8]) -> Vec<Vec<u8>> {
+    let Ok(state) = serde_json::from_slice::<Value>(content) else {
+        return Vec::new();
+    };
+    let resources = state["resources"].as_array().cloned().unwrap_or_default();
+    let instances =
+        resources.iter().flat_map(|resource| resource["instances"].as_array().cloned().unwrap_or_default());
+    instances.filter_map(|instance| STANDARD.decode(instance["private"].as_str()?).ok()).collect()
+}
+
+#[test]
+fn a_secret_is_found_in_base64_wherever_it_begins() {
+    for padding in ["", "a", "ab", "abc"] {
+        let encoded = STANDARD.encode(format!("{{{padding}dbtu_0123456789}}"));
+        let found = std::panic::catch_unwind(|| {
+            search_text("a test", encoded.as_bytes(), &["dbtu_0123456789".into()]);
+        });
+        assert!(found.is_err(), "{encoded}");
+    }
+}

@@ -1,0 +1,38 @@
+//! The provider under the real Terraform, against the emulator.
+//!
+//! Every scenario runs under each Terraform of `KMS_TEST_TERRAFORM_VERSIONS` (a comma list; by default the oldest
+//! supported release and the newest), which `scripts/terraform-cli` installs. Every scenario ends with a search for
+//! its secrets in all that was written: state, backups, plans, logs and output.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "tests: a panic is a failure, and what they print explains it"
+)]
+
+#[path = "../kms_emulator/mod.rs"]
+mod kms_emulator;
+
+mod diagnostics;
+mod leaks;
+mod plans;
+mod workspace;
+
+mod authentication;
+mod bad_input;
+mod changes;
+mod debugging;
+mod drift;
+mod harness;
+mod imports;
+mod interruptions;
+mod lost_answers;
+mod meta_arguments;
+mod old_terraform;
+mod rate_limits;
+mod refusals;
+mod repeated_plans;
+mod taken_names;
+mod unknown_values;

@@ -1,0 +1,85 @@
+//! Saved plans, read back as JSON.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::workspace::Outcome;
+
+/// Attributes that the server moves at every write.
+pub const MOVED_BY_ANY_WRITE: [&str; 2] = ["updated_at", "version"];
+/// Attributes that the server moves when credentials are written.
+pub const MOVED_BY_CREDENTIALS: [&str; 3] = ["credentials_hash", "updated_at", "version"];
+
+/// A saved plan.
+#[derive(Debug)]
+pub struct Plan {
+    pub outcome: Outcome,
+    pub json: Value,
+    pub file: String,
+}
+
+/// What a plan does to one resource instance.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Change {
+    pub actions: Vec<String>,
+    /// The attributes that get another value, or one known only after apply; sorted.
+    pub attributes: Vec<String>,
+}
+
+impl Change {
+    /// An in-place update of these attributes and of no others.
+    pub fn update(attributes: &[&[&str]]) -> Self {
+        let mut attributes: Vec<_> = attributes.concat().into_iter().map(str::to_owned).collect();
+        attributes.sort();
+        Self { actions: vec!["update".into()], attributes }
+    }
+
+    pub fn actions(&self) -> Vec<&str> {
+        self.actions.iter().map(String::as_str).collect()
+    }
+}
+
+impl Plan {
+    /// What is planned, for all instances that are not left alone.
+    pub fn changes(&self) -> BTreeMap<String, Change> {
+        let changes = self.json["resource_changes"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let changes = changes.iter().map(|change| {
+            (change["address"].as_str().expect("an address").to_owned(), read(&change["change"]))
+        });
+        changes.filter(|(_, change)| change.actions != ["no-op"]).collect()
+    }
+
+    /// What is planned for one instance.
+    pub fn change(&self, address: &str) -> Change {
+        let mut changes = self.changes();
+        changes.remove(address).unwrap_or_else(|| panic!("no change of {address} in {changes:#?}"))
+    }
+
+    /// The addresses that a warning belongs to, sorted.
+    pub fn warned(&self) -> Vec<String> {
+        let mut addresses: Vec<_> =
+            self.outcome.warnings().iter().map(|warning| warning.address.clone()).collect();
+        addresses.sort();
+        addresses
+    }
+}
+
+fn read(change: &Value) -> Change {
+    let actions = change["actions"].as_array().expect("actions");
+    let empty = serde_json::Map::new();
+    let fields = |name: &str| change[name].as_object().unwrap_or(&empty).clone();
+    let (before, after, unknown) = (fields("before"), fields("after"), fields("after_unknown"));
+    let mut attributes: Vec<String> =
+        before.keys().chain(after.keys()).chain(unknown.keys()).cloned().collect();
+    attributes.sort();
+    attributes.dedup();
+    attributes.retain(|name| {
+        unknown.get(name) == Some(&Value::Bool(true))
+            || before.get(name).unwrap_or(&Value::Null) != after.get(name).unwrap_or(&Value::Null)
+    });
+    Change {
+        actions: actions.iter().map(|action| action.as_str().expect("a name").to_owned()).collect(),
+        attributes,
+    }
+}

@@ -1,0 +1,325 @@
+//! A scratch directory with a configuration, an emulator to apply it to, and the Terraform that does so.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Mutex,
+    thread,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    diagnostics::Diagnostic,
+    kms_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Options},
+    leaks,
+    plans::Plan,
+};
+
+/// Runs a scenario under every Terraform asked for, and names the ones under which it failed.
+pub fn under_each_terraform(scenario: impl Fn(&str) + Sync) {
+    let versions = std::env::var("KMS_TEST_TERRAFORM_VERSIONS").unwrap_or_else(|_| "1.11.4,1.15.5".into());
+    let failed: Vec<&str> = thread::scope(|scope| {
+        let runs: Vec<_> =
+            versions.split(',').map(|version| (version, scope.spawn(|| scenario(version.trim())))).collect();
+        runs.into_iter().filter_map(|(version, run)| run.join().is_err().then_some(version)).collect()
+    });
+    assert!(failed.is_empty(), "failed under Terraform {}", failed.join(", "));
+}
+
+/// The executable of a Terraform release.
+pub fn terraform(version: &str) -> PathBuf {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/terraform-cli");
+    let output = Command::new(script).arg(version).output().expect("scripts/terraform-cli can be run");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "Terraform {version} is needed for this test: {errors}");
+    String::from_utf8(output.stdout).expect("a path in UTF-8").trim_end().into()
+}
+
+/// What a run of Terraform left behind.
+pub struct Outcome {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Outcome");
+        shown.field("code", &self.code).field("stderr", &self.stderr);
+        // The JSON on standard output is long, and what matters of it is in the diagnostics.
+        match &self.diagnostics[..] {
+            [] => shown.field("stdout", &self.stdout),
+            diagnostics => shown.field("diagnostics", &diagnostics),
+        };
+        shown.finish()
+    }
+}
+
+impl Outcome {
+    pub fn errors(&self) -> Vec<&Diagnostic> {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == "error").collect()
+    }
+
+    /// Warnings of the provider; the one about the development override is Terraform's own.
+    pub fn warnings(&self) -> Vec<&Diagnostic> {
+        let own = |diagnostic: &&Diagnostic| diagnostic.summary.contains("development overrides");
+        self.diagnostics.iter().filter(|found| found.severity == "warning" && !own(found)).collect()
+    }
+
+    pub fn succeeded(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+        self
+    }
+
+    pub fn failed(self) -> Self {
+        assert_eq!(self.code, Some(1), "{self:#?}");
+        self
+    }
+
+    /// The only error of a failed run.
+    pub fn error(&self) -> &Diagnostic {
+        let errors = self.errors();
+        assert!(errors.len() == 1 && self.code == Some(1), "one error expected: {self:#?}");
+        errors[0]
+    }
+}
+
+/// A scratch directory under one Terraform. Dropping it after a passed scenario searches it for secrets.
+pub struct Workspace {
+    pub emulator: Emulator,
+    dir: TempDir,
+    terraform: PathBuf,
+    environment: Mutex<BTreeMap<String, String>>,
+    secrets: Mutex<Vec<String>>,
+    tokens: Mutex<Vec<String>>,
+    transcript: Mutex<String>,
+    plans: Mutex<usize>,
+}
+
+impl Workspace {
+    /// A workspace whose provider finds host and credentials in the environment.
+    pub fn new(version: &str) -> Self {
+        Self::with(version, Options::default())
+    }
+
+    pub fn with(version: &str, options: Options) -> Self {
+        let dir = tempfile::Builder::new().prefix("kms-terraform-").tempdir().unwrap();
+        let emulator = Emulator::start_on_thread(options);
+        let workspace = Self {
+            terraform: terraform(version),
+            environment: Mutex::default(),
+            secrets: Mutex::default(),
+            tokens: Mutex::default(),
+            transcript: Mutex::default(),
+            plans: Mutex::default(),
+            emulator,
+            dir,
+        };
+        let provider = Path::new(env!("CARGO_BIN_EXE_terraform-provider-kms")).parent().unwrap();
+        let cli_config = format!(
+            "provider_installation {{\n  dev_overrides {{\n    \"hanzoai/kms\" = {provider:?}\n  }}\n  direct {{}}\n}}\n"
+        );
+        workspace.write("cli.tfrc", &cli_config);
+        workspace.write("provider.tf", "terraform {\n  required_providers {\n    kms = { source = \"hanzoai/kms\" }\n  }\n}\n\nprovider \"kms\" {}\n");
+        for folder in ["home", "tmp"] {
+            fs::create_dir(workspace.path(folder)).unwrap();
+        }
+        let path = |name| workspace.path(name).to_str().unwrap().to_owned();
+        workspace.set("PATH", &std::env::var("PATH").unwrap_or_default());
+        workspace.set("HOME", &path("home"));
+        workspace.set("TMPDIR", &path("tmp"));
+        workspace.set("CHECKPOINT_DISABLE", "1");
+        workspace.set("TF_CLI_CONFIG_FILE", &path("cli.tfrc"));
+        workspace.set("TF_INPUT", "0");
+        workspace.set("TF_LOG_PROVIDER", "TRACE");
+        workspace.set("TF_LOG_PATH", &path("provider.log"));
+        workspace.set("KMS_HOST", &workspace.emulator.url());
+        workspace.set("KMS_UNIVERSAL_AUTH_CLIENT_ID", CLIENT_ID);
+        workspace.set("KMS_UNIVERSAL_AUTH_CLIENT_SECRET", CLIENT_SECRET);
+        workspace.secret(CLIENT_SECRET);
+        workspace
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file of the configuration.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Sets an environment variable of later runs.
+    pub fn set(&self, name: &str, value: &str) {
+        self.environment.lock().unwrap().insert(name.into(), value.into());
+    }
+
+    pub fn unset(&self, name: &str) {
+        self.environment.lock().unwrap().remove(name);
+    }
+
+    /// Gives the value of the ephemeral variable `token`, and looks for it at the end.
+    pub fn set_token(&self, token: &str) {
+        self.set_secret("token", token);
+    }
+
+    /// Gives the value of an ephemeral variable that holds a token, and looks for it at the end.
+    pub fn set_secret(&self, variable: &str, value: &str) {
+        self.set(&format!("TF_VAR_{variable}"), value);
+        self.secret(value);
+        self.tokens.lock().unwrap().push(value.into());
+    }
+
+    /// Looks for this text at the end in all that was written; a token is looked for in requests too.
+    pub fn secret(&self, text: &str) {
+        assert!(text.len() >= 8, "too short to be told from chance");
+        self.secrets.lock().unwrap().push(text.into());
+    }
+
+    /// Starts Terraform in a process group of its own, as a shell does.
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = Command::new(&self.terraform);
+        command
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .envs(&*self.environment.lock().unwrap())
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.spawn().expect("Terraform can be started")
+    }
+
+    /// Waits for a Terraform to end.
+    pub fn finish(&self, child: Child) -> Outcome {
+        let output = child.wait_with_output().unwrap();
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        *self.transcript.lock().unwrap() += &format!("{stdout}{stderr}");
+        let diagnostics = Diagnostic::read_all(&stdout, self.dir.path());
+        Outcome { code: output.status.code(), stdout, stderr, diagnostics }
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Outcome {
+        self.finish(self.start(arguments))
+    }
+
+    pub fn apply(&self) -> Outcome {
+        self.run(&["apply", "-json", "-auto-approve"])
+    }
+
+    pub fn destroy(&self) -> Outcome {
+        self.run(&["destroy", "-json", "-auto-approve"])
+    }
+
+    pub fn validate(&self) -> Outcome {
+        self.run(&["validate", "-json"])
+    }
+
+    /// Plans, and reads the saved plan back.
+    pub fn plan(&self) -> Plan {
+        let number = {
+            let mut plans = self.plans.lock().unwrap();
+            *plans += 1;
+            *plans
+        };
+        let file = format!("{number}.tfplan");
+        let outcome = self.run(&["plan", "-json", "-detailed-exitcode", &format!("-out={file}")]);
+        assert_ne!(outcome.code, Some(1), "{outcome:#?}");
+        let shown = self.run(&["show", "-json", &file]).succeeded();
+        Plan { json: serde_json::from_str(&shown.stdout).unwrap(), outcome, file }
+    }
+
+    /// A plan that is expected to fail.
+    pub fn failing_plan(&self) -> Outcome {
+        self.run(&["plan", "-json"]).failed()
+    }
+
+    /// Applies a saved plan.
+    pub fn apply_plan(&self, plan: &Plan) -> Outcome {
+        self.run(&["apply", "-json", &plan.file])
+    }
+
+    /// Holds the provider to having nothing to do.
+    pub fn assert_clean(&self) -> Outcome {
+        let outcome = self.run(&["plan", "-json", "-detailed-exitcode"]);
+        assert_eq!(outcome.code, Some(0), "nothing to change was expected: {outcome:#?}");
+        outcome
+    }
+
+    /// The attributes of a resource instance in state; null when it isn't there.
+    pub fn state(&self, address: &str) -> Value {
+        let Ok(text) = fs::read_to_string(self.path("terraform.tfstate")) else {
+            return Value::Null;
+        };
+        let state: Value = serde_json::from_str(&text).unwrap();
+        for resource in state["resources"].as_array().unwrap() {
+            let (kind, name) = (resource["type"].as_str().unwrap(), resource["name"].as_str().unwrap());
+            let module = resource["module"].as_str().map(|module| format!("{module}.")).unwrap_or_default();
+            for instance in resource["instances"].as_array().unwrap() {
+                let key = instance.get("index_key").map(|key| format!("[{key}]")).unwrap_or_default();
+                if format!("{module}{kind}.{name}{key}") == address {
+                    assert!(instance.get("status").is_none(), "{address} is tainted");
+                    return instance["attributes"].clone();
+                }
+            }
+        }
+        Value::Null
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            return;
+        }
+        let secrets = self.secrets.get_mut().unwrap();
+        secrets.extend(self.emulator.state().identities.tokens().map(Into::into));
+        leaks::search(self.dir.path(), self.transcript.get_mut().unwrap(), secrets);
+        for token in self.tokens.get_mut().unwrap().iter() {
+            leaks::search_requests(&self.emulator, token);
+        }
+    }
+}
+
+/// A configuration with the token in an ephemeral variable and these connections.
+pub fn configuration(connections: &[String]) -> String {
+    let mut text = String::from(
+        "variable \"token\" {\n  type      = string\n  ephemeral = true\n  default   = null\n}\n",
+    );
+    connections.iter().for_each(|connection| text += connection);
+    text
+}
+
+/// A connection called as its label is, with some arguments set to other expressions, or left out with an empty one.
+pub fn connection(label: &str, arguments: &[(&str, &str)]) -> String {
+    let mut all = BTreeMap::from([
+        ("name", format!("\"{}\"", label.replace('_', "-"))),
+        ("instance_url", "\"https://cloud.getdbt.com\"".to_owned()),
+        ("account_id", "\"12345\"".to_owned()),
+        ("api_token", "var.token".to_owned()),
+    ]);
+    for (name, expression) in arguments {
+        all.insert(name, (*expression).to_owned());
+    }
+    all.retain(|_, expression| !expression.is_empty());
+    let lines = all.iter().map(|(name, expression)| match expression.starts_with("{\n") {
+        true => format!("  {name} {expression}\n"),
+        false => format!("  {name} = {expression}\n"),
+    });
+    format!("\nresource \"kms_dbt_connection\" \"{label}\" {{\n{}}}\n", lines.collect::<String>())
+}
+
+/// The address of a connection in the root module.
+pub fn address(label: &str) -> String {
+    format!("kms_dbt_connection.{label}")
+}
