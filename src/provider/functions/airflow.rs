@@ -70,9 +70,7 @@ impl AirflowConnection {
         };
         let host = host_name(&instance_url).map_err(|problem| blame(0, &problem))?;
         for (argument, text) in [(1, &account_id), (2, &api_token)] {
-            if text.is_empty() {
-                return Err(blame(argument, "must not be empty"));
-            }
+            rules::not_empty(text).map_err(|problem| blame(argument, &problem))?;
         }
         Ok(Self { host, account_id, api_token: Secret::new(api_token) })
     }
