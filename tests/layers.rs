@@ -67,6 +67,7 @@ const EXPOSED: &[(&str, usize, &str)] = &[
     ("kms/auth/universal.rs", 1, "the body of a login"),
     ("kms/dbt.rs", 1, "the body of a create or update"),
     ("plugin/model.rs", 1, "the value of an attribute"),
+    ("provider/functions/airflow.rs", 1, "the connection as Airflow takes it"),
     ("provider/token_digest.rs", 1, "the keyed digest"),
 ];
 
