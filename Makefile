@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test install docs fmt lint
+.PHONY: help demo test test-airflow bench install docs fmt lint
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -11,6 +11,14 @@ demo: ## Shows the life of a connection, with the real Terraform against an emul
 
 test: ## Runs all tests; installs the Terraform releases that they need
 	cargo test
+
+test-airflow: ## Tries the functions on a real Airflow; installs it on first use
+	KMS_TEST_AIRFLOW=1 cargo test --test airflow -- --nocapture
+
+bench: ## Measures start-up, memory, and Terraform runs over many connections
+	cargo build --release --bin terraform-provider-kms
+	cargo build --profile emulator --example kms-emulator
+	@scripts/bench $(BENCH)
 
 install: ## Builds the provider and puts it where terraform init finds it
 	cargo build --release --bin terraform-provider-kms

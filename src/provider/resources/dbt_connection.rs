@@ -535,7 +535,8 @@ fn warn_of_foreign_credentials(
     let consequence = if prior.api_token_version.is_null() {
         "The next apply sends the configured credentials again."
     } else {
-        "Nothing is sent, because \"api_token_version\" alone decides: change it to send the configured token again."
+        "They stay as they are until \"api_token_version\" changes, for with it nothing else decides when the token is \
+         sent."
     };
     diagnostics.warning(
         Some(Path::attribute("api_token")),
