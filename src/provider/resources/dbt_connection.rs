@@ -502,7 +502,8 @@ fn refreshed(prior: DbtConnection, connection: Connection) -> DbtConnection {
         api_token: Field::Null,
         api_token_version: prior.api_token_version,
         adopt_existing: prior.adopt_existing,
-        id: prior.id,
+        // In the server's spelling: an import may give a UUID in upper case.
+        id: Field::Known(connection.id),
         org_id: Field::Known(connection.org_id),
         method: Field::Known(connection.method),
         version: Field::Known(connection.version),
