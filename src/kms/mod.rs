@@ -57,11 +57,7 @@ pub use self::{
     secret_value::{SecretQuery, SecretValue},
     snapshot::Scope,
 };
-use self::{
-    auth::Session,
-    rate::{Gate, Kind},
-    snapshot::Snapshots,
-};
+use self::{auth::Session, rate::Gate, send::Request, snapshot::Snapshots};
 use crate::secret::Secret;
 
 /// A KMS and a login there. Clones share everything.
@@ -75,9 +71,8 @@ struct Shared {
     /// Built at the first request: setting up TLS reads the system's trust store, and many processes never call.
     http: OnceCell<reqwest::Client>,
     session: Session,
-    reads: Gate,
-    writes: Gate,
-    secrets: Gate,
+    /// The view of the rate limit of each route.
+    gates: Mutex<HashMap<String, Arc<Gate>>>,
     /// The IDs of the connections that creates of this process have answered with.
     created: Mutex<HashSet<String>>,
     /// How many writes of connections have come to an end, whatever end.
@@ -94,9 +89,7 @@ impl Client {
             config,
             http: OnceCell::new(),
             session,
-            reads: Gate::new(Kind::Read),
-            writes: Gate::new(Kind::Write),
-            secrets: Gate::new(Kind::Secret),
+            gates: Mutex::default(),
             created: Mutex::default(),
             finished_writes: AtomicU64::new(0),
             snapshots: Mutex::default(),
@@ -117,12 +110,10 @@ impl Client {
         &self.shared.session
     }
 
-    fn gate(&self, kind: Kind) -> &Gate {
-        match kind {
-            Kind::Read => &self.shared.reads,
-            Kind::Write => &self.shared.writes,
-            Kind::Secret => &self.shared.secrets,
-        }
+    fn gate(&self, request: &Request) -> Arc<Gate> {
+        let name = request.name();
+        let mut gates = self.shared.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(gates.entry(name.clone()).or_insert_with(|| Arc::new(Gate::new(name))))
     }
 
     /// Notes that a create has made the connection with this ID. False if another create has already.

@@ -764,10 +764,45 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_limit_that_asks_for_too_much_fails_all_readers_without_more_requests() {
-        let server = Server::start(|_, _| failure(429, "RateLimitExceeded").with("retry-after", 900)).await;
-        let results = read_all(&server.client(), numbers(20)).await;
-        assert!(results.iter().all(|result| matches!(result, Err(Error::RateLimited { .. }))), "{results:?}");
-        assert_eq!(calls(&server), (1, 0));
+    async fn a_limit_that_asks_for_too_much_of_lists_leaves_single_reads() {
+        for other_route in [true, false] {
+            let held = of_p(20);
+            let server = Server::start(move |seen, _| {
+                if other_route && seen.target.split('?').next() != Some(ROUTE) {
+                    return answer(&held, seen);
+                }
+                failure(429, "RateLimitExceeded").with("retry-after", 900)
+            })
+            .await;
+            let results = read_all(&server.client(), numbers(20)).await;
+            let limited = results.iter().filter(|read| matches!(read, Err(Error::RateLimited { .. })));
+            assert_eq!(limited.count(), if other_route { 0 } else { 20 });
+            assert_eq!(calls(&server).0, 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_for_a_list_use_up_their_budget_of_waiting() {
+        let held = of_p(20);
+        let server = Server::start(move |seen, _| {
+            let is_list = seen.target.split('?').next() == Some(ROUTE);
+            match seen.earlier {
+                0 if is_list => failure(429, "RateLimitExceeded").with("retry-after", 400),
+                _ if is_list => failure(429, "RateLimitExceeded").with("retry-after", 800),
+                _ => answer(&held, seen),
+            }
+        })
+        .await;
+        let client = server.client();
+        let reads = (0..9).map(|number| {
+            let operation = operation(&client);
+            tokio::spawn(async move {
+                operation.read_connection::<DbtCredentials>(&id(number), Scope::Project("p")).await.unwrap();
+                operation.waited().as_secs()
+            })
+        });
+        for read in reads.collect::<Vec<_>>() {
+            assert!((400..402).contains(&read.await.unwrap()));
+        }
     }
 }
