@@ -228,6 +228,7 @@ impl Operation {
             credentials: new.credentials.body(),
         };
         let request = Request::write(Method::POST, collection::<C>(), &[], &body)?;
+        let _writing = self.client.writing();
         // When the first create whose answer was lost went out, and whether one was lost without any answer.
         let mut lost_at = None;
         let mut unanswered = None;
@@ -281,7 +282,7 @@ impl Operation {
         }
     }
 
-    /// Reads a connection.
+    /// Reads a connection, from the server and now.
     ///
     /// # Errors
     /// `Api` with [`NotFound`](ApiErrorKind::NotFound) if the KMS itself says that there is none, and with
@@ -377,6 +378,7 @@ impl Operation {
             credentials: patch.credentials.as_ref().map(Credentials::body),
         };
         let request = Request::write(Method::PATCH, member::<C>(), &[id], &body)?;
+        let _writing = self.client.writing();
         let mut lost_at = None;
         let mut repeats = 0;
         loop {
@@ -422,6 +424,7 @@ impl Operation {
     /// future leaves open whether the connection was deleted.
     pub async fn delete_connection<C: Credentials>(&self, id: &str) -> Result<(), Error> {
         let request = Request::delete(member::<C>(), &[id])?;
+        let _writing = self.client.writing();
         match self.send::<IgnoredAny>(&request).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),

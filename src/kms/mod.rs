@@ -7,6 +7,7 @@
 //! ```text
 //! config          what a client must know; no I/O
 //! app_connection  the calls that all connections share, and how a lost create or update is recovered
+//! snapshot        reading many connections by one list
 //! dbt             dbt's credentials and its extra call
 //! secret_value    reading one secret
 //! send            THE send: every request passes here
@@ -27,13 +28,15 @@ mod rate;
 mod retry;
 mod secret_value;
 mod send;
+mod snapshot;
 mod tls;
 
 #[cfg(test)]
 mod test_server;
 
 use std::{
-    collections::HashSet,
+    any::{Any, TypeId},
+    collections::{HashMap, HashSet},
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -52,11 +55,9 @@ pub use self::{
     dbt::{DbtCredentials, DbtProject, DbtStored},
     error::{ApiError, ApiErrorKind, AuthError, Cause, Error, Issue, Sent, report},
     secret_value::{SecretQuery, SecretValue},
+    snapshot::Scope,
 };
-use self::{
-    auth::Session,
-    rate::{Gate, Kind},
-};
+use self::{auth::Session, rate::Gate, send::Request, snapshot::Snapshots};
 use crate::secret::Secret;
 
 /// A KMS and a login there. Clones share everything.
@@ -70,11 +71,14 @@ struct Shared {
     /// Built at the first request: setting up TLS reads the system's trust store, and many processes never call.
     http: OnceCell<reqwest::Client>,
     session: Session,
-    reads: Gate,
-    writes: Gate,
-    secrets: Gate,
+    /// The view of the rate limit of each route.
+    gates: Mutex<HashMap<String, Arc<Gate>>>,
     /// The IDs of the connections that creates of this process have answered with.
     created: Mutex<HashSet<String>>,
+    /// How many writes of connections have come to an end, whatever end.
+    finished_writes: AtomicU64,
+    /// The [`Snapshots`] of each kind of connection.
+    snapshots: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Client {
@@ -85,10 +89,10 @@ impl Client {
             config,
             http: OnceCell::new(),
             session,
-            reads: Gate::new(Kind::Read),
-            writes: Gate::new(Kind::Write),
-            secrets: Gate::new(Kind::Secret),
+            gates: Mutex::default(),
             created: Mutex::default(),
+            finished_writes: AtomicU64::new(0),
+            snapshots: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -106,12 +110,10 @@ impl Client {
         &self.shared.session
     }
 
-    fn gate(&self, kind: Kind) -> &Gate {
-        match kind {
-            Kind::Read => &self.shared.reads,
-            Kind::Write => &self.shared.writes,
-            Kind::Secret => &self.shared.secrets,
-        }
+    fn gate(&self, request: &Request) -> Arc<Gate> {
+        let name = request.name();
+        let mut gates = self.shared.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(gates.entry(name.clone()).or_insert_with(|| Arc::new(Gate::new(name))))
     }
 
     /// Notes that a create has made the connection with this ID. False if another create has already.
@@ -119,8 +121,34 @@ impl Client {
         self.shared.created.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned())
     }
 
+    fn finished_writes(&self) -> u64 {
+        self.shared.finished_writes.load(Ordering::SeqCst)
+    }
+
+    /// Begins a write of a connection. It counts as finished when the result is dropped, and so also when nobody
+    /// waits for its end.
+    fn writing(&self) -> Writing<'_> {
+        Writing(&self.shared.finished_writes)
+    }
+
+    fn snapshots<C: Credentials>(&self) -> Arc<Snapshots<C>> {
+        let mut all = self.shared.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_kind = all.entry(TypeId::of::<C>()).or_insert_with(|| Arc::new(Snapshots::<C>::default()));
+        // The key says the type, so there is no other case.
+        Arc::clone(of_kind).downcast().unwrap_or_default()
+    }
+
     async fn http(&self) -> Result<&reqwest::Client, Error> {
         self.shared.http.get_or_try_init(async || tls::http_client(self.config())).await
+    }
+}
+
+/// A write of a connection under way.
+struct Writing<'a>(&'a AtomicU64);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -201,6 +229,8 @@ mod tests {
         assert_send(operation.create_connection(&new));
         assert_send(operation.get_connection::<DbtCredentials>(""));
         assert_send(operation.get_connection_by_name::<DbtCredentials>("", None));
+        assert_send(operation.read_connection::<DbtCredentials>("", Scope::Unknown));
+        assert_send(operation.read_connection_by_name::<DbtCredentials>("", None));
         assert_send(operation.list_connections::<DbtCredentials>(None));
         let patch = ConnectionPatch::<DbtCredentials>::default();
         assert_send(operation.update_connection("", &patch, ""));

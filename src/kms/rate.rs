@@ -1,11 +1,11 @@
 //! The process-wide view of the server's rate limits.
 //!
 //! The KMS counts requests per client address and route in a window of 60 s. All operations of a client share one
-//! [`Gate`] per [`Kind`] of request, so the first that learns that the window is used up pauses them all, once,
-//! instead of each finding out for itself. [`Window`] is the pure core; [`Gate`] adds the waiting.
+//! [`Gate`] per route, so the first that learns that the window is used up pauses them all, once, instead of each
+//! finding out for itself. [`Window`] is the pure core; [`Gate`] adds the waiting.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -24,30 +24,12 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// What the server says beyond this is taken as this. It only keeps the arithmetic from overflowing.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The ends that the answers of one window name lie less apart than this, for the server rounds its seconds up.
+const ROUNDING: Duration = Duration::from_secs(1);
+
 /// At most this much is added to a pause, so that several processes behind one address don't return together, and
 /// because the server rounds its seconds.
 const JITTER: Duration = Duration::from_millis(500);
-
-/// Requests that are counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// GET requests.
-    Read,
-    /// POST, PATCH and DELETE requests, and logins.
-    Write,
-    /// The route of secrets, which has a limit of its own.
-    Secret,
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Kind::Read => "reads",
-            Kind::Write => "writes",
-            Kind::Secret => "secrets",
-        }
-    }
-}
 
 /// What an answer says about the limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -128,10 +110,11 @@ enum Admission {
     AwaitAnswer { until: Option<Instant> },
 }
 
-/// What is known of the server's current window for one kind. Pure: the clock is an argument.
+/// What is known of the server's current window for one route. Pure: the clock is an argument.
 ///
 /// A request goes if fewer are under way than the server has said are left. Those under way are perhaps not counted
-/// in what it said, and at most they are missing from it, so the limit isn't overrun by our own doing.
+/// in what it said, and at most they are missing from it, so the limit isn't overrun by our own doing. While nothing
+/// is known, nothing is held back: waiting for the first answer would slow down every run, to spare few a refusal.
 #[derive(Debug, Default)]
 struct Window {
     limit: Option<u32>,
@@ -159,16 +142,11 @@ impl Window {
         }
     }
 
-    /// Begins the next window if the current one is over. When the server doesn't tell its limit, one request goes
-    /// ahead and the others wait for its answer, lest they all run into the same limit again.
+    /// Begins the next window if the current one is over. If that was used up, one request goes ahead and the others
+    /// wait to hear how much is left: another process behind the same address may have been faster.
     fn roll(&mut self, now: Instant) {
         if self.ends.is_some_and(|ends| ends <= now) {
-            let was_used_up = self.remaining == Some(0);
-            self.remaining = match self.limit {
-                Some(limit) => Some(limit.max(1)),
-                None if was_used_up => Some(1),
-                None => None,
-            };
+            self.remaining = if self.remaining == Some(0) { Some(1) } else { self.limit };
             self.ends = None;
             self.announced = false;
         }
@@ -190,29 +168,33 @@ impl Window {
             }
             self.remaining = Some(0);
         } else if self.remaining == Some(0) {
-            // An answer from before the pause, or from a route of this kind that has more left: the pause stands.
+            // An answer from before the pause: the pause stands.
+        } else if let (Some(remaining), Some(reset)) = (limits.remaining, limits.reset) {
+            self.learn(now, remaining, reset, jitter);
+        } else if self.ends.is_none() {
+            // An answer without the headers came through: nothing is known, so nothing is held back.
+            self.remaining = None;
         } else {
-            match (limits.remaining, limits.reset) {
-                (Some(0), Some(reset)) => {
-                    self.remaining = Some(0);
-                    self.ends = Some(now + reset.max(SHORTEST_WAIT) + jitter);
-                }
-                (Some(remaining), Some(reset)) => {
-                    self.remaining = Some(remaining);
-                    self.ends = Some(now + reset);
-                }
-                // An answer without the headers came through: nothing is known, so nothing is held back.
-                _ if self.ends.is_none() => self.remaining = None,
-                _ => self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(1)),
-            }
+            self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(1));
         }
+    }
+
+    /// Answers may overtake each other, and in one window what is left only gets less: the least counts.
+    fn learn(&mut self, now: Instant, remaining: u32, reset: Duration, jitter: Duration) {
+        let ends = now + reset;
+        let known = self.remaining.zip(self.ends).filter(|(_, known)| ends < *known + ROUNDING);
+        let (remaining, ends) =
+            known.map_or((remaining, ends), |(least, first)| (remaining.min(least), ends.min(first)));
+        self.remaining = Some(remaining);
+        self.ends = Some(if remaining == 0 { ends.max(now + SHORTEST_WAIT) + jitter } else { ends });
     }
 }
 
-/// Where the requests of one kind pass before they are sent.
+/// Where the requests to one route pass before they are sent.
 #[derive(Debug)]
 pub(super) struct Gate {
-    kind: Kind,
+    /// Method and route.
+    name: String,
     window: Mutex<Window>,
     /// The server's words in its latest 429 answer.
     words: Mutex<Option<String>>,
@@ -220,15 +202,15 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn new(kind: Kind) -> Self {
-        Self { kind, window: Mutex::default(), words: Mutex::default(), changed: Notify::new() }
+    pub(super) fn new(name: String) -> Self {
+        Self { name, window: Mutex::default(), words: Mutex::default(), changed: Notify::new() }
     }
 
     /// Waits until a request may be sent. At most `budget` is waited, and if the pause is known to be longer, nothing
     /// is.
     ///
     /// Dropping the future takes nothing. The caller adds the time that passed to what it has waited.
-    pub(super) async fn enter(&self, budget: Duration) -> Result<Pass<'_>, TooLong> {
+    pub(super) async fn enter(self: &Arc<Self>, budget: Duration) -> Result<Pass, TooLong> {
         let started = Instant::now();
         loop {
             let changed = self.changed.notified();
@@ -237,7 +219,7 @@ impl Gate {
             let now = Instant::now();
             let admission = self.window().admit(now);
             let until = match admission {
-                Admission::Go => return Ok(Pass { gate: self, limits: None }),
+                Admission::Go => return Ok(Pass { gate: Arc::clone(self), limits: None }),
                 Admission::Pause { until, starts } => {
                     let asked = until.saturating_duration_since(now);
                     // A budget of a minute is meant to outlast a pause of a minute.
@@ -247,7 +229,7 @@ impl Gate {
                     if starts {
                         let seconds = asked.as_secs_f64().ceil() as u64;
                         tracing::info!(
-                            target: "kms", kind = self.kind.name(), seconds,
+                            target: "kms", request = self.name, seconds,
                             "waiting for the rate limit of the KMS"
                         );
                     }
@@ -283,12 +265,12 @@ pub(super) struct TooLong {
 
 /// The right to send one request. Dropping it says that the request has ended.
 #[derive(Debug)]
-pub(super) struct Pass<'a> {
-    gate: &'a Gate,
+pub(super) struct Pass {
+    gate: Arc<Gate>,
     limits: Option<Limits>,
 }
 
-impl Pass<'_> {
+impl Pass {
     /// The answer was this, and said this about the limits.
     pub(super) fn answered(mut self, limits: Limits) {
         self.limits = Some(limits);
@@ -301,7 +283,7 @@ impl Pass<'_> {
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for Pass {
     fn drop(&mut self) {
         let jitter = JITTER.mul_f64(retry::chance());
         self.gate.window().ended(Instant::now(), self.limits.as_ref(), jitter);
@@ -311,10 +293,7 @@ impl Drop for Pass<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    };
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use http::{HeaderName, HeaderValue};
     use time::macros::datetime;
@@ -323,6 +302,10 @@ mod tests {
 
     const NOW: OffsetDateTime = datetime!(1994-11-06 08:49:00 UTC);
     const SECOND: Duration = Duration::from_secs(1);
+
+    fn gate() -> Arc<Gate> {
+        Arc::new(Gate::new("GET /".to_owned()))
+    }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let pairs = pairs.iter();
@@ -376,12 +359,38 @@ mod tests {
         window.ended(now, Some(&left(60, 0, 50)), Duration::ZERO);
         assert_eq!(window.admit(now), Admission::Pause { until: now + 50 * SECOND, starts: true });
         assert_eq!(window.admit(now), Admission::Pause { until: now + 50 * SECOND, starts: false });
-        // A whole window is open afterwards, and no more.
+    }
+
+    #[test]
+    fn a_window_that_was_not_used_up_is_followed_by_a_whole_one() {
+        let now = Instant::now();
+        let mut window = Window::default();
+        assert_eq!(window.admit(now), Admission::Go);
+        window.ended(now, Some(&left(60, 20, 50)), Duration::ZERO);
         let later = now + 50 * SECOND;
         for _ in 0..60 {
             assert_eq!(window.admit(later), Admission::Go);
         }
         assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
+    }
+
+    #[test]
+    fn of_answers_that_overtake_each_other_the_one_with_the_least_counts() {
+        let now = Instant::now();
+        let mut window = Window::default();
+        let mut hear = |at, remaining, reset| {
+            assert_eq!(window.admit(at), Admission::Go);
+            window.ended(at, Some(&left(60, remaining, reset)), Duration::ZERO);
+            (window.remaining, window.ends)
+        };
+        let end = Some(now + 50 * SECOND);
+        assert_eq!(hear(now, 4, 50), (Some(4), end));
+        assert_eq!(hear(now, 6, 50), (Some(4), end), "an older answer");
+        assert_eq!(hear(now + SECOND / 2, 3, 50), (Some(3), end), "rounded to a later end");
+        assert_eq!(hear(now + SECOND, 5, 49), (Some(3), end), "an older answer");
+        // The server's window has ended, a little before ours.
+        let next = now + 49 * SECOND;
+        assert_eq!(hear(next, 59, 60), (Some(59), Some(next + 60 * SECOND)));
     }
 
     #[test]
@@ -398,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_pause_one_goes_ahead_where_the_limit_is_not_known() {
+    fn after_a_pause_one_goes_ahead() {
         let now = Instant::now();
         let mut window = Window::default();
         assert_eq!(window.admit(now), Admission::Go);
@@ -418,6 +427,21 @@ mod tests {
     }
 
     #[test]
+    fn who_goes_ahead_finds_out_what_others_have_left() {
+        let now = Instant::now();
+        let mut window = Window::default();
+        assert_eq!(window.admit(now), Admission::Go);
+        window.ended(now, Some(&left(60, 0, 10)), Duration::ZERO);
+        let later = now + 10 * SECOND;
+        assert_eq!(window.admit(later), Admission::Go);
+        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
+        window.ended(later, Some(&left(60, 2, 60)), Duration::ZERO);
+        assert_eq!(window.admit(later), Admission::Go);
+        assert_eq!(window.admit(later), Admission::Go);
+        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: Some(later + 60 * SECOND) });
+    }
+
+    #[test]
     fn nothing_is_held_back_by_a_server_that_says_nothing() {
         let now = Instant::now();
         let mut window = Window::default();
@@ -430,7 +454,7 @@ mod tests {
     /// A server with a limit that counts per window, and what it saw.
     #[tokio::test(start_paused = true)]
     async fn many_callers_wait_out_one_pause_and_overrun_nothing() {
-        let gate = Arc::new(Gate::new(Kind::Read));
+        let gate = gate();
         let started = Instant::now();
         let served = Arc::new(AtomicU32::new(0));
         let refused = Arc::new(AtomicU32::new(0));
@@ -467,7 +491,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_beyond_the_budget_is_refused_at_once_with_the_servers_words() {
-        let gate = Gate::new(Kind::Write);
+        let gate = gate();
         gate.enter(Duration::ZERO).await.unwrap().refused(pause(60), "try again in 60 seconds");
         let started = Instant::now();
         let too_long = gate.enter(Duration::from_secs(59)).await.unwrap_err();

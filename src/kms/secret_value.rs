@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Error, Operation, rate::Kind, send::Request};
+use super::{Error, Operation, send::Request};
 use crate::secret::Secret;
 
 /// Which secret.
@@ -68,7 +68,6 @@ impl Operation {
     pub async fn get_secret(&self, query: &SecretQuery) -> Result<SecretValue, Error> {
         // The server's word for a project is still "workspace" on this route.
         let request = Request::get("/api/v3/secrets/raw/:name", &[&query.name])?
-            .of_kind(Kind::Secret)
             .with_query("workspaceId", Some(&query.project_id))
             .with_query("environment", Some(&query.environment))
             .with_query("secretPath", Some(&query.path))

@@ -18,7 +18,7 @@ use super::{
     ApiError, ApiErrorKind, Cause, Error, Operation, Sent,
     auth::AccessToken,
     error::classify,
-    rate::{Kind, Limits, Pass},
+    rate::{Limits, Pass},
     retry::{self, Decision, Outcome, Repeat, decide},
 };
 
@@ -43,7 +43,6 @@ pub(super) struct Request {
     path: String,
     query: Vec<(&'static str, String)>,
     body: Option<Zeroizing<Vec<u8>>>,
-    kind: Kind,
     repeat: Repeat,
     max_answer: usize,
 }
@@ -75,9 +74,8 @@ impl Request {
     }
 
     fn new(method: Method, repeat: Repeat, route: String, values: &[&str]) -> Result<Self, Error> {
-        let kind = if method == Method::GET { Kind::Read } else { Kind::Write };
         let path = fill(&route, values)?;
-        Ok(Self { method, route, path, query: Vec::new(), body: None, kind, repeat, max_answer: MAX_ANSWER })
+        Ok(Self { method, route, path, query: Vec::new(), body: None, repeat, max_answer: MAX_ANSWER })
     }
 
     fn with_body(mut self, body: &impl Serialize) -> Result<Self, Error> {
@@ -101,10 +99,9 @@ impl Request {
         self
     }
 
-    /// Counts against another limit than its method says.
-    pub(super) fn of_kind(mut self, kind: Kind) -> Self {
-        self.kind = kind;
-        self
+    /// Method and route: requests of one name are counted together by the server.
+    pub(super) fn name(&self) -> String {
+        format!("{} {}", self.method, self.route)
     }
 
     /// An answer that this request can't have.
@@ -299,10 +296,10 @@ impl Operation {
     }
 
     /// Waits until the rate limit lets the request pass.
-    async fn enter(&self, request: &Request) -> Result<Pass<'_>, Error> {
+    async fn enter(&self, request: &Request) -> Result<Pass, Error> {
         let budget = self.client.config().max_retry_wait.saturating_sub(self.waited());
         let since = Instant::now();
-        let pass = self.unless_stopped(self.client.gate(request.kind).enter(budget)).await;
+        let pass = self.unless_stopped(self.client.gate(request).enter(budget)).await;
         self.add_waited(since.elapsed());
         pass?.map_err(|too_long| Error::RateLimited {
             method: request.method.clone(),
@@ -377,7 +374,7 @@ impl Operation {
         request: &Request,
         has_token: bool,
         answer: Result<Answer, NoAnswer>,
-        pass: Pass<'_>,
+        pass: Pass,
     ) -> (Outcome, Result<Received<T>, Error>) {
         let answer = match answer {
             Ok(answer) => answer,
@@ -710,7 +707,7 @@ mod tests {
             operation.send::<Value>(&get()).await.unwrap();
         }
         assert!((30..32).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
-        // Writes are counted apart.
+        // Each route is counted apart.
         let operation = client.operation(CancellationToken::new());
         operation.send::<Value>(&post()).await.unwrap();
         assert_eq!(operation.waited(), Duration::ZERO);
@@ -900,7 +897,11 @@ mod tests {
         assert!(debug[2].contains("attempt=2"), "{}", debug[2]);
         let info: Vec<&String> = lines.iter().filter(|line| line.starts_with("INFO")).collect();
         assert_eq!(info.len(), 1);
-        assert!(info[0].contains("kind=\"writes\"") && info[0].contains("seconds="), "{}", info[0]);
+        assert!(
+            info[0].contains("request=\"POST /api/v1/thing\"") && info[0].contains("seconds="),
+            "{}",
+            info[0]
+        );
         let all = lines.join("\n");
         for hidden in ["dbtu_hidden", "client-secret-1", "access-1", "asked"] {
             assert!(!all.contains(hidden), "{hidden}");

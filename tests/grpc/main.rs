@@ -10,4 +10,5 @@ mod host;
 mod handshake;
 mod logging;
 mod resource;
+mod scale;
 mod stopping;

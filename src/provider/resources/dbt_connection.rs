@@ -1,7 +1,7 @@
 //! `kms_dbt_connection`: a dbt connection of the KMS.
 
 use crate::{
-    kms::{self, ConnectionPatch, CreateError, DbtCredentials, NewConnection},
+    kms::{self, ConnectionPatch, CreateError, DbtCredentials, NewConnection, Scope},
     model,
     plugin::{
         context::Context,
@@ -246,7 +246,7 @@ impl Resource for DbtConnectionResource {
         let Stored { state: prior, private } = prior;
         let operation = self.access.operation(cx)?;
         let id = text(&prior.id);
-        let result = operation.get_connection::<DbtCredentials>(&id).await;
+        let result = operation.read_connection::<DbtCredentials>(&id, last_scope(&prior)).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
         let connection = match result {
             Ok(connection) => connection,
@@ -393,7 +393,7 @@ impl DbtConnectionResource {
             ));
         }
         let operation = self.access.operation(cx)?;
-        let result = operation.get_connection_by_name(name, project).await;
+        let result = operation.read_connection_by_name(name, project).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
         result.map(Self::imported).map_err(|error| {
             let scope = scope(project);
@@ -420,6 +420,15 @@ fn stub(id: String) -> Result<DbtConnection, Diagnostics> {
         Err(problem) => {
             Err(Diagnostics::from_error("Invalid identity", format!("In the identity, \"id\" {problem}")))
         }
+    }
+}
+
+/// The scope that a connection was last seen in. A [`stub`] has none yet.
+fn last_scope(prior: &DbtConnection) -> Scope<'_> {
+    match prior.project_id.as_str() {
+        Some(id) => Scope::Project(id),
+        None if prior.name.is_null() => Scope::Unknown,
+        None => Scope::Organization,
     }
 }
 
