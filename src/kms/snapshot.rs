@@ -550,7 +550,7 @@ mod tests {
         read(&client, 7).await.unwrap();
         assert_eq!(calls(&server), (2, 0));
 
-        let held = held(0..30, |number| (number % 3 > 0).then(|| format!("p{}", number % 3)));
+        let held = held(0..30, |number| [None, Some("p1"), Some("p2")][number % 3].map(str::to_owned));
         let server = self::server(&held).await;
         let scopes = [Scope::Organization, Scope::Project("p1"), Scope::Project("p2")];
         let all = (0..30).map(|number| (number, Some(scopes[number % 3]))).collect();
@@ -659,6 +659,8 @@ mod tests {
         operation(&client).update_connection("id-1", &patch, "aa").await.unwrap();
         assert_eq!(read(&client, 1).await.unwrap().description.as_deref(), Some("after"));
         assert_eq!(calls(&server), (1, 1), "one read isn't worth a list, again");
+        read_all(&client, numbers(20)).await;
+        assert_eq!(calls(&server), (2, 1));
         operation(&client).delete_connection::<DbtCredentials>("id-2").await.unwrap();
         assert!(read(&client, 2).await.unwrap_err().is_not_found());
     }
@@ -693,7 +695,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn connections_of_unknown_scope_are_found_in_few_calls() {
-        let scope = |number: usize| (number % 3 > 0).then(|| format!("p{}", number % 3));
+        let scope = |number: usize| [None, Some("p1"), Some("p2")][number % 3].map(str::to_owned);
         let anywhere = |count| (0..count).map(|number| (number, Some(Scope::Unknown))).collect();
         for (count, expected) in [(1, (0, 1)), (2, (0, 2)), (3, (0, 3)), (300, (3, 6))] {
             let server = server(&held(0..count, scope)).await;
