@@ -42,6 +42,9 @@ const MESSAGE_LIMIT: usize = 256 << 20;
 /// A client that connects must prove itself within this time.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long to wait when a connection can't be accepted.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
 /// The host kills the process two seconds after it asked it to end, so connections get less.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -172,7 +175,7 @@ fn accept(
     hung_up: CancellationToken,
 ) -> ReceiverStream<io::Result<Connection>> {
     let (sender, connections) = mpsc::channel(1);
-    let open = Arc::new(AtomicUsize::new(0));
+    let open = Arc::new(OpenConnections { count: AtomicUsize::new(0), hung_up });
     tokio::spawn(async move {
         let acceptor = tls.map(|tls| TlsAcceptor::from(tls.config));
         loop {
@@ -180,13 +183,12 @@ fn accept(
                 stream = listener.accept() => stream,
                 () = sender.closed() => return,
             };
-            let Ok(stream) = stream else { continue };
-            let (sender, acceptor) = (sender.clone(), acceptor.clone());
-            let guard = |open: &Arc<AtomicUsize>, hung_up: &CancellationToken| {
-                open.fetch_add(1, Ordering::Relaxed);
-                OpenConnection { open: Arc::clone(open), hung_up: hung_up.clone() }
+            let Ok(stream) = stream else {
+                // Such as too many open files: it may pass, and must not keep the thread busy.
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+                continue;
             };
-            let (open, hung_up) = (Arc::clone(&open), hung_up.clone());
+            let (sender, acceptor, open) = (sender.clone(), acceptor.clone(), Arc::clone(&open));
             tokio::spawn(async move {
                 let stream: Box<dyn Duplex> = match acceptor {
                     None => Box::new(stream),
@@ -201,7 +203,7 @@ fn accept(
                         }
                     }
                 };
-                let _ = sender.send(Ok(Connection { stream, _open: guard(&open, &hung_up) })).await;
+                let _ = sender.send(Ok(Connection { stream, _open: OpenConnections::one_more(&open) })).await;
             });
         }
     });
@@ -218,17 +220,26 @@ struct Connection {
     _open: OpenConnection,
 }
 
-/// Counts an open connection. When the last one goes, the host has: it connects only once, and if it was killed nobody
-/// else will tell.
-struct OpenConnection {
-    open: Arc<AtomicUsize>,
+/// Counts the open connections. When the last one goes, the host has: it connects only once, and if it was killed
+/// nobody else will tell.
+struct OpenConnections {
+    count: AtomicUsize,
     hung_up: CancellationToken,
 }
 
+impl OpenConnections {
+    fn one_more(all: &Arc<Self>) -> OpenConnection {
+        all.count.fetch_add(1, Ordering::Relaxed);
+        OpenConnection(Arc::clone(all))
+    }
+}
+
+struct OpenConnection(Arc<OpenConnections>);
+
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        if self.open.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.hung_up.cancel();
+        if self.0.count.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.hung_up.cancel();
         }
     }
 }
