@@ -15,7 +15,9 @@
 #[path = "../kms_emulator/mod.rs"]
 mod kms_emulator;
 
+mod capabilities;
 mod diagnostics;
+mod events;
 mod leaks;
 mod plans;
 mod workspace;
