@@ -33,6 +33,7 @@ mod interruptions;
 mod lost_answers;
 mod meta_arguments;
 mod old_terraform;
+mod queries;
 mod rate_limits;
 mod refusals;
 mod repeated_plans;
