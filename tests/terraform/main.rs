@@ -22,9 +22,11 @@ mod leaks;
 mod plans;
 mod workspace;
 
+mod actions;
 mod authentication;
 mod bad_input;
 mod changes;
+mod data_sources;
 mod debugging;
 mod drift;
 mod harness;
