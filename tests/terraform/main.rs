@@ -35,6 +35,7 @@ mod imports;
 mod interruptions;
 mod lost_answers;
 mod meta_arguments;
+mod modules;
 mod old_terraform;
 mod queries;
 mod rate_limits;
