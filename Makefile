@@ -1,16 +1,19 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-airflow bench install docs fmt lint
+.PHONY: help demo test test-matrix test-airflow bench install docs fmt lint
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## Lists what there is to make
-	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 demo: ## Shows the life of a connection, with the real Terraform against an emulated KMS
 	@scripts/demo
 
 test: ## Runs all tests; installs the Terraform releases that they need
 	cargo test
+
+test-matrix: ## Runs the end-to-end tests on every Terraform from 1.11 on, and shows a table
+	@scripts/test-matrix
 
 test-airflow: ## Tries the functions on a real Airflow; installs it on first use
 	KMS_TEST_AIRFLOW=1 cargo test --test airflow -- --nocapture

@@ -145,19 +145,24 @@ fn files_under(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// One case for each file, but for modules.
+/// One case for each file, but for those of modules.
 fn cases() -> Vec<Case> {
     let files = files_under(&root().join("examples"));
-    let modules = root().join("examples/modules");
-    let files = files.iter().filter(|path| is_configuration(path) && !path.starts_with(&modules));
+    let files = files.iter().filter(|path| is_configuration(path) && !is_of_module(path));
     files.map(|path| Case::of_file(path)).collect()
+}
+
+/// Whether a file is one of several in a whole configuration: those have a file for their requirements.
+fn is_of_module(path: &Path) -> bool {
+    path.with_file_name("versions.tf").exists()
 }
 
 /// The folders with a module, or with a configuration that uses one.
 fn modules() -> Vec<PathBuf> {
-    let files = files_under(&root().join("examples/modules"));
-    let configurations = files.iter().filter(|path| is_configuration(path));
+    let files = files_under(&root().join("examples"));
+    let configurations = files.iter().filter(|path| is_configuration(path) && is_of_module(path));
     let mut folders: Vec<PathBuf> = configurations.map(|path| path.parent().unwrap().to_owned()).collect();
+    folders.sort();
     folders.dedup();
     folders
 }
@@ -220,7 +225,7 @@ fn each_module_is_valid() {
     for terraform in Terraform::each().iter().filter(|_| !modules.is_empty()) {
         // All of them together, for one may use another.
         let scratch = tempfile::tempdir().unwrap();
-        for file in files_under(&root().join("examples/modules")) {
+        for file in modules.iter().flat_map(|module| entries(module)).filter(|path| path.is_file()) {
             let copy = scratch.path().join(shown(&file));
             fs::create_dir_all(copy.parent().unwrap()).unwrap();
             fs::copy(file, copy).unwrap();

@@ -14,6 +14,7 @@
 mod examples;
 mod functions;
 mod links;
+mod modules;
 mod pages;
 mod schema;
 

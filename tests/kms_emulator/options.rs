@@ -27,6 +27,8 @@ pub struct Options {
     pub static_tokens: Vec<String>,
     /// Fill in `project` in lists, as some servers do.
     pub projects_in_lists: bool,
+    /// Sort lists as a database does whose collation passes over hyphens.
+    pub lists_ignore_hyphens: bool,
     /// Count `version` up at each write.
     pub count_versions: bool,
     /// How far the server's clock is ahead of this machine's.
@@ -56,6 +58,7 @@ impl Default for Options {
             access_token_uses: None,
             static_tokens: vec![super::STATIC_TOKEN.into()],
             projects_in_lists: false,
+            lists_ignore_hyphens: false,
             count_versions: true,
             clock_ahead: time::Duration::ZERO,
             port: 0,

@@ -345,7 +345,11 @@ impl State {
     fn sorted(&self, caller: &Caller, project_id: Option<&str>) -> Vec<&AppConnection> {
         let of_dbt = |connection: &&AppConnection| connection.app == "dbt";
         let mut found: Vec<_> = self.in_scope(caller, project_id).filter(of_dbt).collect();
-        found.sort_by(|a, b| a.name.cmp(&b.name));
+        if self.options.lists_ignore_hyphens {
+            found.sort_by_key(|connection| connection.name.replace('-', ""));
+        } else {
+            found.sort_by(|a, b| a.name.cmp(&b.name));
+        }
         found
     }
 

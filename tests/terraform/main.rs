@@ -15,24 +15,33 @@
 #[path = "../kms_emulator/mod.rs"]
 mod kms_emulator;
 
+mod capabilities;
 mod diagnostics;
+mod events;
 mod leaks;
 mod plans;
 mod workspace;
 
+mod actions;
+mod adoption;
 mod authentication;
 mod bad_input;
 mod changes;
+mod data_sources;
 mod debugging;
 mod drift;
+mod functions;
 mod harness;
 mod imports;
 mod interruptions;
 mod lost_answers;
 mod meta_arguments;
+mod modules;
 mod old_terraform;
+mod queries;
 mod rate_limits;
 mod refusals;
 mod repeated_plans;
+mod secrets;
 mod taken_names;
 mod unknown_values;

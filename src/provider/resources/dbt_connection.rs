@@ -81,6 +81,8 @@ model! {
 const TOKEN_DIGEST: &str = "api_token_digest";
 /// Private state: the server's fingerprint of the credentials after we last sent them.
 const SENT_CREDENTIALS_HASH: &str = "sent_credentials_hash";
+/// Private state between an import by ID and the read that follows: what is not there then was never there.
+const IMPORTED_BY_ID: &str = "imported_by_id";
 
 const BLAME: Blame = Blame {
     project: Some("project_id"),
@@ -243,13 +245,22 @@ impl Resource for DbtConnectionResource {
         cx: &mut Context,
         prior: Stored<DbtConnection>,
     ) -> Result<Option<Stored<DbtConnection>>, Diagnostics> {
-        let Stored { state: prior, private } = prior;
+        let Stored { state: prior, mut private } = prior;
         let operation = self.access.operation(cx)?;
         let id = text(&prior.id);
+        let imported_by_id = private.get(IMPORTED_BY_ID).unwrap_or(false);
+        private.set::<bool>(IMPORTED_BY_ID, None);
         let result = operation.read_connection::<DbtCredentials>(&id, last_scope(&prior)).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
         let connection = match result {
             Ok(connection) => connection,
+            Err(error) if error.is_not_found() && imported_by_id => {
+                let detail = format!(
+                    "There is no dbt connection with the ID {id}, neither of the organization nor in any project that \
+                     this machine identity sees."
+                );
+                return Err(Diagnostics::from_error("No such connection", detail));
+            }
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => {
                 return Err(errors::failure(&format!("read the dbt connection {id}"), &error, BLAME));
@@ -328,12 +339,14 @@ impl Resource for DbtConnectionResource {
         cx: &mut Context,
         key: ImportKey<DbtConnectionIdentity>,
     ) -> Result<Stored<DbtConnection>, Diagnostics> {
-        let state = match key {
-            ImportKey::Identity(identity) => stub(text(&identity.id))?,
-            ImportKey::Id(id) if rules::is_connection_id(&id) => stub(id)?,
-            ImportKey::Id(place) => self.find(cx, &place).await?,
-        };
-        Ok(Stored { state, private: Private::default() })
+        match key {
+            ImportKey::Identity(identity) => stub(text(&identity.id)),
+            ImportKey::Id(id) if rules::is_connection_id(&id) => stub(id),
+            ImportKey::Id(place) => {
+                let state = self.find(cx, &place).await?;
+                Ok(Stored { state, private: Private::default() })
+            }
+        }
     }
 }
 
@@ -414,9 +427,14 @@ impl DbtConnectionResource {
 
 /// A state of which only the ID is known. The read that follows an import fills in the rest, and tells if there is no
 /// such connection.
-fn stub(id: String) -> Result<DbtConnection, Diagnostics> {
+fn stub(id: String) -> Result<Stored<DbtConnection>, Diagnostics> {
     match rules::connection_id(&id) {
-        Ok(()) => Ok(DbtConnection { id: Field::Known(id), ..DbtConnection::default() }),
+        Ok(()) => {
+            let mut private = Private::default();
+            private.set(IMPORTED_BY_ID, Some(true));
+            let state = DbtConnection { id: Field::Known(id), ..DbtConnection::default() };
+            Ok(Stored { state, private })
+        }
         Err(problem) => {
             Err(Diagnostics::from_error("Invalid identity", format!("In the identity, \"id\" {problem}")))
         }

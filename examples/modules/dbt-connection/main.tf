@@ -1,0 +1,37 @@
+# The token's value is written nowhere: it is read for the length of a run, and goes into a write-only attribute.
+ephemeral "kms_secret" "token" {
+  count = var.secret == null ? 0 : 1
+
+  name         = var.secret.name
+  workspace_id = var.secret.workspace_id
+  env_slug     = var.secret.env_slug
+  folder_path  = var.secret.folder_path
+}
+
+locals {
+  api_token = var.secret == null ? var.api_token : one(ephemeral.kms_secret.token[*].value)
+}
+
+resource "kms_dbt_connection" "this" {
+  name         = var.name
+  description  = var.description
+  project_id   = var.project_id
+  instance_url = var.instance_url
+  account_id   = var.account_id
+  api_token    = local.api_token
+
+  lifecycle {
+    precondition {
+      condition     = (var.api_token == null) != (var.secret == null)
+      error_message = "Give the token itself in api_token, or the secret of the KMS that holds it in secret: one of the two."
+    }
+  }
+}
+
+# A check can't be switched off, but a module can.
+module "token_health" {
+  source = "./token-health"
+  count  = var.check_token ? 1 : 0
+
+  connection_id = kms_dbt_connection.this.id
+}

@@ -1,0 +1,174 @@
+//! The dbt token as a secret of the KMS, which reaches a connection without touching a file.
+
+use crate::{
+    capabilities::{Capability, under_each_terraform_with},
+    kms_emulator::{PROJECT_ID, StoredSecret},
+    plans::{Change, MOVED_BY_CREDENTIALS},
+    workspace::{Workspace, address, configuration, connection},
+};
+
+const TOKEN: &str = "dbtc_k3ptInTh3KmsP0o9i8";
+const SECRET_PATH: &str = "/api/v3/secrets/raw/DBT_TOKEN";
+
+fn store(workspace: &Workspace, path: &str, value: &str) {
+    workspace.secret(value);
+    let mut state = workspace.emulator.state();
+    state.secrets.clear();
+    state.secrets.push(StoredSecret {
+        workspace_id: PROJECT_ID.into(),
+        environment: "prod".into(),
+        path: path.into(),
+        name: "DBT_TOKEN".into(),
+        value: value.into(),
+        metadata: vec![("owner".into(), "analytics".into())],
+    });
+}
+
+/// The secret, with some arguments set to other expressions, or left out with an empty one.
+fn secret(arguments: &[(&str, &str)]) -> String {
+    let mut all = vec![
+        ("name", "\"DBT_TOKEN\"".to_owned()),
+        ("workspace_id", format!("{PROJECT_ID:?}")),
+        ("env_slug", "\"prod\"".to_owned()),
+    ];
+    for (name, expression) in arguments {
+        all.retain(|(known, _)| known != name);
+        all.push((name, (*expression).to_owned()));
+    }
+    let lines: String = all.iter().map(|(name, expression)| format!("  {name} = {expression}\n")).collect();
+    format!("\nephemeral \"kms_secret\" \"token\" {{\n{lines}}}\n")
+}
+
+fn with_secret() -> String {
+    connection("orders", &[("api_token", "ephemeral.kms_secret.token.value")])
+}
+
+#[test]
+fn a_secret_becomes_the_token_and_is_sent_again_only_when_it_changes() {
+    under_each_terraform_with(Capability::EphemeralValues, |version| {
+        let workspace = Workspace::new(version);
+        store(&workspace, "/", TOKEN);
+        workspace.write("main.tf", &configuration(&[secret(&[]), with_secret()]));
+        workspace.apply().succeeded();
+        let id = workspace.emulator.connection("orders").id;
+        assert_eq!(workspace.emulator.stored_credentials(&id).api_token, TOKEN);
+        assert!(workspace.state("ephemeral.kms_secret.token").is_null());
+
+        workspace.emulator.clear_requests();
+        workspace.assert_clean();
+        workspace.apply().succeeded();
+        assert!(workspace.emulator.writes().is_empty());
+        let opened = workspace.emulator.requests().iter().filter(|read| read.is("GET", SECRET_PATH)).count();
+        assert!(opened > 0, "each run opens it anew");
+
+        store(&workspace, "/", "dbtc_r0tat3dInTh3KmsL2k3");
+        let plan = workspace.plan();
+        assert_eq!(plan.change(&address("orders")), Change::update(&[&MOVED_BY_CREDENTIALS]));
+        workspace.apply_plan(&plan).succeeded();
+        let [write] = &workspace.emulator.writes()[..] else { panic!("one write") };
+        assert_eq!(write.body_keys(), ["credentials"]);
+        assert_eq!(workspace.emulator.stored_credentials(&id).api_token, "dbtc_r0tat3dInTh3KmsL2k3");
+        workspace.assert_clean();
+    });
+}
+
+#[test]
+fn all_of_a_secret_is_to_be_had() {
+    under_each_terraform_with(Capability::EphemeralValues, |version| {
+        let workspace = Workspace::new(version);
+        store(&workspace, "/dbt/tokens", TOKEN);
+        let seen = "ephemeral.kms_secret.token";
+        let orders = connection(
+            "orders",
+            &[
+                ("api_token", &format!("{seen}.value")),
+                (
+                    "lifecycle",
+                    &format!(
+                        "{{\n    precondition {{\n      condition     = {seen}.metadata.owner == \"analytics\" && {seen}.folder_path == \"/dbt/tokens\"\n      error_message = \"Not all of it is there.\"\n    }}\n  }}"
+                    ),
+                ),
+            ],
+        );
+        let secret = secret(&[("folder_path", "\"/dbt/tokens\"")]);
+        workspace.write("main.tf", &configuration(&[secret, orders]));
+        workspace.apply().succeeded();
+        workspace.assert_clean();
+    });
+}
+
+#[test]
+fn a_project_known_only_in_apply_costs_no_needless_write() {
+    under_each_terraform_with(Capability::EphemeralValues, |version| {
+        let workspace = Workspace::new(version);
+        store(&workspace, "/", TOKEN);
+        // Its output is not known while its replacement is planned.
+        let write = |trigger: &str| {
+            let later = format!(
+                "\nresource \"terraform_data\" \"later\" {{\n  input            = {PROJECT_ID:?}\n  triggers_replace = {trigger:?}\n}}\n"
+            );
+            let secret = secret(&[("workspace_id", "terraform_data.later.output")]);
+            workspace.write("main.tf", &configuration(&[later, secret, with_secret()]));
+        };
+        write("1");
+        let plan = workspace.plan();
+        assert_eq!(plan.change(&address("orders")).actions(), ["create"]);
+        assert!(workspace.emulator.requests().iter().all(|request| !request.is("GET", SECRET_PATH)));
+        workspace.apply_plan(&plan).succeeded();
+        let id = workspace.emulator.connection("orders").id;
+        assert_eq!(workspace.emulator.stored_credentials(&id).api_token, TOKEN);
+        workspace.assert_clean();
+        let before = workspace.state(&address("orders"));
+
+        workspace.emulator.clear_requests();
+        write("2");
+        let plan = workspace.plan();
+        assert_eq!(plan.change(&address("orders")), Change::update(&[&MOVED_BY_CREDENTIALS]));
+        let outcome = workspace.apply_plan(&plan).succeeded();
+        assert!(outcome.warnings().is_empty(), "{outcome:#?}");
+        let patches: Vec<_> =
+            workspace.emulator.requests().into_iter().filter(|request| request.method == "PATCH").collect();
+        assert!(patches.is_empty(), "it was the same after all: {patches:#?}");
+        assert!(workspace.emulator.writes().is_empty());
+        assert_eq!(workspace.state(&address("orders")), before);
+        workspace.assert_clean();
+
+        // Another one, and it is sent.
+        store(&workspace, "/", "dbtc_an0th3rOn3Aft3rAllW8");
+        write("3");
+        workspace.apply().succeeded();
+        let [write] = &workspace.emulator.writes()[..] else { panic!("one write") };
+        assert_eq!(write.body_keys(), ["credentials"]);
+        workspace.assert_clean();
+    });
+}
+
+#[test]
+fn a_secret_that_is_not_there_is_an_error_on_the_attribute_that_names_it() {
+    under_each_terraform_with(Capability::EphemeralValues, |version| {
+        let workspace = Workspace::new(version);
+        store(&workspace, "/", TOKEN);
+        let missing = "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1aff";
+        let missing_project = format!("{missing:?}");
+        let cases: [(&str, &str, &[&str]); 7] = [
+            ("name", "\"NO_SUCH_TOKEN\"", &["\"NO_SUCH_TOKEN\"", "in / of the environment \"prod\""]),
+            ("env_slug", "\"staging\"", &["environment \"staging\"", "doesn't exist"]),
+            ("folder_path", "\"/elsewhere\"", &["in /elsewhere of", "doesn't exist"]),
+            ("workspace_id", &missing_project, &["Unknown project", missing]),
+            ("name", "\"\"", &["\"name\" must not be empty"]),
+            ("folder_path", "\"dbt\"", &["\"folder_path\" must begin with \"/\""]),
+            ("env_slug", "null", &["\"env_slug\" is required"]),
+        ];
+        for (changed, expression, expected) in cases {
+            let secret = secret(&[(changed, expression)]);
+            workspace.write("main.tf", &configuration(&[secret, with_secret()]));
+            let outcome = workspace.failing_plan();
+            let error = outcome.error();
+            assert!(error.says(expected), "{changed} = {expression}: {error:#?}");
+            // What is missing is the secret, wherever it was looked for.
+            let named = if error.summary == "Not found" { "name" } else { changed };
+            assert_eq!(error.attribute, named, "{changed} = {expression}: {error:#?}");
+        }
+        assert!(workspace.emulator.writes().is_empty());
+    });
+}
