@@ -3,6 +3,13 @@
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
+# With a Terraform of one's own, the tests run on that one alone.
+ifdef TERRAFORM
+export KMS_TEST_TERRAFORM_VERSIONS ?= $(shell TERRAFORM=$(TERRAFORM) scripts/terraform-cli --own)
+export KMS_TEST_OLD_TERRAFORM_VERSIONS ?=
+export TERRAFORM
+endif
+
 help: ## Lists what there is to make
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
