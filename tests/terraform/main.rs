@@ -23,6 +23,7 @@ mod plans;
 mod workspace;
 
 mod actions;
+mod adoption;
 mod authentication;
 mod bad_input;
 mod changes;
