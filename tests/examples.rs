@@ -242,7 +242,9 @@ fn each_module_is_valid() {
             // Modules that it uses are looked up by this, without installing providers.
             let got = terraform.run(&folder, &["get"]);
             assert!(got.status.success(), "{name}: {}", String::from_utf8_lossy(&got.stderr));
-            let found = validate(terraform, &folder, false);
+            // Only as a part of another configuration may a module give ephemeral values away; one here does so.
+            let mut found = validate(terraform, &folder, false);
+            found.retain(|problem| !problem.contains("not allowed in context of a root module"));
             problems.extend(found.into_iter().map(|problem| format!("{name}: {problem}")));
         }
     }
