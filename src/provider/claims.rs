@@ -5,11 +5,27 @@
 
 use std::collections::HashSet;
 
+/// How many imported objects a run warns of. Terraform looks each warning's lines up in the configuration, which for a
+/// thousand of them takes longer than the import.
+const MOST_IMPORTS_TOLD: usize = 20;
+
 /// The objects, by ID, that resources of this run have.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     managed: HashSet<String>,
     adopted: HashSet<String>,
+    imports_told: usize,
+}
+
+/// Whether to warn of an imported object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Telling {
+    /// Yes.
+    Yes,
+    /// Yes, and say that it is the last one.
+    Last,
+    /// There were enough.
+    No,
 }
 
 impl Claims {
@@ -33,6 +49,16 @@ impl Claims {
         self.adopted.contains(id)
     }
 
+    /// Counts an imported object, and says whether to warn of it.
+    pub(super) fn tell_import(&mut self) -> Telling {
+        self.imports_told += 1;
+        match self.imports_told {
+            count if count < MOST_IMPORTS_TOLD => Telling::Yes,
+            MOST_IMPORTS_TOLD => Telling::Last,
+            _ => Telling::No,
+        }
+    }
+
     /// No resource has this object any more.
     pub(super) fn release(&mut self, id: &str) {
         self.managed.remove(id);
@@ -53,5 +79,14 @@ mod tests {
         assert!(!claims.adopt("found"), "a second resource wants it too");
         claims.release("found");
         assert!(!claims.is_adopted("found") && claims.adopt("found"));
+    }
+
+    #[test]
+    fn many_imports_are_told_of_up_to_a_limit() {
+        let mut claims = Claims::default();
+        let told: Vec<_> = (0..1000).map(|_| claims.tell_import()).collect();
+        assert_eq!(told.iter().filter(|telling| **telling == Telling::Yes).count(), MOST_IMPORTS_TOLD - 1);
+        assert_eq!(told.iter().position(|telling| *telling == Telling::Last), Some(MOST_IMPORTS_TOLD - 1));
+        assert_eq!(told.iter().filter(|telling| **telling == Telling::Last).count(), 1);
     }
 }

@@ -60,7 +60,8 @@ impl DataSource for DbtProjectsDataSource {
     fn schema(&self) -> Schema {
         DbtProjectsData::schema(
             "Asks dbt, through the token that a connection stores, which dbt projects it sees. Reading it fails when \
-             dbt refuses the token, so in a `check` block it watches the token's health in every plan.",
+             dbt refuses the token, so in a `check` block it watches the token's health in every plan. (Terraform \
+             reads a data source in a `check` block in apply as well, so `plan -detailed-exitcode` answers 2 then.)",
         )
     }
 

@@ -14,6 +14,7 @@ use crate::{
     },
     provider::{
         Access,
+        claims::Telling,
         errors::{self, Blame},
         rules,
         token_digest::TokenDigest,
@@ -195,13 +196,20 @@ impl Resource for DbtConnectionResource {
             }
         }
         if due == Some(TokenDue::Imported) {
+            let further = match self.access.claims().tell_import() {
+                Telling::Yes => "",
+                Telling::Last => {
+                    " So it is with further imported connections, of which this run doesn't warn."
+                }
+                Telling::No => return next,
+            };
             cx.diagnostics.warning(
                 Some(Path::attribute("api_token")),
                 "The API token will be sent once",
                 format!(
                     "The dbt connection \"{}\" was imported. The KMS never tells a connection's token, so it can't be \
                      compared with the configured one: the next apply sends the configured token once, in place. \
-                     After that it is sent only when it changes.",
+                     After that it is sent only when it changes.{further}",
                     prior.name.as_str().unwrap_or_default()
                 ),
             );
