@@ -53,12 +53,13 @@ pub fn started_by_terraform(environment: impl Fn(&str) -> Option<String>) -> boo
     environment(COOKIE.0).as_deref() == Some(COOKIE.1)
 }
 
-/// Our side of mutual TLS.
+/// Our side of mutual TLS: what the handshake line needs.
 pub(super) struct Tls {
-    /// What to accept connections with.
-    pub(super) config: Arc<ServerConfig>,
+    /// The only client to let in.
+    client: CertificateDer<'static>,
     /// The certificate to announce.
     certificate: CertificateDer<'static>,
+    key: rcgen::KeyPair,
 }
 
 /// Prepares mutual TLS with exactly the client whose certificate the environment holds. `None` if it holds none, as
@@ -73,21 +74,30 @@ pub(super) fn tls(environment: impl Fn(&str) -> Option<String>) -> Result<Option
     let certificate = rcgen::CertificateParams::new([SERVER_NAME.to_owned()])
         .and_then(|parameters| parameters.self_signed(&key))
         .map_err(HandshakeError::ServerCertificate)?;
-    let certificate = certificate.der().clone();
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    Ok(Some(Tls { client, certificate: certificate.der().clone(), key }))
+}
 
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = OnlyThisClient { certificate: client, provider: Arc::clone(&provider) };
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_client_cert_verifier(Arc::new(verifier))
-        .with_single_cert(vec![certificate.clone()], key)?;
-    // Hosts with a newer gRPC library hang up if no protocol is agreed on.
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    // The host connects once, so there is nothing to resume.
-    config.send_tls13_tickets = 0;
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(Some(Tls { config: Arc::new(config), certificate }))
+impl Tls {
+    /// What to accept connections with. The host can't connect before it has read the handshake line, so this is for
+    /// afterwards: the host doesn't wait for it.
+    ///
+    /// # Errors
+    /// The certificate and its key don't serve.
+    pub(super) fn config(self) -> Result<Arc<ServerConfig>, HandshakeError> {
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = OnlyThisClient { certificate: self.client, provider: Arc::clone(&provider) };
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_client_cert_verifier(Arc::new(verifier))
+            .with_single_cert(vec![self.certificate], key)?;
+        // Hosts with a newer gRPC library hang up if no protocol is agreed on.
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        // The host connects once, so there is nothing to resume.
+        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(Arc::new(config))
+    }
 }
 
 fn client_certificate(pem: &str) -> Result<CertificateDer<'static>, HandshakeError> {

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::mpsc,
@@ -66,6 +67,7 @@ pub(super) async fn serve<P: Provider>(
     let line = handshake::line(listener.network(), &listener.address(), tls.as_ref());
     stdout.write_all(line.as_bytes())?;
     stdout.flush()?;
+    let tls = tls.map(Tls::config).transpose()?;
     run(provider, listener, tls, Ending::WithTheHost, CancellationToken::new()).await;
     Ok(())
 }
@@ -130,7 +132,7 @@ fn ignore_interrupts() -> io::Result<()> {
 async fn run<P: Provider>(
     provider: P,
     listener: Listener,
-    tls: Option<Tls>,
+    tls: Option<Arc<ServerConfig>>,
     ending: Ending,
     shutdown: CancellationToken,
 ) {
@@ -171,13 +173,13 @@ fn log_end(result: Result<(), tonic::transport::Error>) {
 /// nothing can't keep the host waiting.
 fn accept(
     listener: Listener,
-    tls: Option<Tls>,
+    tls: Option<Arc<ServerConfig>>,
     hung_up: CancellationToken,
 ) -> ReceiverStream<io::Result<Connection>> {
     let (sender, connections) = mpsc::channel(1);
     let open = Arc::new(OpenConnections { count: AtomicUsize::new(0), hung_up });
     tokio::spawn(async move {
-        let acceptor = tls.map(|tls| TlsAcceptor::from(tls.config));
+        let acceptor = tls.map(TlsAcceptor::from);
         loop {
             let stream = tokio::select! {
                 stream = listener.accept() => stream,
