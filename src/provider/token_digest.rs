@@ -9,33 +9,35 @@ use crate::secret::Secret;
 /// Ends up in every digest, so that it is of use for nothing else.
 const PURPOSE: &[u8] = b"terraform-provider-kms api_token\0";
 
-/// HMAC-SHA-256 of a token under a random key of its own, which serves as the salt.
+/// Length of the key, in bytes.
+const KEY_LENGTH: usize = 16;
+
+/// HMAC-SHA-256 of a token under a random key of its own, which serves as the salt: the key and then the digest, in
+/// Base64.
 ///
 /// It stays in private state, which anyone who can read the state file can read. It gives them a way to test guesses,
 /// one connection at a time, and nothing else: equal tokens have unequal digests. The KMS stores only tokens that dbt
 /// accepts, and dbt makes them of more random bits than can be guessed, so a slow derivation would cost each plan
 /// much and an attacker nothing that matters.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct TokenDigest {
-    key: String,
-    digest: String,
-}
+#[serde(transparent)]
+pub struct TokenDigest(String);
 
 impl TokenDigest {
     /// The digest of a token under a fresh key. `None` if the system has no random bytes to give.
     pub fn of(token: &Secret) -> Option<Self> {
-        let mut key = [0; 32];
+        let mut key = [0; KEY_LENGTH];
         rand::fill(&mut key).ok()?;
         let digest = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), &message(token));
-        Some(Self { key: STANDARD.encode(key), digest: STANDARD.encode(digest) })
+        Some(Self(STANDARD.encode([key.as_slice(), digest.as_ref()].concat())))
     }
 
     /// Whether this is the digest of that token.
     pub fn matches(&self, token: &Secret) -> bool {
-        let (Ok(key), Ok(digest)) = (STANDARD.decode(&self.key), STANDARD.decode(&self.digest)) else {
-            return false;
-        };
-        hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, &key), &message(token), &digest).is_ok()
+        let stored = STANDARD.decode(&self.0).unwrap_or_default();
+        stored.split_at_checked(KEY_LENGTH).is_some_and(|(key, digest)| {
+            hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, key), &message(token), digest).is_ok()
+        })
     }
 }
 
@@ -53,7 +55,7 @@ mod tests {
         let (one, other) = (TokenDigest::of(&token).unwrap(), TokenDigest::of(&token).unwrap());
         assert!(one.matches(&token) && other.matches(&token));
         assert!(!one.matches(&Secret::new("dbtc_abd")));
-        assert_ne!(one.digest, other.digest);
+        assert_ne!(one.0, other.0);
     }
 
     #[test]
@@ -63,7 +65,8 @@ mod tests {
         assert!(!stored.contains("dbtc"));
         let back: TokenDigest = serde_json::from_str(&stored).unwrap();
         assert!(back.matches(&token));
-        let broken: TokenDigest = serde_json::from_str(r#"{"key":"?","digest":""}"#).unwrap();
-        assert!(!broken.matches(&token));
+        for broken in ["?", "", "AAAA", "AAAAAAAAAAAAAAAAAAAAAA=="] {
+            assert!(!TokenDigest(broken.into()).matches(&token), "{broken}");
+        }
     }
 }
