@@ -563,6 +563,16 @@ mod tests {
         Reply::error(503, "ServiceUnavailable", "Come back later")
     }
 
+    /// After which nobody knows what the server did.
+    const FAULTS: [fn() -> Reply; 6] = [
+        server_fault,
+        Reply::close,
+        Reply::truncated,
+        || Reply::html(200),
+        || Reply::html(502),
+        Reply::never,
+    ];
+
     fn limited(seconds: u64) -> Reply {
         let message = format!("Rate limit exceeded. Please try again in {seconds} seconds");
         Reply::error(429, "RateLimitExceeded", &message).with("retry-after", seconds)
@@ -587,15 +597,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn reads_and_deletions_are_repeated_after_every_fault() {
-        let faults: [fn() -> Reply; 6] = [
-            server_fault,
-            Reply::close,
-            Reply::truncated,
-            || Reply::html(200),
-            || Reply::html(502),
-            Reply::never,
-        ];
-        for (number, fault) in faults.into_iter().enumerate() {
+        for (number, fault) in FAULTS.into_iter().enumerate() {
             let server = faulty_once(fault).await;
             assert_eq!(send(&server, &get()).await.unwrap(), json!({"done": true}), "fault {number}");
             assert_eq!(server.count("GET"), 2, "fault {number}");
@@ -607,15 +609,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_may_have_been_performed_is_not_repeated() {
-        let faults: [fn() -> Reply; 6] = [
-            server_fault,
-            Reply::close,
-            Reply::truncated,
-            || Reply::html(200),
-            || Reply::html(502),
-            Reply::never,
-        ];
-        for (number, fault) in faults.into_iter().enumerate() {
+        for (number, fault) in FAULTS.into_iter().enumerate() {
             let server = faulty_once(fault).await;
             let error = send(&server, &post()).await.unwrap_err();
             assert!(error.may_have_been_performed(), "fault {number}: {error:?}");

@@ -31,7 +31,8 @@ pub trait Resource: Send + Sync + 'static {
     /// Checks what concerns several attributes. Values may be unknown.
     fn validate(&self, _config: &Self::Model, _diagnostics: &mut Diagnostics) {}
 
-    /// Told of every object that Terraform manages already, when Terraform brings its stored state along.
+    /// Told of every object that Terraform manages already, when Terraform brings its stored state along. Terraform does
+    /// so in a plan; an apply tells only of the objects that it touches.
     fn seen(&self, _state: &Self::Model) {}
 
     /// What an object will be like after its update. Makes unknown whatever the update may change.

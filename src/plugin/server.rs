@@ -23,6 +23,7 @@ use super::{
     list_resource::{FoundValue, Wanted},
     log::keys,
     model::typed,
+    private::Private,
     proto::tfplugin6::{self as proto, provider_server},
     provider::{Provider, Types},
     resource::{ImportKey, Reached},
@@ -88,6 +89,18 @@ impl Answer for proto::call_function::Response {
 /// The peer didn't keep to the protocol. Everything that a user can cause is a diagnostic instead.
 fn broken(error: CodecError) -> Status {
     Status::invalid_argument(format!("the request can't be decoded: {error}"))
+}
+
+/// Decodes a value of the given schema's type.
+fn decode(value: Option<proto::DynamicValue>, schema: &Schema) -> Result<Value, Status> {
+    from_proto::value(value, schema.value_type()).map_err(broken)
+}
+
+/// An answer that says nothing but this.
+fn diagnosed<A: Answer>(diagnostics: Diagnostics) -> A {
+    let mut answer = A::default();
+    answer.diagnose(diagnostics);
+    answer
 }
 
 /// What a crash looks like to the user. The hook in `log` has written where it happened.
@@ -167,6 +180,43 @@ impl<P: Provider> Server<P> {
         let duration = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         span.in_scope(|| tracing::trace!({ keys::DURATION } = duration, "answered"));
         answer.map(Response::new)
+    }
+
+    /// The recipe for calls that answer in steps. The work sends them while it runs; a client that hangs up doesn't
+    /// interrupt it. `last` makes the closing message from what the work, or its crash, had to say.
+    fn stream<T: Send + 'static, E: Send + 'static, F>(
+        &self,
+        rpc: &'static str,
+        type_name: &str,
+        step: impl Fn(T) -> E + Send + 'static,
+        last: impl FnOnce(Diagnostics) -> Option<E> + Send + 'static,
+        work: impl FnOnce(Context, mpsc::Sender<T>) -> F,
+    ) -> Response<Stream<E>>
+    where
+        F: Future<Output = (Context, Result<(), Diagnostics>)> + Send + 'static,
+    {
+        let (events, stream) = mpsc::channel(STREAM_BUFFER);
+        let (sender, mut steps) = mpsc::channel(STREAM_BUFFER);
+        let work = work(self.context(), sender).instrument(self.span(rpc, type_name));
+        let work = self.0.tasks.spawn(work);
+        self.0.tasks.spawn(async move {
+            while let Some(item) = steps.recv().await {
+                if events.send(Ok(step(item))).await.is_err() {
+                    return;
+                }
+            }
+            let diagnostics = match work.await {
+                Ok((mut cx, result)) => {
+                    cx.diagnostics.extend(result.err().unwrap_or_default());
+                    cx.diagnostics
+                }
+                Err(_) => crashed(),
+            };
+            if let Some(event) = last(diagnostics) {
+                let _ = events.send(Ok(event)).await;
+            }
+        });
+        Response::new(Box::pin(ReceiverStream::new(stream)))
     }
 
     fn types(&self) -> &Types {
@@ -278,13 +328,13 @@ impl<P: Provider> provider_server::Provider for Server<P> {
         let request = request.into_inner();
         self.run("ValidateProviderConfig", "", Default::default(), |server, _| async move {
             let schema = server.provider_schema();
-            let config = from_proto::value(request.config, schema.value_type()).map_err(broken)?;
+            let config = decode(request.config, schema)?;
             let mut diagnostics = schema.validate(&config, false);
             match typed(config) {
                 Ok(config) => server.0.provider.validate(&config, &mut diagnostics),
                 Err(error) => diagnostics.extend(error),
             }
-            Ok(proto::validate_provider_config::Response { diagnostics: to_proto::diagnostics(diagnostics) })
+            Ok(diagnosed(diagnostics))
         })
         .await
     }
@@ -295,8 +345,7 @@ impl<P: Provider> provider_server::Provider for Server<P> {
     ) -> Result<Response<proto::configure_provider::Response>, Status> {
         let request = request.into_inner();
         self.run("ConfigureProvider", "", Default::default(), |server, _| async move {
-            let value_type = server.provider_schema().value_type();
-            let config = from_proto::value(request.config, value_type).map_err(broken)?;
+            let config = decode(request.config, server.provider_schema())?;
             let mut diagnostics = Diagnostics::new();
             match typed(config) {
                 Ok(config) => {
@@ -304,7 +353,7 @@ impl<P: Provider> provider_server::Provider for Server<P> {
                 }
                 Err(error) => diagnostics.extend(error),
             }
-            Ok(proto::configure_provider::Response { diagnostics: to_proto::diagnostics(diagnostics) })
+            Ok(diagnosed(diagnostics))
         })
         .await
     }
@@ -326,10 +375,9 @@ impl<P: Provider> provider_server::Provider for Server<P> {
         let type_name = request.type_name.clone();
         self.run("ValidateResourceConfig", &type_name, Default::default(), |server, _| async move {
             let resource = find(&server.types().resources, &request.type_name)?;
-            let config = from_proto::value(request.config, resource.schema().value_type()).map_err(broken)?;
+            let config = decode(request.config, resource.schema())?;
             let write_only_allowed = from_proto::write_only_allowed(request.client_capabilities);
-            let diagnostics = resource.validate(config, write_only_allowed);
-            Ok(proto::validate_resource_config::Response { diagnostics: to_proto::diagnostics(diagnostics) })
+            Ok(diagnosed(resource.validate(config, write_only_allowed)))
         })
         .await
     }
@@ -393,9 +441,8 @@ impl<P: Provider> provider_server::Provider for Server<P> {
         };
         self.run("ReadResource", &type_name, unchanged.clone(), |server, mut cx| async move {
             let resource = find(&server.types().resources, &request.type_name)?;
-            let state =
-                from_proto::value(request.current_state, resource.schema().value_type()).map_err(broken)?;
-            let private = from_proto::private(&request.private);
+            let state = decode(request.current_state, resource.schema())?;
+            let private = Private::from_bytes(&request.private);
             let result = resource.read(&mut cx, state, private).await;
             let mut answer = match result {
                 Ok(reached) => proto::read_resource::Response {
@@ -428,11 +475,11 @@ impl<P: Provider> provider_server::Provider for Server<P> {
         };
         self.run("PlanResourceChange", &type_name, echo.clone(), |server, mut cx| async move {
             let resource = find(&server.types().resources, &request.type_name)?;
-            let value_type = resource.schema().value_type();
-            let prior = from_proto::value(request.prior_state, value_type).map_err(broken)?;
-            let proposed = from_proto::value(request.proposed_new_state, value_type).map_err(broken)?;
-            let config = from_proto::value(request.config, value_type).map_err(broken)?;
-            let private = from_proto::private(&request.prior_private);
+            let schema = resource.schema();
+            let prior = decode(request.prior_state, schema)?;
+            let proposed = decode(request.proposed_new_state, schema)?;
+            let config = decode(request.config, schema)?;
+            let private = Private::from_bytes(&request.prior_private);
             let creates = prior.is_null();
             let mut answer = echo;
             if creates {
@@ -466,11 +513,11 @@ impl<P: Provider> provider_server::Provider for Server<P> {
         };
         self.run("ApplyResourceChange", &type_name, unchanged.clone(), |server, mut cx| async move {
             let resource = find(&server.types().resources, &request.type_name)?;
-            let value_type = resource.schema().value_type();
-            let prior = from_proto::value(request.prior_state, value_type).map_err(broken)?;
-            let planned = from_proto::value(request.planned_state, value_type).map_err(broken)?;
-            let config = from_proto::value(request.config, value_type).map_err(broken)?;
-            let private = from_proto::private(&request.planned_private);
+            let schema = resource.schema();
+            let prior = decode(request.prior_state, schema)?;
+            let planned = decode(request.planned_state, schema)?;
+            let config = decode(request.config, schema)?;
+            let private = Private::from_bytes(&request.planned_private);
             let result = resource.apply(&mut cx, prior, planned, config, private).await;
             let mut answer = match result {
                 Ok(reached) => applied(&reached),
@@ -522,13 +569,11 @@ impl<P: Provider> provider_server::Provider for Server<P> {
     ) -> Result<Response<proto::move_resource_state::Response>, Status> {
         let request = request.into_inner();
         self.run("MoveResourceState", &request.target_type_name, Default::default(), |_, _| async move {
-            let mut answer = proto::move_resource_state::Response::default();
-            answer.diagnose(Diagnostics::from_error(
+            Ok(diagnosed(Diagnostics::from_error(
                 "Resource can't be moved across types",
                 "No other resource type's state can become one of this type. Remove it from the state with a \
                  `removed` block and import it anew.",
-            ));
-            Ok(answer)
+            )))
         })
         .await
     }
@@ -542,7 +587,7 @@ impl<P: Provider> provider_server::Provider for Server<P> {
         self.run("GenerateResourceConfig", &type_name, Default::default(), |server, _| async move {
             let resource = find(&server.types().resources, &request.type_name)?;
             let schema = resource.schema();
-            let state = from_proto::value(request.state, schema.value_type()).map_err(broken)?;
+            let state = decode(request.state, schema)?;
             Ok(proto::generate_resource_config::Response {
                 config: to_proto::value(&schema.config_of(state)),
                 diagnostics: Vec::new(),
@@ -559,10 +604,8 @@ impl<P: Provider> provider_server::Provider for Server<P> {
         let type_name = request.type_name.clone();
         self.run("ValidateDataResourceConfig", &type_name, Default::default(), |server, _| async move {
             let data_source = find(&server.types().data_sources, &request.type_name)?;
-            let config =
-                from_proto::value(request.config, data_source.schema().value_type()).map_err(broken)?;
-            let diagnostics = to_proto::diagnostics(data_source.validate(config));
-            Ok(proto::validate_data_resource_config::Response { diagnostics })
+            let config = decode(request.config, data_source.schema())?;
+            Ok(diagnosed(data_source.validate(config)))
         })
         .await
     }
@@ -575,8 +618,7 @@ impl<P: Provider> provider_server::Provider for Server<P> {
         let type_name = request.type_name.clone();
         self.run("ReadDataSource", &type_name, Default::default(), |server, mut cx| async move {
             let data_source = find(&server.types().data_sources, &request.type_name)?;
-            let config =
-                from_proto::value(request.config, data_source.schema().value_type()).map_err(broken)?;
+            let config = decode(request.config, data_source.schema())?;
             let mut answer = proto::read_data_source::Response::default();
             match data_source.read(&mut cx, config).await {
                 Ok(state) => answer.state = to_proto::value(&state),
@@ -596,10 +638,8 @@ impl<P: Provider> provider_server::Provider for Server<P> {
         let type_name = request.type_name.clone();
         self.run("ValidateEphemeralResourceConfig", &type_name, Default::default(), |server, _| async move {
             let ephemeral = find(&server.types().ephemeral_resources, &request.type_name)?;
-            let config =
-                from_proto::value(request.config, ephemeral.schema().value_type()).map_err(broken)?;
-            let diagnostics = to_proto::diagnostics(ephemeral.validate(config));
-            Ok(proto::validate_ephemeral_resource_config::Response { diagnostics })
+            let config = decode(request.config, ephemeral.schema())?;
+            Ok(diagnosed(ephemeral.validate(config)))
         })
         .await
     }
@@ -612,8 +652,7 @@ impl<P: Provider> provider_server::Provider for Server<P> {
         let type_name = request.type_name.clone();
         self.run("OpenEphemeralResource", &type_name, Default::default(), |server, mut cx| async move {
             let ephemeral = find(&server.types().ephemeral_resources, &request.type_name)?;
-            let config =
-                from_proto::value(request.config, ephemeral.schema().value_type()).map_err(broken)?;
+            let config = decode(request.config, ephemeral.schema())?;
             let mut answer = proto::open_ephemeral_resource::Response::default();
             match ephemeral.open(&mut cx, config).await {
                 Ok(result) => answer.result = to_proto::value(&result),
@@ -650,9 +689,8 @@ impl<P: Provider> provider_server::Provider for Server<P> {
         let type_name = request.type_name.clone();
         self.run("ValidateListResourceConfig", &type_name, Default::default(), |server, _| async move {
             let list = find(&server.types().list_resources, &request.type_name)?;
-            let config = from_proto::value(request.config, list.schema().value_type()).map_err(broken)?;
-            let diagnostics = to_proto::diagnostics(list.validate(config));
-            Ok(proto::validate_list_resource_config::Response { diagnostics })
+            let config = decode(request.config, list.schema())?;
+            Ok(diagnosed(list.validate(config)))
         })
         .await
     }
@@ -665,34 +703,16 @@ impl<P: Provider> provider_server::Provider for Server<P> {
     ) -> Result<Response<Self::ListResourceStream>, Status> {
         let request = request.into_inner();
         let list = Arc::clone(find(&self.types().list_resources, &request.type_name)?);
-        let config = from_proto::value(request.config, list.schema().value_type()).map_err(broken)?;
+        let config = decode(request.config, list.schema())?;
         let wanted = Wanted { include_state: request.include_resource_object, limit: request.limit };
-        let (events, stream) = mpsc::channel(STREAM_BUFFER);
-        let (sender, mut found) = mpsc::channel(STREAM_BUFFER);
-        let mut cx = self.context();
-        let span = self.span("ListResource", &request.type_name);
-        let work = self.0.tasks.spawn(
-            async move {
-                let result = list.list(&mut cx, config, wanted, sender).await;
-                cx.diagnostics.extend(result.err().unwrap_or_default());
-                cx.diagnostics
-            }
-            .instrument(span),
-        );
-        self.0.tasks.spawn(async move {
-            while let Some(found) = found.recv().await {
-                if events.send(Ok(list_event(found))).await.is_err() {
-                    return;
-                }
-            }
-            let diagnostics = work.await.unwrap_or_else(|_| crashed());
-            if !diagnostics.is_empty() {
-                let diagnostic = to_proto::diagnostics(diagnostics);
-                let event = proto::list_resource::Event { diagnostic, ..Default::default() };
-                let _ = events.send(Ok(event)).await;
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+        let last = |diagnostics: Diagnostics| {
+            let diagnostic = to_proto::diagnostics(diagnostics);
+            (!diagnostic.is_empty()).then(|| proto::list_resource::Event { diagnostic, ..Default::default() })
+        };
+        Ok(self.stream("ListResource", &request.type_name, list_event, last, |mut cx, found| async move {
+            let result = list.list(&mut cx, config, wanted, found).await;
+            (cx, result)
+        }))
     }
 
     async fn get_functions(
@@ -745,9 +765,8 @@ impl<P: Provider> provider_server::Provider for Server<P> {
         let type_name = request.type_name.clone();
         self.run("ValidateActionConfig", &type_name, Default::default(), |server, _| async move {
             let action = find(&server.types().actions, &request.type_name)?;
-            let config = from_proto::value(request.config, action.schema().value_type()).map_err(broken)?;
-            let diagnostics = to_proto::diagnostics(action.validate(config));
-            Ok(proto::validate_action_config::Response { diagnostics })
+            let config = decode(request.config, action.schema())?;
+            Ok(diagnosed(action.validate(config)))
         })
         .await
     }
@@ -772,34 +791,20 @@ impl<P: Provider> provider_server::Provider for Server<P> {
         &self,
         request: Request<proto::invoke_action::Request>,
     ) -> Result<Response<Self::InvokeActionStream>, Status> {
+        use proto::invoke_action::event::{Completed, Type};
         let request = request.into_inner();
         let action = Arc::clone(find(&self.types().actions, &request.action_type)?);
-        let config = from_proto::value(request.config, action.schema().value_type()).map_err(broken)?;
-        let (events, stream) = mpsc::channel(STREAM_BUFFER);
-        let (sender, mut messages) = mpsc::channel(STREAM_BUFFER);
-        let mut cx = self.context();
-        let span = self.span("InvokeAction", &request.action_type);
-        let work = self.0.tasks.spawn(
-            async move {
-                let progress = Progress::new(sender);
-                let result = action.invoke(&mut cx, config, &progress).await;
-                cx.diagnostics.extend(result.err().unwrap_or_default());
-                cx.diagnostics
-            }
-            .instrument(span),
-        );
-        self.0.tasks.spawn(async move {
-            use proto::invoke_action::event::{Completed, Progress, Type};
-            let event = |event| Ok(proto::invoke_action::Event { r#type: Some(event) });
-            while let Some(message) = messages.recv().await {
-                if events.send(event(Type::Progress(Progress { message }))).await.is_err() {
-                    return;
-                }
-            }
-            let diagnostics = to_proto::diagnostics(work.await.unwrap_or_else(|_| crashed()));
-            let _ = events.send(event(Type::Completed(Completed { diagnostics }))).await;
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+        let config = decode(request.config, action.schema())?;
+        let event = |event| proto::invoke_action::Event { r#type: Some(event) };
+        let step = move |message| event(Type::Progress(proto::invoke_action::event::Progress { message }));
+        let last = move |diagnostics| {
+            let diagnostics = to_proto::diagnostics(diagnostics);
+            Some(event(Type::Completed(Completed { diagnostics })))
+        };
+        Ok(self.stream("InvokeAction", &request.action_type, step, last, |mut cx, messages| async move {
+            let result = action.invoke(&mut cx, config, &Progress::new(messages)).await;
+            (cx, result)
+        }))
     }
 }
 
@@ -837,7 +842,6 @@ mod tests {
         model,
         plugin::{
             model::{Field, Model as _},
-            private::Private,
             resource::{Create, ImportKey, PlanUpdate, Resource, Stored, Update},
             schema::{Schema, computed, optional},
         },

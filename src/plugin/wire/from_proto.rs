@@ -1,7 +1,6 @@
 //! Generated messages into the vocabulary.
 
 use crate::plugin::{
-    private::Private,
     proto::tfplugin6 as proto,
     value::{CodecError, Type, Value},
 };
@@ -27,11 +26,6 @@ pub(in crate::plugin) fn identity(
         Some(data) => value(Some(data), value_type).map(|value| Some(value).filter(|value| !value.is_null())),
         None => Ok(None),
     }
-}
-
-/// Private state as it was kept.
-pub(in crate::plugin) fn private(bytes: &[u8]) -> Private {
-    Private::from_bytes(bytes)
 }
 
 /// Whether the client keeps write-only values out of its state. Old ones say nothing.
