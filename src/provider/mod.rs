@@ -9,6 +9,7 @@ mod data_sources;
 mod ephemeral_resources;
 mod errors;
 mod functions;
+mod listing;
 mod lists;
 mod resources;
 mod rules;

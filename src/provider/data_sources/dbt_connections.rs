@@ -10,11 +10,7 @@ use crate::{
         model::{Field, Model as _},
         schema::{Schema, computed, optional},
     },
-    provider::{
-        Access,
-        errors::{self, Blame},
-        rules,
-    },
+    provider::{Access, listing, rules},
 };
 
 model! {
@@ -80,14 +76,7 @@ impl DataSource for DbtConnectionsDataSource {
         cx: &mut Context,
         config: DbtConnectionsData,
     ) -> Result<DbtConnectionsData, Diagnostics> {
-        let operation = self.access.operation(cx)?;
-        let result = operation.list_connections(config.project_id.as_str()).await;
-        errors::note_waiting(&operation, &mut cx.diagnostics);
-        let blame = Blame { project: Some("project_id"), ..Blame::default() };
-        let mut connections =
-            result.map_err(|error| errors::failure("list the dbt connections", &error, blame))?;
-        // The server sorts by its database's rules; plans must not depend on those.
-        connections.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        let connections = listing::dbt_connections(&self.access, cx, &config.project_id).await?;
         let connections = Field::Known(connections.into_iter().map(listed).collect());
         Ok(DbtConnectionsData { connections, ..config })
     }

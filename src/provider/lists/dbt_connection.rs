@@ -1,7 +1,6 @@
 //! `kms_dbt_connection`: finding dbt connections that Terraform doesn't manage yet.
 
 use crate::{
-    kms::DbtCredentials,
     model,
     plugin::{
         context::Context,
@@ -11,12 +10,7 @@ use crate::{
         resource::Resource as _,
         schema::{Schema, optional},
     },
-    provider::{
-        Access,
-        errors::{self, Blame},
-        resources::DbtConnectionResource,
-        rules,
-    },
+    provider::{Access, listing, resources::DbtConnectionResource, rules},
 };
 
 model! {
@@ -58,13 +52,7 @@ impl ListResource for DbtConnectionList {
         config: DbtConnectionListConfig,
         mut found: FoundSender<DbtConnectionResource>,
     ) -> Result<(), Diagnostics> {
-        let operation = self.access.operation(cx)?;
-        let result = operation.list_connections::<DbtCredentials>(config.project_id.as_str()).await;
-        errors::note_waiting(&operation, &mut cx.diagnostics);
-        let blame = Blame { project: Some("project_id"), ..Blame::default() };
-        let mut connections =
-            result.map_err(|error| errors::failure("list the dbt connections", &error, blame))?;
-        connections.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        let connections = listing::dbt_connections(&self.access, cx, &config.project_id).await?;
         let prefix = config.name_prefix.as_str().unwrap_or_default();
         for connection in connections.into_iter().filter(|connection| connection.name.starts_with(prefix)) {
             let display_name = connection.name.clone();
