@@ -9,6 +9,7 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::time::Instant;
 
 use super::{
     ApiErrorKind, Error, Operation,
@@ -126,8 +127,8 @@ pub enum CreateError<C: Credentials> {
     /// The scope has a connection with this name; nothing was created.
     #[error("the name is taken")]
     NameTaken {
-        /// That connection, if it could be looked up.
-        existing: Option<Box<Connection<C>>>,
+        /// What is known of that connection.
+        existing: Existing<C>,
         /// What the KMS answered.
         #[source]
         error: Error,
@@ -144,6 +145,17 @@ pub enum CreateError<C: Credentials> {
     /// Nothing was created.
     #[error(transparent)]
     Failed(#[from] Error),
+}
+
+/// What is known of the connection that has a name already.
+#[derive(Debug)]
+pub enum Existing<C: Credentials> {
+    /// This is it.
+    Shown(Box<Connection<C>>),
+    /// It is of another app, or this machine identity may not read it.
+    Hidden,
+    /// Looking it up failed.
+    Unknown(Error),
 }
 
 impl<C: Credentials> CreateError<C> {
@@ -242,8 +254,10 @@ impl Operation {
                 }
                 Err(error) => error,
             };
+            // Else the error is of what goes before: the login, or waiting for the rate limit.
+            let was_sent = progress.sent_at.is_some();
             let name_taken = error.api_kind() == Some(ApiErrorKind::NameTaken);
-            if error.may_have_been_performed() {
+            if was_sent && error.may_have_been_performed() {
                 lost_at = lost_at.or(progress.sent_at);
                 if let Error::Transport { .. } = error {
                     unanswered = Some(error.clone());
@@ -252,7 +266,8 @@ impl Operation {
                 // If the server answered, that settles it. If this create wasn't even sent, an earlier one is still
                 // open, although it wasn't there when we looked.
                 return Err(match (error, unanswered) {
-                    (error @ Error::Api(_), _) | (error, None) => CreateError::Failed(error),
+                    (error @ Error::Api(_), _) if was_sent => CreateError::Failed(error),
+                    (error, None) => CreateError::Failed(error),
                     (_, Some(error)) => CreateError::Unconfirmed { found: None, error },
                 });
             }
@@ -269,7 +284,9 @@ impl Operation {
                     }
                     return Err(CreateError::Unconfirmed { found: Some(Box::new(found)), error });
                 }
-                Ok(None) if name_taken => return Err(CreateError::NameTaken { existing: None, error }),
+                Ok(None) if name_taken => {
+                    return Err(CreateError::NameTaken { existing: Existing::Hidden, error });
+                }
                 Ok(None) if self.stop.is_cancelled() || repeats >= self.client.config().max_retries => {
                     return Err(match unanswered {
                         Some(error) => CreateError::Unconfirmed { found: None, error },
@@ -379,7 +396,8 @@ impl Operation {
         };
         let request = Request::write(Method::PATCH, member::<C>(), &[id], &body)?;
         let _writing = self.client.writing();
-        let mut lost_at = None;
+        // When the first change whose answer was lost went out, and what happened to it.
+        let mut lost: Option<(Instant, Error)> = None;
         let mut repeats = 0;
         loop {
             let mut progress = Progress::default();
@@ -388,15 +406,21 @@ impl Operation {
                 Ok(_) => request.undecodable("it is about another connection"),
                 Err(error) => error,
             };
-            if !error.may_have_been_performed() {
-                return Err(error);
-            }
-            lost_at = lost_at.or(progress.sent_at);
+            let (sent_at, first_lost) = match (progress.sent_at, lost.take()) {
+                (Some(sent_at), lost) if error.may_have_been_performed() => {
+                    lost.unwrap_or_else(|| (sent_at, error.clone()))
+                }
+                // If this change wasn't even sent, an earlier one is still open.
+                (None, Some((_, lost))) => return Err(lost),
+                (_, Some((_, lost))) if !matches!(error, Error::Api(_)) => return Err(lost),
+                _ => return Err(error),
+            };
+            lost = Some((sent_at, first_lost));
             for wait in LOOK_AFTER {
                 tokio::time::sleep(wait).await;
                 match self.unstoppable().get_received::<C>(id).await {
                     Ok(Received { value: seen, clock }) => {
-                        let earliest = clock.zip(lost_at).map(|(clock, at)| clock.earliest_at(at));
+                        let earliest = clock.map(|clock| clock.earliest_at(sent_at));
                         if shows(patch, hash_before, &seen, earliest) {
                             return Ok(seen);
                         }
@@ -447,10 +471,14 @@ impl Operation {
         }
     }
 
-    /// The connection that has the name of `new` in its scope, if it can be read.
-    async fn existing<C: Credentials>(&self, new: &NewConnection<C>) -> Option<Box<Connection<C>>> {
-        let existing = self.get_connection_by_name(&new.name, new.project_id.as_deref()).await;
-        existing.ok().map(Box::new)
+    /// The connection that has the name of `new` in its scope.
+    async fn existing<C: Credentials>(&self, new: &NewConnection<C>) -> Existing<C> {
+        match self.get_connection_by_name(&new.name, new.project_id.as_deref()).await {
+            Ok(existing) => Existing::Shown(Box::new(existing)),
+            Err(error) if error.is_not_found() => Existing::Hidden,
+            Err(error) if error.api_kind() == Some(ApiErrorKind::PermissionDenied) => Existing::Hidden,
+            Err(error) => Existing::Unknown(error),
+        }
     }
 
     /// Looks several times for a connection whose create may still be going on.
@@ -522,7 +550,7 @@ mod tests {
     use crate::{
         kms::{
             Client, DbtCredentials, Sent,
-            test_server::{Clock, Reply, Seen, Server},
+            test_server::{Clock, Reply, Seen, Server, is_login},
         },
         secret::Secret,
     };
@@ -753,10 +781,76 @@ mod tests {
         let server = losing(name_taken, |_, clock| one(made(&clock.stamp()))).await;
         let result = create(&server).await;
         // However much it looks like ours: the server said that it didn't make it for us.
-        assert!(matches!(result, Err(CreateError::NameTaken { existing: Some(_), .. })), "{result:?}");
+        assert!(
+            matches!(result, Err(CreateError::NameTaken { existing: Existing::Shown(_), .. })),
+            "{result:?}"
+        );
         let server = losing(name_taken, |_, _| Reply::not_found()).await;
         let result = create(&server).await;
-        assert!(matches!(result, Err(CreateError::NameTaken { existing: None, .. })), "{result:?}");
+        assert!(
+            matches!(result, Err(CreateError::NameTaken { existing: Existing::Hidden, .. })),
+            "{result:?}"
+        );
+        let server = losing(name_taken, |_, _| Reply::error(500, "Fault", "x")).await;
+        let result = create(&server).await;
+        assert!(
+            matches!(result, Err(CreateError::NameTaken { existing: Existing::Unknown(_), .. })),
+            "{result:?}"
+        );
+    }
+
+    /// A server that lets the first `logins` logins in, and is out of order for all further ones.
+    async fn failing_login(
+        logins: usize,
+        script: impl Fn(&Seen, Clock) -> Reply + Send + Sync + 'static,
+    ) -> Server {
+        Server::start_raw(move |seen, clock| {
+            if !is_login(seen) {
+                script(seen, clock)
+            } else if seen.earlier < logins {
+                Reply::json(200, json!({"accessToken": "access", "expiresIn": 2_592_000}))
+            } else {
+                Reply::error(503, "ServiceUnavailable", "Come back later")
+            }
+        })
+        .await
+    }
+
+    fn token_refused() -> Reply {
+        Reply::error(403, "TokenError", "Your token has expired")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_login_that_fails_makes_no_lost_create() {
+        for logins in [0, 1] {
+            let server = failing_login(logins, |_, _| token_refused()).await;
+            let result = create(&server).await;
+            assert!(matches!(result, Err(CreateError::Failed(Error::Api(_)))), "{result:?}");
+            assert_eq!((server.count("POST"), server.count("GET")), (logins, 0));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_write_stays_open_if_its_repeat_is_not_sent() {
+        let first_lost = |seen: &Seen| if seen.earlier == 0 { Reply::close() } else { token_refused() };
+        let server = failing_login(1, move |seen, clock| match seen.method.as_str() {
+            "PATCH" => first_lost(seen),
+            _ => one(made(&clock.stamp())),
+        })
+        .await;
+        let renamed = ConnectionPatch { name: Some("b".to_owned()), ..patch() };
+        let error = update(&server, &renamed).await.unwrap_err();
+        assert!(matches!(error, Error::Transport { sent: Sent::Perhaps, .. }), "{error:?}");
+        assert_eq!(server.count("PATCH"), 2);
+
+        let server = failing_login(1, move |seen, _| match seen.method.as_str() {
+            "POST" => first_lost(seen),
+            _ => Reply::not_found(),
+        })
+        .await;
+        let result = create(&server).await;
+        let Err(CreateError::Unconfirmed { found: None, error }) = result else { panic!("{result:?}") };
+        assert!(matches!(error, Error::Transport { sent: Sent::Perhaps, .. }), "{error:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -69,7 +69,7 @@ impl Host {
         self.0.scheme() == "http"
     }
 
-    fn is_loopback(&self) -> bool {
+    pub(super) fn is_loopback(&self) -> bool {
         match self.0.host() {
             Some(url::Host::Domain(name)) => {
                 let name = name.trim_end_matches('.');

@@ -271,6 +271,16 @@ impl Error {
         false
     }
 
+    /// Whether the lost request was to change something, rather than to read or to log in.
+    pub fn is_of_write(&self) -> bool {
+        match self {
+            Error::Transport { method, route, .. } => {
+                *method != Method::GET && !route.starts_with("/api/v1/auth/")
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the request may have been performed although it ended in this error: its answer was lost, was a
     /// server's fault, or can't be understood.
     pub fn may_have_been_performed(&self) -> bool {

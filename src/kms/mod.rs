@@ -50,7 +50,7 @@ use tokio::sync::OnceCell;
 pub use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    app_connection::{Connection, ConnectionPatch, CreateError, Credentials, NewConnection},
+    app_connection::{Connection, ConnectionPatch, CreateError, Credentials, Existing, NewConnection},
     config::{Auth, CaCertificate, Config, Host, HostError, ServiceAccountToken},
     dbt::{DbtCredentials, DbtProject, DbtStored},
     error::{ApiError, ApiErrorKind, AuthError, Cause, Error, Issue, Sent, report},

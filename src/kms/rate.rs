@@ -115,7 +115,7 @@ enum Admission {
 /// A request goes if fewer are under way than the server has said are left. Those under way are perhaps not counted
 /// in what it said, and at most they are missing from it, so the limit isn't overrun by our own doing. While nothing
 /// is known, nothing is held back: waiting for the first answer would slow down every run, to spare few a refusal.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Window {
     limit: Option<u32>,
     remaining: Option<u32>,
@@ -156,7 +156,13 @@ impl Window {
     fn ended(&mut self, now: Instant, limits: Option<&Limits>, jitter: Duration) {
         self.under_way = self.under_way.saturating_sub(1);
         self.roll(now);
-        let Some(limits) = limits else { return };
+        let Some(limits) = limits else {
+            if self.ends.is_none() {
+                // Who went ahead to see how much is left heard nothing. Others need not queue for the same.
+                self.remaining = None;
+            }
+            return;
+        };
         self.limit = limits.limit.or(self.limit);
         if let Some(pause) = limits.pause {
             // Several answers may carry the same bad news. The latest end counts; it stays one pause.
@@ -416,13 +422,13 @@ mod tests {
         assert!(matches!(window.admit(later - SECOND), Admission::Pause { .. }));
         assert_eq!(window.admit(later), Admission::Go);
         assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
-        // Its answer is lost: the next goes ahead. It came through: all do.
-        window.ended(later, None, Duration::ZERO);
-        assert_eq!(window.admit(later), Admission::Go);
-        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
-        window.ended(later, Some(&Limits::default()), Duration::ZERO);
-        for _ in 0..9 {
-            assert_eq!(window.admit(later), Admission::Go);
+        // It came through, or its answer is lost: all go.
+        for answer in [Some(&Limits::default()), None] {
+            let mut window = window.clone();
+            window.ended(later, answer, Duration::ZERO);
+            for _ in 0..9 {
+                assert_eq!(window.admit(later), Admission::Go, "{answer:?}");
+            }
         }
     }
 

@@ -230,7 +230,10 @@ impl Operation {
                 Ok(received) => return Ok(received),
                 Err(Failure::Final(error)) => return Err(error),
                 // A request refused for its token wasn't performed, whatever its method.
-                Err(Failure::TokenRefused(answer)) => token = session.renewed(self, &token, answer).await?,
+                Err(Failure::TokenRefused(answer)) => {
+                    progress.sent_at = None;
+                    token = session.renewed(self, &token, answer).await?;
+                }
             }
         }
     }
@@ -251,8 +254,13 @@ impl Operation {
         progress: &mut Progress,
     ) -> Result<Received<T>, Failure> {
         let header = token.map(AccessToken::header).transpose().map_err(Error::from)?;
+        // Of a write that may have been performed. Giving up later must not read as if nothing had been changed.
+        let mut lost = None;
         loop {
-            let pass = self.enter(request).await?;
+            let pass = match self.enter(request).await {
+                Ok(pass) => pass,
+                Err(error) => return Err(lost.unwrap_or(error).into()),
+            };
             let sent_at = Instant::now();
             progress.attempts += 1;
             progress.sent_at = Some(sent_at);
@@ -283,12 +291,11 @@ impl Operation {
                 Decision::Repeat => {
                     let wait = retry::backoff(progress.repeats, retry::chance());
                     progress.repeats += 1;
-                    let stopped = self.unless_stopped(tokio::time::sleep(wait)).await.is_err();
-                    if stopped && !request.is_read() && error.may_have_been_performed() {
-                        // `Cancelled` would say that nothing was changed.
-                        return Err(error.into());
-                    } else if stopped {
-                        return Err(Error::Cancelled.into());
+                    if !request.is_read() && error.may_have_been_performed() {
+                        lost = Some(error);
+                    }
+                    if let Err(stopped) = self.unless_stopped(tokio::time::sleep(wait)).await {
+                        return Err(lost.unwrap_or(stopped).into());
                     }
                 }
             }
@@ -820,6 +827,20 @@ mod tests {
         stop.cancel();
         let error = call.await.unwrap().unwrap_err();
         assert!(matches!(error, Error::Transport { sent: Sent::Perhaps, .. }), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_deletion_that_the_limit_keeps_from_being_repeated_does_not_pass_for_nothing() {
+        let used_up = || server_fault().with("x-ratelimit-remaining", 0).with("x-ratelimit-reset", 60);
+        let server = Server::start(move |_, _| used_up()).await;
+        let mut config = server.config();
+        config.max_retry_wait = Duration::from_secs(5);
+        let operation = Client::new(config).operation(CancellationToken::new());
+        let error = operation.send::<Value>(&delete()).await.unwrap_err();
+        assert!(error.may_have_been_performed(), "{error:?}");
+        let error = operation.send::<Value>(&delete()).await.unwrap_err();
+        assert!(matches!(error, Error::RateLimited { .. }), "{error:?}");
+        assert_eq!(server.count("DELETE"), 1);
     }
 
     #[tokio::test]

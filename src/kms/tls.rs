@@ -24,6 +24,10 @@ pub(super) fn http_client(config: &Config) -> Result<reqwest::Client, Error> {
         // There is nothing to verify; and in a bare container there may be no trust store to load.
         builder = builder.tls_certs_only([]);
     }
+    if config.host.is_loopback() {
+        // No proxy gets to this machine's own addresses, nor is it to see what goes there in plain text.
+        builder = builder.no_proxy();
+    }
     builder.build().map_err(|error| Error::Config {
         message: "the HTTP client can't be set up".to_owned(),
         source: Some(Arc::new(error)),

@@ -127,7 +127,7 @@ pub fn validate(config: &ProviderConfig, diagnostics: &mut Diagnostics) {
         let found = methods.iter().map(|method| method.place()).collect::<Vec<_>>().join(", ");
         diagnostics.error(Some(Path::attribute("auth")), "Several ways to log in", several_methods(&found));
     }
-    if !config.ca_certificate_file.is_null() && !config.ca_certificate_pem.is_null() {
+    if [&config.ca_certificate_file, &config.ca_certificate_pem].into_iter().all(set) {
         diagnostics.error(
             Some(Path::attribute("ca_certificate_pem")),
             "Certificates from two places",
@@ -744,6 +744,12 @@ mod tests {
         let with_file = |file: &str| ProviderConfig { ca_certificate_file: text(file), ..with_token() };
         let both = ProviderConfig { ca_certificate_pem: text("PEM"), ..with_file(&block_file) };
         assert!(error(&both, &[]).starts_with("Certificates from two places"));
+        for (file, pem) in [("", ""), (block_file.as_str(), ""), ("", "PEM")] {
+            let block = ProviderConfig { ca_certificate_pem: text(pem), ..with_file(file) };
+            let mut diagnostics = Diagnostics::new();
+            validate(&block, &mut diagnostics);
+            assert!(!diagnostics.has_errors(), "{file:?} and {pem:?}: an empty text counts as not set");
+        }
         let variables = [("KMS_CA_CERTIFICATE_FILE", env_file.as_str())];
         let file = |path: &str| Some(kms::CaCertificate::File(PathBuf::from(path)));
         assert_eq!(ready(&with_token(), &[]).ca_certificate, None);

@@ -49,6 +49,9 @@ pub fn failure(task: &str, error: &Error, blame: Blame) -> Diagnostics {
                 Sent::No => {
                     "Check the provider's \"host\", the network and any proxy between here and there."
                 }
+                Sent::Perhaps if !error.is_of_write() => {
+                    "Nothing was changed by this. Check the network and the KMS, and run Terraform again."
+                }
                 Sent::Perhaps => {
                     "The request may have been performed. Run `terraform plan` to see how things are; applying again \
                      is safe."
@@ -101,8 +104,7 @@ pub fn note_waiting(operation: &kms::Operation, diagnostics: &mut Diagnostics) {
             None,
             "Slowed down by the rate limit of the KMS",
             format!(
-                "This operation waited {} seconds, because the KMS allows only so many requests a minute. Nothing \
-                 failed.",
+                "This operation waited {} seconds, because the KMS allows only so many requests a minute.",
                 waited.as_secs()
             ),
         );
@@ -175,7 +177,7 @@ fn auth_failure(task: &str, error: &AuthError, diagnostics: &mut Diagnostics) {
             "Check the credentials in the provider's \"auth\" block or in the environment. The login was tried once \
              only, because the KMS locks an identity out after a few failures."
         }
-        AuthError::TokenRefused { .. } => {
+        AuthError::TokenRefused { .. } | AuthError::TokenMalformed => {
             "Set a fresh token in \"auth.token\" or KMS_TOKEN, or configure a method that can renew its token, such as \
              \"auth.universal\"."
         }
@@ -195,4 +197,33 @@ fn said_by_server(error: &ApiError) -> String {
 
 fn request_id(error: &ApiError) -> String {
     error.req_id.as_ref().map(|id| format!("\nRequest ID: {id}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::Method;
+
+    use super::*;
+
+    #[test]
+    fn only_a_lost_write_may_have_changed_something() {
+        for (method, route, may_have) in [
+            (Method::GET, "/api/v1/app-connections/dbt/:id", false),
+            (Method::POST, "/api/v1/auth/universal-auth/login", false),
+            (Method::POST, "/api/v1/app-connections/dbt", true),
+        ] {
+            let error = Error::Transport {
+                sent: Sent::Perhaps,
+                host: "https://kms.example.com".to_owned(),
+                method,
+                route: route.to_owned(),
+                source: Arc::new(std::io::Error::other("reset")),
+            };
+            let said = format!("{:?}", failure("do it", &error, Blame::default()));
+            assert_eq!(said.contains("may have been performed"), may_have, "{said}");
+            assert_eq!(said.contains("Nothing was changed"), !may_have, "{said}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use terraform_provider_kms::{
     plugin::{
         provider::{Provider as _, TypeKind},
-        value::{Type, Value},
+        value::{Number, Type, Value},
     },
     provider::KmsProvider,
 };
@@ -164,6 +164,19 @@ pub async fn emulator() -> Emulator {
 fn unknown_attributes(state: &Value) -> Vec<String> {
     let Value::Map(attributes) = state else { return Vec::new() };
     attributes.iter().filter(|(_, value)| value.is_unknown()).map(|(name, _)| name.clone()).collect()
+}
+
+#[tokio::test]
+async fn a_kms_on_this_machine_is_reached_past_any_proxy() {
+    let emulator = emulator().await;
+    // Nobody listens there.
+    let proxy = "http://127.0.0.1:9";
+    let host = Host::start_with(&[("http_proxy", proxy), ("ALL_PROXY", proxy)]).await;
+    let mut provider = host.provider();
+    let block = provider_config(&emulator.url(), &[("max_retries", Value::Number(Number::Int(0)))]);
+    assert_eq!(configure(&mut provider, &block).await, Vec::<String>::new());
+    let (answer, _) = apply(&mut provider, None, &config("analytics", &[])).await;
+    assert_eq!(told(&answer.diagnostics), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -87,6 +87,13 @@ fn a_namesake_that_was_there_before_is_not_mistaken_for_ours() {
         assert!(outcome.error().says(&[&id]), "{outcome:#?}");
         assert!(workspace.state(&address("orders")).is_null());
         assert_eq!(kms.connection("orders").credentials.hash(), hash);
+
+        kms.fault(Target::once("POST", CONNECTIONS), Fault::ResetBefore);
+        workspace.write("main.tf", &configuration(&[connection("orders", &[("adopt_existing", "true")])]));
+        workspace.apply().succeeded();
+        assert_eq!(workspace.state(&address("orders"))["id"], id.as_str());
+        assert_ne!(kms.connection("orders").credentials.hash(), hash);
+        workspace.assert_clean();
     });
 }
 

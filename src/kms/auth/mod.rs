@@ -197,7 +197,9 @@ impl Session {
             }
             other => other,
         })?;
-        let renew_at = answer.expires_in.and_then(|seconds| renew_at(asked_at, seconds));
+        // A life of 0 seconds is how identities are set up whose tokens don't expire.
+        let life = answer.expires_in.filter(|seconds| *seconds > 0);
+        let renew_at = life.and_then(|seconds| renew_at(asked_at, seconds));
         Ok((answer.access_token, renew_at))
     }
 
@@ -384,10 +386,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn tokens_that_live_no_time_at_all_still_serve() {
+    async fn tokens_of_no_limited_life_are_kept() {
         let server =
             Server::start_raw(|seen, _| if is_login(seen) { login_answer(seen, 0) } else { list() }).await;
         assert!(calls(&server.client()).await.iter().all(Result::is_ok));
+        assert_eq!(server.logins(), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -480,7 +483,7 @@ mod tests {
     #[tokio::test]
     async fn a_service_account_token_is_read_anew_at_each_login() {
         let server =
-            Server::start_raw(|seen, _| if is_login(seen) { login_answer(seen, 0) } else { list() }).await;
+            Server::start_raw(|seen, _| if is_login(seen) { login_answer(seen, 1) } else { list() }).await;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         std::fs::write(&path, "jwt-1\n").unwrap();
@@ -492,12 +495,14 @@ mod tests {
         let client = Client::new(config);
         call(&client).await.unwrap();
         std::fs::write(&path, "jwt-2\n").unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
         call(&client).await.unwrap();
         let logins: Vec<_> = server.seen().into_iter().filter(is_login).collect();
         assert_eq!(logins[0].target, "/api/v1/auth/kubernetes-auth/login");
         assert_eq!(logins[0].json(), json!({"identityId": "id-1", "jwt": "jwt-1"}));
         assert_eq!(logins[1].json()["jwt"], "jwt-2");
         std::fs::remove_file(&path).unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
         let error = call(&client).await.unwrap_err();
         assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     }

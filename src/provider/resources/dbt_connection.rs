@@ -1,7 +1,7 @@
 //! `kms_dbt_connection`: a dbt connection of the KMS.
 
 use crate::{
-    kms::{self, ConnectionPatch, CreateError, DbtCredentials, NewConnection, Scope},
+    kms::{self, ConnectionPatch, CreateError, DbtCredentials, Existing, NewConnection, Scope},
     model,
     plugin::{
         context::Context,
@@ -236,9 +236,11 @@ impl Resource for DbtConnectionResource {
                 self.access.claims().claim(&connection.id);
                 Ok(connection)
             }
-            Err(CreateError::NameTaken { existing: Some(existing), .. }) if adopts(&config, &existing) => {
-                self.adopt(&operation, &new, &existing).await
-            }
+            // Also where the answer was lost: what has the name now is taken over, whoever made it.
+            Err(
+                CreateError::NameTaken { existing: Existing::Shown(existing), .. }
+                | CreateError::Unconfirmed { found: Some(existing), .. },
+            ) if adopts(&config, &existing) => self.adopt(&operation, &new, &existing).await,
             Err(error) => Err(create_failure(&config, error)),
         };
         errors::note_waiting(&operation, &mut cx.diagnostics);
@@ -610,27 +612,34 @@ fn create_failure(config: &DbtConnection, error: CreateError<DbtCredentials>) ->
     let task = format!("create the dbt connection \"{name}\"");
     let scope = scope(config.project_id.as_str());
     match error {
-        CreateError::NameTaken { existing: Some(existing), .. } => Diagnostics::from_attribute_error(
-            Path::attribute("name"),
-            "Name already taken",
-            format!(
-                "In {scope} there is already a dbt connection named \"{name}\": {id}, created at {created}. If an \
-                 earlier apply was interrupted, it may have made it.\n\n{advice}",
-                id = existing.id,
-                created = existing.created_at,
-                advice = adoption_advice(config, &existing),
-            ),
-        ),
-        CreateError::NameTaken { existing: None, error } => {
-            let mut diagnostics = errors::failure(&task, &error, BLAME);
-            diagnostics.warning(
-                Some(Path::attribute("name")),
-                "The connection with this name can't be shown",
+        CreateError::NameTaken { existing: Existing::Shown(existing), .. } => {
+            Diagnostics::from_attribute_error(
+                Path::attribute("name"),
+                "Name already taken",
                 format!(
+                    "In {scope} there is already a dbt connection named \"{name}\": {id}, created at {created}. If an \
+                 earlier apply was interrupted, it may have made it.\n\n{advice}",
+                    id = existing.id,
+                    created = existing.created_at,
+                    advice = adoption_advice(config, &existing),
+                ),
+            )
+        }
+        CreateError::NameTaken { existing: existing @ (Existing::Hidden | Existing::Unknown(_)), error } => {
+            let mut diagnostics = errors::failure(&task, &error, BLAME);
+            let detail = match existing {
+                Existing::Unknown(error) => format!(
+                    "In {scope} there is already a connection named \"{name}\", but it could not be looked up: {}. \
+                     Apply again: the error then names it, or adopt_existing takes it over.",
+                    kms::report(&error)
+                ),
+                _ => format!(
                     "In {scope} there is already a connection named \"{name}\", but not one of dbt that this machine \
                      identity can read. Choose another name."
                 ),
-            );
+            };
+            let summary = "The connection with this name can't be shown";
+            diagnostics.warning(Some(Path::attribute("name")), summary, detail);
             diagnostics
         }
         CreateError::Unconfirmed { found, error } => {
