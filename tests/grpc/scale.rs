@@ -278,6 +278,30 @@ async fn a_list_that_is_told_to_wait_waits_for_all() {
 }
 
 #[tokio::test]
+async fn a_long_wait_is_logged_while_it_lasts_and_warned_of_once() {
+    let emulator = emulator().await;
+    emulator.fault(Target::once("GET", CONNECTIONS), Fault::RateLimited { seconds: 31 });
+    let stored = seeded(&emulator, 10, Some(PROJECT_ID));
+    let host = Host::start_with(&[("TF_LOG_PROVIDER", "INFO")]).await;
+    let mut provider = host.provider();
+    let block = provider_config(&emulator.url(), &[]);
+    assert_eq!(configure(&mut provider, &block).await, Vec::<String>::new());
+    let read_one = |stored: Stored| {
+        let mut provider = provider.clone();
+        async move { told(&read(&mut provider, &stored).await.0.diagnostics) }
+    };
+    let told: Vec<String> = each(stored, read_one).await.into_iter().flatten().collect();
+    assert_eq!(told, ["warning [] Slowed down by the rate limit of the KMS"]);
+    let (_, _, log) = host.shut_down().await;
+    let log: Vec<serde_json::Value> = log.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let waits: Vec<_> =
+        log.iter().filter(|line| line["@message"] == "waiting for the rate limit of the KMS").collect();
+    let [wait] = waits[..] else { panic!("one line is wanted: {log:?}") };
+    assert_eq!(wait["@level"], "info");
+    assert!(wait["seconds"].as_u64().is_some_and(|seconds| (31..=32).contains(&seconds)), "{wait}");
+}
+
+#[tokio::test]
 async fn readers_that_wait_for_the_limit_stop_at_once() {
     let emulator = emulator().await;
     emulator.fault(Target::every("GET", CONNECTIONS), Fault::RateLimited { seconds: 60 });
