@@ -14,7 +14,9 @@ fn main() -> ExitCode {
     match start(executable, argument.as_deref(), environment, KmsProvider::new(environment)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "{}: {error}", env!("CARGO_PKG_NAME"));
+            let causes = std::iter::successors(error.source(), |cause| cause.source());
+            let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+            let _ = writeln!(io::stderr(), "{}: {text}", env!("CARGO_PKG_NAME"));
             ExitCode::FAILURE
         }
     }

@@ -20,8 +20,8 @@ mod unix {
 
     use super::io;
 
-    /// The kernel's limit for a socket's path, its closing zero included.
-    const LONGEST_PATH: usize = 108;
+    /// The limit for a socket's path, its closing zero included: macOS's, for Linux allows 108.
+    const LONGEST_PATH: usize = 104;
 
     /// A listening socket, whose files go when it is dropped.
     pub(in crate::plugin) struct Listener {

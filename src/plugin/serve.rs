@@ -125,7 +125,17 @@ fn ignore_interrupts() -> io::Result<()> {
 
 #[cfg(not(unix))]
 fn ignore_interrupts() -> io::Result<()> {
-    drop(tokio::signal::windows::ctrl_c()?);
+    use tokio::signal::windows;
+    // The default action comes back when nobody listens any more.
+    let (mut ctrl_c, mut ctrl_break) = (windows::ctrl_c()?, windows::ctrl_break()?);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = ctrl_c.recv() => {}
+                _ = ctrl_break.recv() => {}
+            }
+        }
+    });
     Ok(())
 }
 

@@ -67,6 +67,17 @@ async fn an_unusable_client_certificate_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_start_that_fails_says_why() {
+    let nowhere = std::env::temp_dir().join("no-such-folder").join("here");
+    let mut command = executable();
+    let output =
+        command.env(COOKIE.0, COOKIE.1).env("PLUGIN_UNIX_SOCKET_DIR", nowhere).output().await.unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("can't listen: No such file or directory"), "{said}");
+}
+
+#[tokio::test]
 async fn started_by_hand_it_says_what_it_is() {
     let output = executable().output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));

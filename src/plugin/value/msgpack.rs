@@ -10,6 +10,9 @@ use super::{CodecError, Number, Refinement, Type, Value};
 /// The extension code of an unknown value about which something is known.
 const REFINED_UNKNOWN: i8 = 12;
 
+/// Core's own decoder takes no longer refinements, in bytes.
+const LONGEST_REFINEMENT: usize = 1024;
+
 pub(super) fn decode(mut bytes: &[u8], value_type: &Type) -> Result<Value, CodecError> {
     let value = decode_value(&mut bytes, value_type)?;
     if bytes.is_empty() { Ok(value) } else { Err(CodecError::new("the end of the value")) }
@@ -134,6 +137,9 @@ fn decode_unknown(bytes: &mut &[u8]) -> Result<Refinement, CodecError> {
     let payload = take(bytes, extension.size as usize)?;
     if extension.typeid != REFINED_UNKNOWN {
         return Ok(Refinement::default());
+    }
+    if payload.len() > LONGEST_REFINEMENT {
+        return Err(CodecError::new("a refinement that short"));
     }
     decode_refinement(payload).map_err(|_| CodecError::new("a refined unknown value"))
 }
@@ -394,6 +400,17 @@ mod tests {
         assert_eq!(value.attribute("b"), Some(&Value::Null));
         let error = Value::from_msgpack(&[0x81, 0xa1, b'c', 0xa1, b'x'], &object).unwrap_err();
         assert_eq!(error.to_string(), "not an attribute of the schema at c");
+    }
+
+    #[test]
+    fn a_refinement_that_core_would_not_take_is_refused() {
+        // A kind of refinement that nobody knows, with arrays in arrays.
+        let payload = [&[0x81, 99][..], &[0x91; 2000], &[0xc0]].concat();
+        let bytes = [&[0xc8, 0x07, 0xd3, 12][..], &payload].concat();
+        assert_eq!(payload.len(), 0x07d3);
+        assert!(Value::from_msgpack(&bytes, &Type::String).is_err());
+        let short = [&[0xc7, 5, 12, 0x81, 99, 0x91, 0x91, 0xc0][..]].concat();
+        assert!(Value::from_msgpack(&short, &Type::String).is_ok());
     }
 
     #[test]
