@@ -11,6 +11,7 @@ pub mod diagnostics;
 pub mod ephemeral;
 pub mod function;
 mod handshake;
+mod interrupts;
 pub mod list_resource;
 mod listener;
 mod log;

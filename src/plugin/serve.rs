@@ -23,6 +23,7 @@ use tonic::transport::server::Connected;
 
 use super::{
     handshake::{self, HandshakeError, PROTOCOL_VERSION, Tls},
+    interrupts,
     listener::Listener,
     proto::{
         go_plugin::{
@@ -61,7 +62,7 @@ pub(super) async fn serve<P: Provider>(
     environment: impl Fn(&str) -> Option<String>,
     mut stdout: impl Write,
 ) -> Result<(), HandshakeError> {
-    ignore_interrupts()?;
+    interrupts::ignore()?;
     let tls = handshake::tls(&environment)?;
     let listener = Listener::open(&environment)?;
     let line = handshake::line(listener.network(), &listener.address(), tls.as_ref());
@@ -110,33 +111,6 @@ enum Ending {
     WithTheHost,
     /// Only the caller.
     WhenTold,
-}
-
-/// Ctrl-C reaches the whole process group, and supervisors may signal it as a whole. Terraform then asks us to stop in
-/// its own way; dying here would lose what was just created.
-#[cfg(unix)]
-fn ignore_interrupts() -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    // A listener once registered keeps the signal's default action away for good.
-    drop(signal(SignalKind::interrupt())?);
-    drop(signal(SignalKind::terminate())?);
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn ignore_interrupts() -> io::Result<()> {
-    use tokio::signal::windows;
-    // The default action comes back when nobody listens any more.
-    let (mut ctrl_c, mut ctrl_break) = (windows::ctrl_c()?, windows::ctrl_break()?);
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = ctrl_c.recv() => {}
-                _ = ctrl_break.recv() => {}
-            }
-        }
-    });
-    Ok(())
 }
 
 async fn run<P: Provider>(

@@ -7,7 +7,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{handshake, log, provider::Provider, serve};
+use super::{handshake, interrupts, log, provider::Provider, serve};
 
 /// Runs a provider's executable: serves Terraform if that started it, else does what the argument says.
 ///
@@ -48,11 +48,7 @@ fn serve_debug<P: Provider>(
     log::init(environment);
     runtime()?.block_on(async {
         let end = CancellationToken::new();
-        let ctrl_c = end.clone();
-        tokio::spawn(async move {
-            let _ = tokio::signal::ctrl_c().await;
-            ctrl_c.cancel();
-        });
+        interrupts::end_with(end.clone())?;
         serve::serve_debug(provider, environment, io::stdout(), end).await
     })?;
     Ok(())

@@ -126,11 +126,10 @@ async fn refreshing_two_hundred_connections_of_a_project_costs_one_list() {
 #[tokio::test]
 async fn each_scope_costs_one_list() {
     let emulator = emulator().await;
-    let mut stored = Vec::new();
-    for project_id in [Some(PROJECT_ID), Some(OTHER_PROJECT_ID), None] {
-        stored.extend(seeded(&emulator, 40, project_id));
-    }
-    stored.sort_by_key(|stored| format!("{:?}", stored.state.attribute("id")));
+    let scopes = [Some(PROJECT_ID), Some(OTHER_PROJECT_ID), None];
+    let scopes = scopes.map(|project_id| seeded(&emulator, 40, project_id));
+    // In turn, so that more than two of each are among the first that Terraform reads at once.
+    let stored: Vec<_> = (0..40).flat_map(|one| scopes.each_ref().map(|scope| scope[one].clone())).collect();
     let (_host, provider) = configured(&emulator).await;
     assert_same_connections(&refresh(&provider, &stored).await, &stored);
     assert_eq!(calls(&emulator), (3, 0));

@@ -1,0 +1,87 @@
+//! Interrupts from the terminal, and requests of supervisors to end.
+
+use tokio_util::sync::CancellationToken;
+
+#[cfg(unix)]
+use self::unix as system;
+#[cfg(not(unix))]
+use self::windows as system;
+
+/// Ignores them. Ctrl-C reaches the whole process group, and supervisors may signal it as a whole. Terraform then asks
+/// us to stop in its own way; dying here would lose what was just created.
+///
+/// # Errors
+/// The system doesn't let us.
+pub(super) fn ignore() -> std::io::Result<()> {
+    system::ignore()
+}
+
+/// Cancels `end` at the first of them.
+///
+/// # Errors
+/// The system doesn't let us.
+pub(super) fn end_with(end: CancellationToken) -> std::io::Result<()> {
+    system::end_with(end)
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::io;
+
+    use nix::sys::signal::{SigSet, Signal};
+    use tokio_util::sync::CancellationToken;
+
+    /// Blocks the signals in this thread and in those that it will start, so that they stay pending. That is one call
+    /// to the system, where a handler of tokio's makes a registry of all signals and a pair of sockets, at each start.
+    fn blocked() -> io::Result<SigSet> {
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGINT);
+        signals.add(Signal::SIGTERM);
+        signals.thread_block()?;
+        Ok(signals)
+    }
+
+    pub(super) fn ignore() -> io::Result<()> {
+        blocked().map(drop)
+    }
+
+    pub(super) fn end_with(end: CancellationToken) -> io::Result<()> {
+        let signals = blocked()?;
+        std::thread::Builder::new().spawn(move || {
+            let _ = signals.wait();
+            end.cancel();
+        })?;
+        Ok(())
+    }
+}
+
+#[cfg(not(unix))]
+mod windows {
+    use std::io;
+
+    use tokio::signal::windows::{ctrl_break, ctrl_c};
+    use tokio_util::sync::CancellationToken;
+
+    pub(super) fn ignore() -> io::Result<()> {
+        // The default action comes back when nobody listens any more.
+        let (mut ctrl_c, mut ctrl_break) = (ctrl_c()?, ctrl_break()?);
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = ctrl_c.recv() => {}
+                    _ = ctrl_break.recv() => {}
+                }
+            }
+        });
+        Ok(())
+    }
+
+    pub(super) fn end_with(end: CancellationToken) -> io::Result<()> {
+        let mut ctrl_c = ctrl_c()?;
+        tokio::spawn(async move {
+            ctrl_c.recv().await;
+            end.cancel();
+        });
+        Ok(())
+    }
+}
