@@ -406,16 +406,14 @@ impl Operation {
                 Ok(_) => request.undecodable("it is about another connection"),
                 Err(error) => error,
             };
-            let (sent_at, first_lost) = match (progress.sent_at, lost.take()) {
-                (Some(sent_at), lost) if error.may_have_been_performed() => {
-                    lost.unwrap_or_else(|| (sent_at, error.clone()))
+            let sent_at = match progress.sent_at {
+                Some(sent_at) if error.may_have_been_performed() => {
+                    lost.get_or_insert_with(|| (sent_at, error.clone())).0
                 }
-                // If this change wasn't even sent, an earlier one is still open.
-                (None, Some((_, lost))) => return Err(lost),
-                (_, Some((_, lost))) if !matches!(error, Error::Api(_)) => return Err(lost),
-                _ => return Err(error),
+                // If the server answered, that settles it. Else an earlier change is still open.
+                Some(_) if matches!(error, Error::Api(_)) => return Err(error),
+                _ => return Err(lost.map_or(error, |(_, lost)| lost)),
             };
-            lost = Some((sent_at, first_lost));
             for wait in LOOK_AFTER {
                 tokio::time::sleep(wait).await;
                 match self.unstoppable().get_received::<C>(id).await {

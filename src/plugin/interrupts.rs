@@ -1,28 +1,9 @@
 //! Interrupts from the terminal, and requests of supervisors to end.
 
-use tokio_util::sync::CancellationToken;
-
 #[cfg(unix)]
-use self::unix as system;
+pub(super) use unix::{end_with, ignore};
 #[cfg(not(unix))]
-use self::windows as system;
-
-/// Ignores them. Ctrl-C reaches the whole process group, and supervisors may signal it as a whole. Terraform then asks
-/// us to stop in its own way; dying here would lose what was just created.
-///
-/// # Errors
-/// The system doesn't let us.
-pub(super) fn ignore() -> std::io::Result<()> {
-    system::ignore()
-}
-
-/// Cancels `end` at the first of them.
-///
-/// # Errors
-/// The system doesn't let us.
-pub(super) fn end_with(end: CancellationToken) -> std::io::Result<()> {
-    system::end_with(end)
-}
+pub(super) use windows::{end_with, ignore};
 
 #[cfg(unix)]
 mod unix {
@@ -41,11 +22,14 @@ mod unix {
         Ok(signals)
     }
 
-    pub(super) fn ignore() -> io::Result<()> {
+    /// Ignores them. Ctrl-C reaches the whole process group, and supervisors may signal it as a whole. Terraform then
+    /// asks us to stop in its own way; dying here would lose what was just created.
+    pub(in crate::plugin) fn ignore() -> io::Result<()> {
         blocked().map(drop)
     }
 
-    pub(super) fn end_with(end: CancellationToken) -> io::Result<()> {
+    /// Cancels `end` at the first of them.
+    pub(in crate::plugin) fn end_with(end: CancellationToken) -> io::Result<()> {
         let signals = blocked()?;
         std::thread::Builder::new().spawn(move || {
             let _ = signals.wait();
@@ -62,7 +46,9 @@ mod windows {
     use tokio::signal::windows::{ctrl_break, ctrl_c};
     use tokio_util::sync::CancellationToken;
 
-    pub(super) fn ignore() -> io::Result<()> {
+    /// Ignores them. Ctrl-C reaches the whole process group, and supervisors may signal it as a whole. Terraform then
+    /// asks us to stop in its own way; dying here would lose what was just created.
+    pub(in crate::plugin) fn ignore() -> io::Result<()> {
         // The default action comes back when nobody listens any more.
         let (mut ctrl_c, mut ctrl_break) = (ctrl_c()?, ctrl_break()?);
         tokio::spawn(async move {
@@ -76,7 +62,8 @@ mod windows {
         Ok(())
     }
 
-    pub(super) fn end_with(end: CancellationToken) -> io::Result<()> {
+    /// Cancels `end` at the first of them.
+    pub(in crate::plugin) fn end_with(end: CancellationToken) -> io::Result<()> {
         let mut ctrl_c = ctrl_c()?;
         tokio::spawn(async move {
             ctrl_c.recv().await;
