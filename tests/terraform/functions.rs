@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     capabilities::{Capability, under_each_terraform_with},
-    kms_emulator::{PROJECT_ID, StoredSecret},
+    kms_emulator::PROJECT_ID,
     workspace::{Workspace, configuration, connection},
 };
 
@@ -41,15 +41,7 @@ fn a_connection_of_airflow_becomes_one_of_the_kms() {
 fn a_secret_of_the_kms_goes_through_functions_and_stays_ephemeral() {
     under_each_terraform_with(Capability::EphemeralValues, |version| {
         let workspace = Workspace::new(version);
-        workspace.secret(TOKEN);
-        workspace.emulator.state().secrets.push(StoredSecret {
-            workspace_id: PROJECT_ID.into(),
-            environment: "prod".into(),
-            path: "/".into(),
-            name: "DBT_TOKEN".into(),
-            value: TOKEN.into(),
-            metadata: Vec::new(),
-        });
+        workspace.store_secret("/", TOKEN);
         let main = format!(
             r#"
 ephemeral "kms_secret" "token" {{

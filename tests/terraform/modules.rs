@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use crate::{
     events,
-    kms_emulator::{PROJECT_ID, StoredSecret},
+    kms_emulator::PROJECT_ID,
     plans::MOVED_BY_CREDENTIALS,
     workspace::{Outcome, Workspace, configuration, under_each_terraform},
 };
@@ -26,20 +26,6 @@ fn copy_examples(workspace: &Workspace) {
             }
         }
     }
-}
-
-fn store_secret(workspace: &Workspace, value: &str) {
-    workspace.secret(value);
-    let mut state = workspace.emulator.state();
-    state.secrets.clear();
-    state.secrets.push(StoredSecret {
-        workspace_id: PROJECT_ID.into(),
-        environment: "prod".into(),
-        path: "/".into(),
-        name: "DBT_TOKEN".into(),
-        value: value.into(),
-        metadata: Vec::new(),
-    });
 }
 
 /// A call of the module, with some arguments more.
@@ -75,7 +61,7 @@ fn one_connection_for_each_account_is_made_and_kept() {
         copy_examples(&workspace);
         workspace.secret(TOKEN);
         workspace.set("TF_VAR_tokens", &format!("{{\"marketing\": \"{TOKEN}\"}}"));
-        store_secret(&workspace, KEPT);
+        workspace.store_secret("/", KEPT);
         let folder = "examples/many-accounts";
         let accounts = fs::read_to_string(workspace.path(&format!("{folder}/terraform.tfvars.example")));
         workspace.write(&format!("{folder}/terraform.tfvars"), &accounts.unwrap());
@@ -121,7 +107,7 @@ fn the_module_takes_a_token_or_a_secret_and_serves_airflow() {
         let workspace = Workspace::new(version);
         copy_examples(&workspace);
         workspace.set_token(TOKEN);
-        store_secret(&workspace, KEPT);
+        workspace.store_secret("/", KEPT);
         // What the module gives for Airflow ends in a write-only attribute, as it would in a secret store.
         let back = r#"
 resource "kms_dbt_connection" "airflow" {
@@ -158,7 +144,7 @@ output "gone" {
         let checked = workspace.emulator.connection("of-secret").id;
         assert!(asked.len() == 1 && asked[0].path.contains(&checked), "only one is checked: {asked:#?}");
 
-        store_secret(&workspace, "dbtc_r0tat3dInAM0dul3V2b3");
+        workspace.store_secret("/", "dbtc_r0tat3dInAM0dul3V2b3");
         let plan = workspace.plan();
         let change = plan.change("module.of_secret.kms_dbt_connection.this");
         assert_eq!(change.attributes, MOVED_BY_CREDENTIALS);
@@ -174,7 +160,7 @@ fn a_module_without_a_token_or_with_two_says_so() {
         let workspace = Workspace::new(version);
         copy_examples(&workspace);
         workspace.set_token(TOKEN);
-        store_secret(&workspace, KEPT);
+        workspace.store_secret("/", KEPT);
         let names_the_problem = |outcome: &Outcome| {
             let errors = outcome.errors();
             assert!(errors.iter().any(|error| error.says(&["api_token", "one of the two"])), "{outcome:#?}");

@@ -2,27 +2,13 @@
 
 use crate::{
     capabilities::{Capability, under_each_terraform_with},
-    kms_emulator::{PROJECT_ID, StoredSecret},
+    kms_emulator::PROJECT_ID,
     plans::{Change, MOVED_BY_CREDENTIALS},
     workspace::{Workspace, address, configuration, connection},
 };
 
 const TOKEN: &str = "dbtc_k3ptInTh3KmsP0o9i8";
 const SECRET_PATH: &str = "/api/v3/secrets/raw/DBT_TOKEN";
-
-fn store(workspace: &Workspace, path: &str, value: &str) {
-    workspace.secret(value);
-    let mut state = workspace.emulator.state();
-    state.secrets.clear();
-    state.secrets.push(StoredSecret {
-        workspace_id: PROJECT_ID.into(),
-        environment: "prod".into(),
-        path: path.into(),
-        name: "DBT_TOKEN".into(),
-        value: value.into(),
-        metadata: vec![("owner".into(), "analytics".into())],
-    });
-}
 
 /// The secret, with some arguments set to other expressions, or left out with an empty one.
 fn secret(arguments: &[(&str, &str)]) -> String {
@@ -47,7 +33,7 @@ fn with_secret() -> String {
 fn a_secret_becomes_the_token_and_is_sent_again_only_when_it_changes() {
     under_each_terraform_with(Capability::EphemeralValues, |version| {
         let workspace = Workspace::new(version);
-        store(&workspace, "/", TOKEN);
+        workspace.store_secret("/", TOKEN);
         workspace.write("main.tf", &configuration(&[secret(&[]), with_secret()]));
         workspace.apply().succeeded();
         let id = workspace.emulator.connection("orders").id;
@@ -61,7 +47,7 @@ fn a_secret_becomes_the_token_and_is_sent_again_only_when_it_changes() {
         let opened = workspace.emulator.requests().iter().filter(|read| read.is("GET", SECRET_PATH)).count();
         assert!(opened > 0, "each run opens it anew");
 
-        store(&workspace, "/", "dbtc_r0tat3dInTh3KmsL2k3");
+        workspace.store_secret("/", "dbtc_r0tat3dInTh3KmsL2k3");
         let plan = workspace.plan();
         assert_eq!(plan.change(&address("orders")), Change::update(&[&MOVED_BY_CREDENTIALS]));
         workspace.apply_plan(&plan).succeeded();
@@ -76,7 +62,7 @@ fn a_secret_becomes_the_token_and_is_sent_again_only_when_it_changes() {
 fn all_of_a_secret_is_to_be_had() {
     under_each_terraform_with(Capability::EphemeralValues, |version| {
         let workspace = Workspace::new(version);
-        store(&workspace, "/dbt/tokens", TOKEN);
+        workspace.store_secret("/dbt/tokens", TOKEN);
         let seen = "ephemeral.kms_secret.token";
         let orders = connection(
             "orders",
@@ -101,7 +87,7 @@ fn all_of_a_secret_is_to_be_had() {
 fn a_project_known_only_in_apply_costs_no_needless_write() {
     under_each_terraform_with(Capability::EphemeralValues, |version| {
         let workspace = Workspace::new(version);
-        store(&workspace, "/", TOKEN);
+        workspace.store_secret("/", TOKEN);
         // Its output is not known while its replacement is planned.
         let write = |trigger: &str| {
             let later = format!(
@@ -134,7 +120,7 @@ fn a_project_known_only_in_apply_costs_no_needless_write() {
         workspace.assert_clean();
 
         // Another one, and it is sent.
-        store(&workspace, "/", "dbtc_an0th3rOn3Aft3rAllW8");
+        workspace.store_secret("/", "dbtc_an0th3rOn3Aft3rAllW8");
         write("3");
         workspace.apply().succeeded();
         let [write] = &workspace.emulator.writes()[..] else { panic!("one write") };
@@ -147,7 +133,7 @@ fn a_project_known_only_in_apply_costs_no_needless_write() {
 fn a_secret_that_is_not_there_is_an_error_on_the_attribute_that_names_it() {
     under_each_terraform_with(Capability::EphemeralValues, |version| {
         let workspace = Workspace::new(version);
-        store(&workspace, "/", TOKEN);
+        workspace.store_secret("/", TOKEN);
         let missing = "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1aff";
         let missing_project = format!("{missing:?}");
         let cases: [(&str, &str, &[&str]); 7] = [

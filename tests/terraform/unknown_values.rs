@@ -1,7 +1,7 @@
 //! Values that become known only during the apply, and values that never show at all.
 
 use crate::{
-    kms_emulator::{PROJECT_ID, StoredSecret},
+    kms_emulator::PROJECT_ID,
     plans::{Change, MOVED_BY_CREDENTIALS},
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };
@@ -85,19 +85,6 @@ fn a_value_that_turns_out_bad_is_refused_before_it_is_sent() {
 fn a_token_that_opens_during_the_apply_is_sent_only_when_it_differs() {
     under_each_terraform(|version| {
         let workspace = Workspace::new(version);
-        let store = |value: &str| {
-            workspace.secret(value);
-            let mut state = workspace.emulator.state();
-            state.secrets.clear();
-            state.secrets.push(StoredSecret {
-                workspace_id: PROJECT_ID.into(),
-                environment: "prod".into(),
-                path: "/dbt".into(),
-                name: "DBT_TOKEN".into(),
-                value: value.into(),
-                metadata: Vec::new(),
-            });
-        };
         let secret = format!(
             r#"
 ephemeral "kms_secret" "token" {{
@@ -112,7 +99,7 @@ ephemeral "kms_secret" "token" {{
             let connection = connection("orders", &[("api_token", "ephemeral.kms_secret.token.value")]);
             workspace.write("main.tf", &configuration(&[later(trigger, "/dbt"), secret.clone(), connection]));
         };
-        store(TOKEN);
+        workspace.store_secret("/dbt", TOKEN);
         write("1");
         workspace.apply().succeeded();
         let id = workspace.emulator.connection("orders").id;
@@ -127,7 +114,7 @@ ephemeral "kms_secret" "token" {{
         assert!(workspace.emulator.writes().is_empty(), "it was the same after all");
         workspace.assert_clean();
 
-        store("dbtu_0th3rT0k3nQ9w8e7r6");
+        workspace.store_secret("/dbt", "dbtu_0th3rT0k3nQ9w8e7r6");
         write("3");
         workspace.apply().succeeded();
         assert_eq!(workspace.emulator.stored_credentials(&id).api_token, "dbtu_0th3rT0k3nQ9w8e7r6");

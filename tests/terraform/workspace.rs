@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::{
     diagnostics::Diagnostic,
-    kms_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Options},
+    kms_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Options, PROJECT_ID, StoredSecret},
     leaks,
     plans::Plan,
 };
@@ -182,6 +182,19 @@ impl Workspace {
     pub fn secret(&self, text: &str) {
         assert!(text.len() >= 8, "too short to be told from chance");
         self.secrets.lock().unwrap().push(text.into());
+    }
+
+    /// Makes the secret `DBT_TOKEN` the only one of the emulated KMS, in the environment `prod` of the first project.
+    pub fn store_secret(&self, path: &str, value: &str) {
+        self.secret(value);
+        self.emulator.state().secrets = vec![StoredSecret {
+            workspace_id: PROJECT_ID.into(),
+            environment: "prod".into(),
+            path: path.into(),
+            name: "DBT_TOKEN".into(),
+            value: value.into(),
+            metadata: vec![("owner".into(), "analytics".into())],
+        }];
     }
 
     /// Starts Terraform in a process group of its own, as a shell does.
