@@ -254,21 +254,19 @@ impl Operation {
                 }
                 Err(error) => error,
             };
-            // Else the error is of what goes before: the login, or waiting for the rate limit.
-            let was_sent = progress.sent_at.is_some();
             let name_taken = error.api_kind() == Some(ApiErrorKind::NameTaken);
-            if was_sent && error.may_have_been_performed() {
+            if error.may_have_been_performed() {
                 lost_at = lost_at.or(progress.sent_at);
                 if let Error::Transport { .. } = error {
                     unanswered = Some(error.clone());
                 }
             } else if !name_taken {
-                // If the server answered, that settles it. If this create wasn't even sent, an earlier one is still
-                // open, although it wasn't there when we looked.
-                return Err(match (error, unanswered) {
-                    (error @ Error::Api(_), _) if was_sent => CreateError::Failed(error),
-                    (error, None) => CreateError::Failed(error),
-                    (_, Some(error)) => CreateError::Unconfirmed { found: None, error },
+                // If this create wasn't even sent, an earlier one is still open, although it wasn't there when we looked.
+                return Err(match unanswered {
+                    Some(lost) if !error.is_refused_write() => {
+                        CreateError::Unconfirmed { found: None, error: lost }
+                    }
+                    _ => CreateError::Failed(error),
                 });
             }
             let Some(sent_at) = lost_at else {
@@ -410,8 +408,8 @@ impl Operation {
                 Some(sent_at) if error.may_have_been_performed() => {
                     lost.get_or_insert_with(|| (sent_at, error.clone())).0
                 }
-                // If the server answered, that settles it. Else an earlier change is still open.
-                Some(_) if matches!(error, Error::Api(_)) => return Err(error),
+                _ if error.is_refused_write() => return Err(error),
+                // This change wasn't even sent, but an earlier one is still open.
                 _ => return Err(lost.map_or(error, |(_, lost)| lost)),
             };
             for wait in LOOK_AFTER {

@@ -271,29 +271,35 @@ impl Error {
         false
     }
 
-    /// Whether the lost request was to change something, rather than to read or to log in.
+    /// Whether it is about a request that was to change something, rather than to read or to log in.
     pub fn is_of_write(&self) -> bool {
-        match self {
-            Error::Transport { method, route, .. } => {
-                *method != Method::GET && !route.starts_with("/api/v1/auth/")
-            }
-            _ => false,
-        }
+        let (method, route) = match self {
+            Error::Api(error) => (&error.method, &error.route),
+            Error::Transport { method, route, .. }
+            | Error::Decode { method, route, .. }
+            | Error::Redirected { method, route, .. }
+            | Error::RateLimited { method, route, .. } => (method, route),
+            Error::Config { .. } | Error::Auth(_) | Error::Cancelled => return false,
+        };
+        *method != Method::GET && !route.starts_with("/api/v1/auth/")
     }
 
-    /// Whether the request may have been performed although it ended in this error: its answer was lost, was a
-    /// server's fault, or can't be understood.
+    /// Whether something may have been changed although the request for it ended in this error: its answer was lost,
+    /// was a server's fault, or can't be understood.
     pub fn may_have_been_performed(&self) -> bool {
-        match self {
-            Error::Transport { sent, .. } => *sent == Sent::Perhaps,
-            Error::Api(error) => error.status.is_server_error(),
-            Error::Decode { .. } => true,
-            Error::Config { .. }
-            | Error::Auth(_)
-            | Error::Redirected { .. }
-            | Error::RateLimited { .. }
-            | Error::Cancelled => false,
-        }
+        self.is_of_write()
+            && match self {
+                Error::Transport { sent, .. } => *sent == Sent::Perhaps,
+                Error::Api(error) => error.status.is_server_error(),
+                Error::Decode { .. } => true,
+                _ => false,
+            }
+    }
+
+    /// Whether the server has answered the request for a change and refused it, which settles that nothing was changed
+    /// by it.
+    pub fn is_refused_write(&self) -> bool {
+        matches!(self, Error::Api(_)) && self.is_of_write() && !self.may_have_been_performed()
     }
 }
 

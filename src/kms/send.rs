@@ -231,7 +231,6 @@ impl Operation {
                 Err(Failure::Final(error)) => return Err(error),
                 // A request refused for its token wasn't performed, whatever its method.
                 Err(Failure::TokenRefused(answer)) => {
-                    progress.sent_at = None;
                     token = session.renewed(self, &token, answer).await?;
                 }
             }
@@ -291,7 +290,7 @@ impl Operation {
                 Decision::Repeat => {
                     let wait = retry::backoff(progress.repeats, retry::chance());
                     progress.repeats += 1;
-                    if !request.is_read() && error.may_have_been_performed() {
+                    if error.may_have_been_performed() {
                         lost = Some(error);
                     }
                     if let Err(stopped) = self.unless_stopped(tokio::time::sleep(wait)).await {
