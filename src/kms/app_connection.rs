@@ -270,7 +270,7 @@ impl Operation {
                 });
             }
             let Some(sent_at) = lost_at else {
-                let existing = self.unstoppable().existing(new).await;
+                let existing = self.existing(new).await;
                 return Err(CreateError::NameTaken { existing, error });
             };
             match self.unstoppable().look_for(new).await {

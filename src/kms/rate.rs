@@ -42,6 +42,8 @@ pub(super) struct Limits {
     reset: Option<Duration>,
     /// How long to wait, of a 429 answer only.
     pause: Option<Duration>,
+    /// What a 429 answer says to people.
+    words: Option<String>,
 }
 
 impl Limits {
@@ -52,6 +54,7 @@ impl Limits {
             remaining: count(headers, "x-ratelimit-remaining"),
             reset: seconds(headers, "x-ratelimit-reset"),
             pause: None,
+            words: None,
         }
     }
 
@@ -64,7 +67,7 @@ impl Limits {
             .or_else(|| seconds_in_words(message))
             .unwrap_or(UNSAID_WAIT)
             .clamp(SHORTEST_WAIT, LONGEST_WAIT);
-        Self { pause: Some(pause), ..answer }
+        Self { pause: Some(pause), words: Some(message.to_owned()), ..answer }
     }
 }
 
@@ -105,7 +108,7 @@ enum Admission {
     /// It may, and is counted as under way.
     Go,
     /// Not before this moment: the window is used up.
-    Pause { until: Instant, starts: bool },
+    Pause { until: Instant },
     /// Not before an answer arrives or the window ends: what is under way may use up the window.
     AwaitAnswer { until: Option<Instant> },
 }
@@ -120,7 +123,13 @@ struct Window {
     limit: Option<u32>,
     remaining: Option<u32>,
     ends: Option<Instant>,
+    /// Requests under way that were sent after the latest pause. Others may hang since before it, and the server has
+    /// counted them then.
     under_way: u32,
+    /// How many pauses are over.
+    pauses: u32,
+    /// The server's words about the current pause.
+    words: Option<String>,
     announced: bool,
 }
 
@@ -128,10 +137,7 @@ impl Window {
     fn admit(&mut self, now: Instant) -> Admission {
         self.roll(now);
         match (self.remaining, self.ends) {
-            (Some(0), Some(until)) => {
-                let starts = !std::mem::replace(&mut self.announced, true);
-                Admission::Pause { until, starts }
-            }
+            (Some(0), Some(until)) => Admission::Pause { until },
             (Some(remaining), until) if self.under_way >= remaining.max(1) => {
                 Admission::AwaitAnswer { until }
             }
@@ -142,20 +148,38 @@ impl Window {
         }
     }
 
+    /// Whether nobody has been told of the current pause yet.
+    fn announce(&mut self) -> bool {
+        !std::mem::replace(&mut self.announced, true)
+    }
+
     /// Begins the next window if the current one is over. If that was used up, one request goes ahead and the others
     /// wait to hear how much is left: another process behind the same address may have been faster.
     fn roll(&mut self, now: Instant) {
         if self.ends.is_some_and(|ends| ends <= now) {
-            self.remaining = if self.remaining == Some(0) { Some(1) } else { self.limit };
+            self.remaining = if self.remaining == Some(0) {
+                self.pauses += 1;
+                self.under_way = 0;
+                Some(1)
+            } else {
+                self.limit
+            };
             self.ends = None;
+            self.words = None;
             self.announced = false;
         }
     }
 
-    /// Notes that a request under way has ended, and what its answer said, if there was one.
-    fn ended(&mut self, now: Instant, limits: Option<&Limits>, jitter: Duration) {
-        self.under_way = self.under_way.saturating_sub(1);
+    /// Notes that a request has ended that was sent after so many pauses, and what its answer said, if there was one.
+    fn ended(&mut self, pauses: u32, now: Instant, limits: Option<Limits>, jitter: Duration) {
         self.roll(now);
+        let is_old = pauses < self.pauses;
+        if !is_old {
+            self.under_way = self.under_way.saturating_sub(1);
+        } else if limits.as_ref().is_none_or(|limits| limits.pause.is_none()) {
+            // What was left when it was sent is left no more.
+            return;
+        }
         let Some(limits) = limits else {
             if self.ends.is_none() {
                 // Who went ahead to see how much is left heard nothing. Others need not queue for the same.
@@ -173,6 +197,7 @@ impl Window {
                 self.ends = Some(until);
             }
             self.remaining = Some(0);
+            self.words = limits.words;
         } else if self.remaining == Some(0) {
             // An answer from before the pause: the pause stands.
         } else if let (Some(remaining), Some(reset)) = (limits.remaining, limits.reset) {
@@ -202,18 +227,16 @@ pub(super) struct Gate {
     /// Method and route.
     name: String,
     window: Mutex<Window>,
-    /// The server's words in its latest 429 answer.
-    words: Mutex<Option<String>>,
     changed: Notify,
 }
 
 impl Gate {
     pub(super) fn new(name: String) -> Self {
-        Self { name, window: Mutex::default(), words: Mutex::default(), changed: Notify::new() }
+        Self { name, window: Mutex::default(), changed: Notify::new() }
     }
 
-    /// Waits until a request may be sent. At most `budget` is waited, and if the pause is known to be longer, nothing
-    /// is.
+    /// Waits until a request may be sent. At most `budget` is waited. If the pause is known to be longer, nothing is; if
+    /// it is only others' answers that don't come, the request then goes without.
     ///
     /// Dropping the future takes nothing. The caller adds the time that passed to what it has waited.
     pub(super) async fn enter(self: &Arc<Self>, budget: Duration) -> Result<Pass, TooLong> {
@@ -223,25 +246,32 @@ impl Gate {
             tokio::pin!(changed);
             changed.as_mut().enable();
             let now = Instant::now();
-            let admission = self.window().admit(now);
-            let until = match admission {
-                Admission::Go => return Ok(Pass { gate: Arc::clone(self), limits: None }),
-                Admission::Pause { until, starts } => {
-                    let asked = until.saturating_duration_since(now);
-                    // A budget of a minute is meant to outlast a pause of a minute.
-                    if asked.saturating_sub(JITTER) > budget.saturating_sub(now - started) {
-                        return Err(TooLong { asked, words: self.words().clone() });
+            let left = budget.saturating_sub(now - started);
+            let until = {
+                let mut window = self.window();
+                match window.admit(now) {
+                    Admission::Go => return Ok(self.pass(&window)),
+                    Admission::Pause { until } => {
+                        let asked = until.saturating_duration_since(now);
+                        // A budget of a minute is meant to outlast a pause of a minute.
+                        if asked.saturating_sub(JITTER) > left {
+                            return Err(TooLong { asked, words: window.words.clone() });
+                        }
+                        if window.announce() {
+                            let seconds = asked.as_secs_f64().ceil() as u64;
+                            tracing::info!(
+                                target: "kms", request = self.name, seconds,
+                                "waiting for the rate limit of the KMS"
+                            );
+                        }
+                        Some(until)
                     }
-                    if starts {
-                        let seconds = asked.as_secs_f64().ceil() as u64;
-                        tracing::info!(
-                            target: "kms", request = self.name, seconds,
-                            "waiting for the rate limit of the KMS"
-                        );
+                    Admission::AwaitAnswer { .. } if left.is_zero() => {
+                        window.under_way += 1;
+                        return Ok(self.pass(&window));
                     }
-                    Some(until)
+                    Admission::AwaitAnswer { until } => until.into_iter().chain(now.checked_add(left)).min(),
                 }
-                Admission::AwaitAnswer { until } => until,
             };
             match until {
                 Some(until) => tokio::select! {
@@ -253,12 +283,12 @@ impl Gate {
         }
     }
 
-    fn window(&self) -> MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pass(self: &Arc<Self>, window: &Window) -> Pass {
+        Pass { gate: Arc::clone(self), pauses: window.pauses, limits: None }
     }
 
-    fn words(&self) -> MutexGuard<'_, Option<String>> {
-        self.words.lock().unwrap_or_else(PoisonError::into_inner)
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -273,18 +303,14 @@ pub(super) struct TooLong {
 #[derive(Debug)]
 pub(super) struct Pass {
     gate: Arc<Gate>,
+    /// How many pauses were over when it was given.
+    pauses: u32,
     limits: Option<Limits>,
 }
 
 impl Pass {
-    /// The answer was this, and said this about the limits.
+    /// There was an answer, and it said this about the limits.
     pub(super) fn answered(mut self, limits: Limits) {
-        self.limits = Some(limits);
-    }
-
-    /// The answer was a 429 with these words.
-    pub(super) fn refused(mut self, limits: Limits, words: &str) {
-        *self.gate.words() = Some(words.to_owned());
         self.limits = Some(limits);
     }
 }
@@ -292,7 +318,7 @@ impl Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         let jitter = JITTER.mul_f64(retry::chance());
-        self.gate.window().ended(Instant::now(), self.limits.as_ref(), jitter);
+        self.gate.window().ended(self.pauses, Instant::now(), self.limits.take(), jitter);
         self.gate.changed.notify_waiters();
     }
 }
@@ -322,7 +348,7 @@ mod tests {
 
     fn left(limit: u32, remaining: u32, reset: u64) -> Limits {
         let reset = Some(Duration::from_secs(reset));
-        Limits { limit: Some(limit), remaining: Some(remaining), reset, pause: None }
+        Limits { limit: Some(limit), remaining: Some(remaining), reset, ..Limits::default() }
     }
 
     fn pause(seconds: u64) -> Limits {
@@ -355,16 +381,17 @@ mod tests {
         let now = Instant::now();
         let mut window = Window::default();
         assert_eq!(window.admit(now), Admission::Go);
-        window.ended(now, Some(&left(60, 2, 50)), Duration::ZERO);
+        window.ended(0, now, Some(left(60, 2, 50)), Duration::ZERO);
         assert_eq!(window.admit(now), Admission::Go);
         assert_eq!(window.admit(now), Admission::Go);
         assert_eq!(window.admit(now), Admission::AwaitAnswer { until: Some(now + 50 * SECOND) });
-        window.ended(now, Some(&left(60, 1, 50)), Duration::ZERO);
+        window.ended(0, now, Some(left(60, 1, 50)), Duration::ZERO);
         // One is left, and one is still under way that may take it.
         assert_eq!(window.admit(now), Admission::AwaitAnswer { until: Some(now + 50 * SECOND) });
-        window.ended(now, Some(&left(60, 0, 50)), Duration::ZERO);
-        assert_eq!(window.admit(now), Admission::Pause { until: now + 50 * SECOND, starts: true });
-        assert_eq!(window.admit(now), Admission::Pause { until: now + 50 * SECOND, starts: false });
+        window.ended(0, now, Some(left(60, 0, 50)), Duration::ZERO);
+        assert_eq!(window.admit(now), Admission::Pause { until: now + 50 * SECOND });
+        assert!(window.announce());
+        assert!(!window.announce());
     }
 
     #[test]
@@ -372,7 +399,7 @@ mod tests {
         let now = Instant::now();
         let mut window = Window::default();
         assert_eq!(window.admit(now), Admission::Go);
-        window.ended(now, Some(&left(60, 20, 50)), Duration::ZERO);
+        window.ended(0, now, Some(left(60, 20, 50)), Duration::ZERO);
         let later = now + 50 * SECOND;
         for _ in 0..60 {
             assert_eq!(window.admit(later), Admission::Go);
@@ -386,7 +413,7 @@ mod tests {
         let mut window = Window::default();
         let mut hear = |at, remaining, reset| {
             assert_eq!(window.admit(at), Admission::Go);
-            window.ended(at, Some(&left(60, remaining, reset)), Duration::ZERO);
+            window.ended(0, at, Some(left(60, remaining, reset)), Duration::ZERO);
             (window.remaining, window.ends)
         };
         let end = Some(now + 50 * SECOND);
@@ -406,10 +433,10 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(window.admit(now), Admission::Go);
         }
-        window.ended(now, Some(&pause(10)), Duration::ZERO);
-        window.ended(now, Some(&left(60, 30, 5)), Duration::ZERO);
-        window.ended(now, Some(&pause(3)), Duration::ZERO);
-        assert_eq!(window.admit(now), Admission::Pause { until: now + 10 * SECOND, starts: true });
+        window.ended(0, now, Some(pause(10)), Duration::ZERO);
+        window.ended(0, now, Some(left(60, 30, 5)), Duration::ZERO);
+        window.ended(0, now, Some(pause(3)), Duration::ZERO);
+        assert_eq!(window.admit(now), Admission::Pause { until: now + 10 * SECOND });
     }
 
     #[test]
@@ -417,15 +444,15 @@ mod tests {
         let now = Instant::now();
         let mut window = Window::default();
         assert_eq!(window.admit(now), Admission::Go);
-        window.ended(now, Some(&pause(10)), SECOND);
+        window.ended(0, now, Some(pause(10)), SECOND);
         let later = now + 11 * SECOND;
         assert!(matches!(window.admit(later - SECOND), Admission::Pause { .. }));
         assert_eq!(window.admit(later), Admission::Go);
         assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
         // It came through, or its answer is lost: all go.
-        for answer in [Some(&Limits::default()), None] {
+        for answer in [Some(Limits::default()), None] {
             let mut window = window.clone();
-            window.ended(later, answer, Duration::ZERO);
+            window.ended(1, later, answer.clone(), Duration::ZERO);
             for _ in 0..9 {
                 assert_eq!(window.admit(later), Admission::Go, "{answer:?}");
             }
@@ -437,12 +464,29 @@ mod tests {
         let now = Instant::now();
         let mut window = Window::default();
         assert_eq!(window.admit(now), Admission::Go);
-        window.ended(now, Some(&left(60, 0, 10)), Duration::ZERO);
+        window.ended(0, now, Some(left(60, 0, 10)), Duration::ZERO);
         let later = now + 10 * SECOND;
         assert_eq!(window.admit(later), Admission::Go);
         assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
-        window.ended(later, Some(&left(60, 2, 60)), Duration::ZERO);
+        window.ended(1, later, Some(left(60, 2, 60)), Duration::ZERO);
         assert_eq!(window.admit(later), Admission::Go);
+        assert_eq!(window.admit(later), Admission::Go);
+        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: Some(later + 60 * SECOND) });
+    }
+
+    #[test]
+    fn who_hangs_since_before_the_pause_neither_holds_others_up_nor_says_what_is_left() {
+        let now = Instant::now();
+        let mut window = Window::default();
+        assert_eq!(window.admit(now), Admission::Go);
+        assert_eq!(window.admit(now), Admission::Go);
+        window.ended(0, now, Some(pause(10)), Duration::ZERO);
+        let later = now + 10 * SECOND;
+        assert_eq!(window.admit(later), Admission::Go);
+        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
+        window.ended(0, later, Some(left(60, 30, 50)), Duration::ZERO);
+        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
+        window.ended(1, later, Some(left(60, 1, 60)), Duration::ZERO);
         assert_eq!(window.admit(later), Admission::Go);
         assert_eq!(window.admit(later), Admission::AwaitAnswer { until: Some(later + 60 * SECOND) });
     }
@@ -453,7 +497,7 @@ mod tests {
         let mut window = Window::default();
         for _ in 0..100 {
             assert_eq!(window.admit(now), Admission::Go);
-            window.ended(now, Some(&Limits::default()), Duration::ZERO);
+            window.ended(0, now, Some(Limits::default()), Duration::ZERO);
         }
     }
 
@@ -481,7 +525,7 @@ mod tests {
                         }
                         refused.fetch_add(1, Ordering::Relaxed);
                         tokio::time::sleep(SECOND).await;
-                        pass.refused(Limits { limit: Some(10), ..pause(reset) }, "slow down");
+                        pass.answered(Limits { limit: Some(10), ..pause(reset) });
                     }
                 })
             })
@@ -498,7 +542,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_beyond_the_budget_is_refused_at_once_with_the_servers_words() {
         let gate = gate();
-        gate.enter(Duration::ZERO).await.unwrap().refused(pause(60), "try again in 60 seconds");
+        let words = Some("try again in 60 seconds".to_owned());
+        gate.enter(Duration::ZERO).await.unwrap().answered(Limits { words, ..pause(60) });
         let started = Instant::now();
         let too_long = gate.enter(Duration::from_secs(59)).await.unwrap_err();
         assert!(too_long.asked >= 60 * SECOND);
@@ -506,5 +551,24 @@ mod tests {
         assert_eq!(started.elapsed(), Duration::ZERO);
         drop(gate.enter(Duration::from_secs(60)).await.unwrap());
         assert!(started.elapsed() >= 60 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_words_of_a_pause_end_with_it() {
+        let gate = gate();
+        let words = Some("try again in 3 seconds".to_owned());
+        gate.enter(Duration::ZERO).await.unwrap().answered(Limits { words, ..pause(3) });
+        gate.enter(60 * SECOND).await.unwrap().answered(left(60, 0, 55));
+        assert_eq!(gate.enter(Duration::ZERO).await.unwrap_err().words, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_does_not_come_is_awaited_within_the_budget() {
+        let gate = gate();
+        gate.enter(Duration::ZERO).await.unwrap().answered(left(60, 1, 3600));
+        let _hanging = gate.enter(Duration::ZERO).await.unwrap();
+        let started = Instant::now();
+        drop(gate.enter(5 * SECOND).await.unwrap());
+        assert!((5..6).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
     }
 }

@@ -169,6 +169,19 @@ pub(super) struct Progress {
     repeats: u32,
     /// When the latest attempt went out.
     pub(super) sent_at: Option<Instant>,
+    /// How an attempt ended that may have been performed, and was repeated.
+    lost: Option<Error>,
+}
+
+impl Progress {
+    /// The error to end in. What may have been changed must not read as if nothing was, because the repeat came to
+    /// nothing.
+    fn end(&mut self, error: Error) -> Error {
+        if error.may_have_been_performed() || error.is_refused_write() {
+            return error;
+        }
+        self.lost.take().unwrap_or(error)
+    }
 }
 
 enum Failure {
@@ -228,10 +241,11 @@ impl Operation {
         loop {
             match self.attempts(request, Some(&token), progress).await {
                 Ok(received) => return Ok(received),
-                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Final(error)) => return Err(progress.end(error)),
                 // A request refused for its token wasn't performed, whatever its method.
                 Err(Failure::TokenRefused(answer)) => {
-                    token = session.renewed(self, &token, answer).await?;
+                    let renewed = session.renewed(self, &token, answer).await;
+                    token = renewed.map_err(|error| progress.end(error))?;
                 }
             }
         }
@@ -253,13 +267,8 @@ impl Operation {
         progress: &mut Progress,
     ) -> Result<Received<T>, Failure> {
         let header = token.map(AccessToken::header).transpose().map_err(Error::from)?;
-        // Of a write that may have been performed. Giving up later must not read as if nothing had been changed.
-        let mut lost = None;
         loop {
-            let pass = match self.enter(request).await {
-                Ok(pass) => pass,
-                Err(error) => return Err(lost.unwrap_or(error).into()),
-            };
+            let pass = self.enter(request).await?;
             let sent_at = Instant::now();
             progress.attempts += 1;
             progress.sent_at = Some(sent_at);
@@ -291,11 +300,9 @@ impl Operation {
                     let wait = retry::backoff(progress.repeats, retry::chance());
                     progress.repeats += 1;
                     if error.may_have_been_performed() {
-                        lost = Some(error);
+                        progress.lost = Some(error);
                     }
-                    if let Err(stopped) = self.unless_stopped(tokio::time::sleep(wait)).await {
-                        return Err(lost.unwrap_or(stopped).into());
-                    }
+                    self.unless_stopped(tokio::time::sleep(wait)).await?;
                 }
             }
         }
@@ -397,7 +404,7 @@ impl Operation {
         let classified = classify(answer.status, &answer.body);
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
             let now = answer.clock.map_or_else(OffsetDateTime::now_utc, |clock| clock.date);
-            pass.refused(Limits::of_refusal(&answer.headers, &classified.message, now), &classified.message);
+            pass.answered(Limits::of_refusal(&answer.headers, &classified.message, now));
         } else {
             pass.answered(Limits::of_answer(&answer.headers));
         }
@@ -840,6 +847,20 @@ mod tests {
         let error = operation.send::<Value>(&delete()).await.unwrap_err();
         assert!(matches!(error, Error::RateLimited { .. }), "{error:?}");
         assert_eq!(server.count("DELETE"), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_deletion_whose_repeat_finds_no_login_does_not_pass_for_nothing() {
+        let server = Server::start_raw(|seen, _| match (is_login(seen), seen.earlier) {
+            (true, 0) => Reply::json(200, json!({"accessToken": "access-1", "expiresIn": 900})),
+            (true, _) => Reply::error(401, "Unauthorized", "Invalid credentials"),
+            (false, 0) => Reply::close(),
+            (false, _) => Reply::error(403, "TokenError", "Your token has expired"),
+        })
+        .await;
+        let error = send(&server, &delete()).await.unwrap_err();
+        assert!(error.may_have_been_performed(), "{error:?}");
+        assert_eq!((server.count("DELETE"), server.logins()), (2, 2));
     }
 
     #[tokio::test]
