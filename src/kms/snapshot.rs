@@ -31,6 +31,9 @@ const SINGLE_READS: u32 = 2;
 /// within a few milliseconds.
 const GATHERING: Duration = Duration::from_millis(10);
 
+/// How long to wait for another's read to tell a scope. It may hang, or wait for the rate limit.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Where a connection belongs, as far as the caller knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope<'a> {
@@ -53,7 +56,7 @@ enum Key<'a> {
 pub(super) struct Snapshots<C: Credentials> {
     /// By project; `None` is the organization.
     places: Mutex<HashMap<Option<String>, Arc<Place<C>>>>,
-    /// Held by the one who reads a connection whose scope it doesn't know. Inside, the scope that such reads found
+    /// The turn of those who read a connection whose scope they don't know. Inside, the scope that such reads found
     /// several times: the next in line lists it first.
     searching: tokio::sync::Mutex<Option<Arc<Place<C>>>>,
 }
@@ -261,27 +264,29 @@ impl Operation {
         }
     }
 
-    /// Reads a connection that may belong anywhere. Those who do take turns: each read tells a scope, and once two
-    /// have told the same, the next lists that scope, which answers all others of it.
+    /// Reads a connection that may belong anywhere. Those who do take turns, unless one takes long: each read tells a
+    /// scope, and once two have told the same, the next lists that scope, which answers all others of it.
     async fn read_anywhere<C: Credentials>(&self, id: &str) -> Result<Connection<C>, Error> {
         let writes = self.client.finished_writes();
         let snapshots = self.client.snapshots::<C>();
         if let Some(connection) = snapshots.find(id, writes) {
             return Ok(connection);
         }
-        let mut suspect = self.unless_stopped(snapshots.searching.lock()).await?;
+        let turn = tokio::time::timeout(PATIENCE, snapshots.searching.lock());
+        let mut turn = self.unless_stopped(turn).await?.ok();
         if let Some(connection) = snapshots.find(id, writes) {
             return Ok(connection);
         }
-        if let Some(place) = suspect.take()
+        if let Some(place) = turn.as_mut().and_then(|suspect| suspect.take())
             && let Some(connection) = self.look_up(&place, Key::Id(id), writes).await?
         {
             return Ok(connection);
         }
         let connection = self.get_connection::<C>(id).await?;
         let place = snapshots.place(connection.project_id.as_deref());
-        if place.shelf().count(writes) >= SINGLE_READS {
-            *suspect = Some(place);
+        let is_suspect = place.shelf().count(writes) >= SINGLE_READS;
+        if let Some(suspect) = turn.as_mut().filter(|_| is_suspect) {
+            **suspect = Some(place);
         }
         Ok(connection)
     }
@@ -719,6 +724,29 @@ mod tests {
         let anywhere = (0..50).map(|number| (number, Some(Scope::Unknown))).collect();
         assert_all_read(&read_all(&server.client(), anywhere).await);
         assert_eq!(calls(&server), (0, 50));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_hangs_does_not_hold_up_others_of_unknown_scope() {
+        let held = held(0..10, |number| Some(format!("p{number}")));
+        let server =
+            Server::start(
+                move |seen, _| {
+                    if seen.target.ends_with(&id(9)) { Reply::never() } else { answer(&held, seen) }
+                },
+            )
+            .await;
+        let client = server.client();
+        let first = operation(&client);
+        let hanging = tokio::spawn(async move {
+            first.read_connection::<DbtCredentials>(&id(9), Scope::Unknown).await.map(drop)
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let started = Instant::now();
+        let others = (0..9).map(|number| (number, Some(Scope::Unknown))).collect();
+        assert_all_read(&read_all(&client, others).await);
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        hanging.abort();
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    kms_emulator::{Options, rate_limit::RateLimits},
+    kms_emulator::{Credentials, Options, PROJECT_ID, rate_limit::RateLimits},
     workspace::{Workspace, configuration, connection, under_each_terraform},
 };
 
@@ -46,5 +46,37 @@ fn a_wait_longer_than_allowed_is_an_error_that_says_so() {
         assert_eq!(outcome.errors().len(), 7, "{outcome:#?}");
         assert!(outcome.errors()[0].says(&["rate limit", "max_retry_wait"]), "{outcome:#?}");
         assert_eq!(workspace.emulator.connections().len(), 5);
+    });
+}
+
+#[test]
+fn more_lookups_than_the_limit_allows_share_a_list() {
+    under_each_terraform(|version| {
+        let options = Options { rate_limits: Some(RateLimits::default()), ..Options::default() };
+        let workspace = Workspace::with(version, options);
+        let kms = &workspace.emulator;
+        let credentials = Credentials::new("https://emea.dbt.com", "67890", "dbtu_l00kUpM4nyT0k3n5");
+        workspace.secret("dbtu_l00kUpM4nyT0k3n5");
+        let ids: Vec<_> = (0..100)
+            .map(|number| kms.create(&format!("sales-{number}"), Some(PROJECT_ID), &credentials))
+            .collect();
+        let lookups = format!(
+            r#"
+data "kms_dbt_connection" "by_name" {{
+  count      = 100
+  name       = "sales-${{count.index}}"
+  project_id = "{PROJECT_ID}"
+}}
+
+data "kms_dbt_connection" "by_id" {{
+  for_each = toset({ids:?})
+  id       = each.key
+}}
+"#
+        );
+        workspace.write("main.tf", &lookups);
+        workspace.run(&["plan"]).succeeded();
+        let reads = kms.requests().into_iter().filter(|request| request.method == "GET").count();
+        assert!(reads <= 6, "{reads} reads");
     });
 }

@@ -93,12 +93,13 @@ impl DataSource for DbtConnectionDataSource {
         let project = config.project_id.as_str();
         let (result, task, by) = match (config.id.as_str(), config.name.as_str()) {
             (Some(id), _) => {
-                (operation.get_connection(id).await, format!("read the dbt connection {id}"), "id")
+                let task = format!("read the dbt connection {id}");
+                (operation.read_connection(id, kms::Scope::Unknown).await, task, "id")
             }
             (None, Some(name)) => {
                 let scope = project.map_or("the organization".to_owned(), |id| format!("the project {id}"));
                 let task = format!("find a dbt connection named \"{name}\" in {scope}");
-                (operation.get_connection_by_name(name, project).await, task, "name")
+                (operation.read_connection_by_name(name, project).await, task, "name")
             }
             (None, None) => {
                 let detail = "Neither \"id\" nor \"name\" has a value.";
