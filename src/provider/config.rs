@@ -47,7 +47,7 @@ model! {
         /// Longest time for one HTTP request and its answer, such as `30s`. Default: `30s`.
         /// Environment: `KMS_REQUEST_TIMEOUT`.
         request_timeout: String = optional().rule(rules::positive_duration),
-        /// How often a request is repeated after a fault, if it may be repeated safely. Default: 8.
+        /// How often a request is repeated after a fault, if it may be repeated safely: 0 to 100. Default: 8.
         /// Environment: `KMS_MAX_RETRIES`.
         max_retries: Number = optional(),
         /// Longest time that one operation waits for the server's rate limit, in all. Default: `10m`.
@@ -102,7 +102,8 @@ model! {
         /// Default: `/var/run/secrets/kubernetes.io/serviceaccount/token`.
         /// Environment: `KMS_KUBERNETES_SERVICE_ACCOUNT_TOKEN_PATH`.
         service_account_token_path: String = optional(),
-        /// The service account's token itself. Wins over the file.
+        /// The service account's token itself. Wins over the file, but one in the environment doesn't win over a file
+        /// that is named here.
         /// Environment: `KMS_KUBERNETES_SERVICE_ACCOUNT_TOKEN`.
         service_account_token: Secret = optional().sensitive(),
     }

@@ -1,5 +1,5 @@
-# `terraform apply -invoke=action.kms_dbt_connection_test.analytics` runs it at any time. Here it also runs after each
-# change of the connection:
+# Actions need Terraform 1.14 or later. `terraform apply -invoke=action.kms_dbt_connection_test.analytics` runs this one at
+# any time. Here it also runs after each change of the connection:
 
 variable "dbt_token" {
   type      = string

@@ -1,5 +1,5 @@
-# A connection that Airflow has moves into the KMS, with its text in `TF_VAR_airflow_connection`. All of an ephemeral
-# text is ephemeral, so only the token is taken from it; URL and account are stored, and stand here:
+# Moves a connection from Airflow to the KMS, with its text in `TF_VAR_airflow_connection`. What is read from an ephemeral
+# text is ephemeral too, so only the token can come from it. URL and account are stored in state, so they stand here:
 
 variable "airflow_connection" {
   type      = string

@@ -1,5 +1,6 @@
-# `terraform query -generate-config-out=found.tf` writes the resources and import blocks of what is found. Then fill in
-# `api_token`, which the KMS doesn't tell:
+# In a file such as `find.tfquery.hcl`. `terraform query -generate-config-out=found.tf` (Terraform 1.14 or later) writes
+# the resources and import blocks of what is found. Then fill in `api_token`, which the KMS doesn't tell. Terraform stops at
+# 100, unless there is a `limit` beside `provider`:
 
 list "kms_dbt_connection" "analytics" {
   provider = kms

@@ -1,5 +1,5 @@
-# With `api_token_version`, the token is sent when the version changes, and only then. Nothing that is derived from the
-# token is kept:
+# With `api_token_version`, the token is sent when the version changes; another token alone sends nothing. Nothing that is
+# derived from the token is kept:
 
 variable "dbt_token" {
   type      = string

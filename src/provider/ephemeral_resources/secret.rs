@@ -36,7 +36,7 @@ model! {
         folder_path: String = optional_computed().rule(rules::folder_path),
         /// Value of the secret.
         value: Secret = computed().sensitive(),
-        /// What is noted about the secret, by key.
+        /// Metadata of the secret: keys and values.
         metadata: BTreeMap<String, String> = computed(),
     }
 }

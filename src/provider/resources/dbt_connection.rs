@@ -45,10 +45,10 @@ model! {
         /// A changed token is noticed, unless `api_token_version` is set.
         api_token: Secret = required().sensitive().write_only().rule(rules::api_token),
         /// Any text that stands for the token's version. When it is set, the token is sent whenever this changes, and
-        /// only then; no digest of the token is kept.
+        /// another token alone sends nothing; no digest of the token is kept.
         api_token_version: String = optional(),
         /// When the name is taken by a connection with the same `instance_url` and `account_id`, take that one over
-        /// and send it the token, instead of failing. Default: `false`. Changing this sends nothing.
+        /// instead of failing, and send it the configured description and token. Default: `false`. Changing this sends nothing.
         adopt_existing: bool = optional(),
         /// ID of the connection, a UUID.
         id: String = computed().stable(),
