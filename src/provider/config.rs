@@ -121,7 +121,8 @@ pub enum Resolved {
 /// An environment to look variables up in.
 pub type Environment = fn(&str) -> Option<String>;
 
-/// Checks what concerns several attributes, without the environment: `terraform validate` runs where it isn't set.
+/// Checks what concerns several attributes, without the environment: `terraform validate` runs where it isn't set. What
+/// is unknown contradicts nothing yet: in validation, all variables are, those that stay null too.
 pub fn validate(config: &ProviderConfig, diagnostics: &mut Diagnostics) {
     let methods = configured_methods(config);
     if methods.len() > 1 {
@@ -222,11 +223,11 @@ impl Method {
 /// An empty text counts as not set, in the block as in the environment: `client_id = var.id` with a default of `""`
 /// leaves it to the environment.
 fn set(field: &Field<String>) -> bool {
-    field.is_unknown() || field.as_str().is_some_and(|text| !text.is_empty())
+    field.as_str().is_some_and(|text| !text.is_empty())
 }
 
 fn secret_set(field: &Field<Secret>) -> bool {
-    field.is_unknown() || field.known().is_some_and(|secret| !secret.is_empty())
+    field.known().is_some_and(|secret| !secret.is_empty())
 }
 
 fn configured_methods(config: &ProviderConfig) -> Vec<Method> {
@@ -237,11 +238,11 @@ fn configured_methods(config: &ProviderConfig) -> Vec<Method> {
             Method::Universal,
             set(&config.client_id)
                 || secret_set(&config.client_secret)
-                || nested(|auth| !auth.universal.is_null()),
+                || nested(|auth| auth.universal.known().is_some()),
         ),
         (Method::Token, nested(|auth| secret_set(&auth.token))),
-        (Method::Oidc, nested(|auth| !auth.oidc.is_null())),
-        (Method::Kubernetes, nested(|auth| !auth.kubernetes.is_null())),
+        (Method::Oidc, nested(|auth| auth.oidc.known().is_some())),
+        (Method::Kubernetes, nested(|auth| auth.kubernetes.known().is_some())),
     ]
     .into_iter()
     .filter_map(|(method, given)| given.then_some(method))

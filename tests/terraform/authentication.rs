@@ -13,10 +13,9 @@ const TOKEN: &str = "dbtu_4uth3nt1c4t3Z9x8c7";
 /// A configuration whose plan needs the API, with these arguments in the provider block.
 fn configure(workspace: &Workspace, arguments: &str) {
     workspace.set_token(TOKEN);
-    let required = "terraform {\n  required_providers {\n    kms = { source = \"hanzoai/kms\" }\n  }\n}\n";
     let secret = "variable \"secret\" {\n  type      = string\n  ephemeral = true\n  default   = null\n}\n";
-    workspace.write("provider.tf", &format!("{required}{secret}provider \"kms\" {{\n{arguments}\n}}\n"));
-    workspace.write("main.tf", "data \"kms_dbt_connections\" \"all\" {}\n");
+    workspace.write_provider(arguments);
+    workspace.write("main.tf", &format!("{secret}data \"kms_dbt_connections\" \"all\" {{}}\n"));
 }
 
 fn without_environment(version: &str, options: Options) -> Workspace {

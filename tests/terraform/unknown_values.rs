@@ -1,7 +1,7 @@
 //! Values that become known only during the apply, and values that never show at all.
 
 use crate::{
-    kms_emulator::PROJECT_ID,
+    kms_emulator::{Credentials, PROJECT_ID},
     plans::{Change, MOVED_BY_CREDENTIALS},
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };
@@ -68,6 +68,44 @@ fn everything_may_be_unknown_in_validation_and_in_the_plan() {
     });
 }
 
+/// In validation all variables are unknown, also those that stay null.
+#[test]
+fn alternatives_that_variables_choose_from_contradict_nothing() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.secret("dbtu_ch053nByV4r14bl3");
+        let credentials = Credentials::new("https://emea.dbt.com", "67890", "dbtu_ch053nByV4r14bl3");
+        workspace.emulator.create("orders", Some(PROJECT_ID), &credentials);
+        let variables: String = ["id", "client", "token", "file", "pem"]
+            .map(|name| format!("variable \"{name}\" {{\n  type    = string\n  default = null\n}}\n"))
+            .concat();
+        let rest = format!(
+            r#"
+variable "name" {{ default = "orders" }}
+variable "project" {{ default = "{PROJECT_ID}" }}
+
+data "kms_dbt_connection" "chosen" {{
+  id         = var.id
+  name       = var.name
+  project_id = var.project
+}}
+"#
+        );
+        workspace.write("main.tf", &(variables + &rest));
+        workspace.write_provider(
+            r#"
+  client_id           = var.client
+  ca_certificate_file = var.file
+  ca_certificate_pem  = var.pem
+  auth = {
+    token = var.token
+    oidc  = var.token == "" ? { identity_id = "x" } : null
+  }"#,
+        );
+        workspace.run(&["plan"]).succeeded();
+    });
+}
+
 #[test]
 fn a_value_that_turns_out_bad_is_refused_before_it_is_sent() {
     under_each_terraform(|version| {
@@ -127,36 +165,7 @@ fn a_token_passes_through_a_module_and_a_missing_one_is_named() {
     under_each_terraform(|version| {
         let workspace = Workspace::new(version);
         workspace.set_token(TOKEN);
-        let required =
-            "terraform {\n  required_providers {\n    kms = { source = \"hanzoai/kms\" }\n  }\n}\n";
-        let module = configuration(&[required.into(), connection("orders", &[])]);
-        workspace.write("modules/warehouse/main.tf", &module);
-        let caller =
-            "\nmodule \"warehouse\" {\n  source = \"./modules/warehouse\"\n  token  = var.token\n}\n";
-        workspace.write("main.tf", &configuration(&[caller.into()]));
-        workspace.run(&["get", "-no-color"]).succeeded();
-        workspace.apply().succeeded();
-        workspace.assert_clean();
-        assert_eq!(workspace.state("module.warehouse.kms_dbt_connection.orders")["name"], "orders");
-
-        workspace.unset("TF_VAR_token");
-        workspace.emulator.clear_requests();
-        let outcome = workspace.failing_plan();
-        assert_eq!(outcome.error().attribute, "api_token", "{outcome:#?}");
-        assert!(workspace.emulator.writes().is_empty());
-    });
-}
-
-#[test]
-fn a_host_known_after_apply_is_no_error_in_the_plan() {
-    under_each_terraform(|version| {
-        let workspace = Workspace::new(version);
-        workspace.set_token(TOKEN);
-        workspace.unset("KMS_HOST");
-        let required =
-            "terraform {\n  required_providers {\n    kms = { source = \"hanzoai/kms\" }\n  }\n}\n";
-        let provider = "provider \"kms\" {\n  host = terraform_data.later.output\n}\n";
-        workspace.write("provider.tf", &format!("{required}{provider}"));
+        workspace.write_provider("  host = terraform_data.later.output");
         let url = workspace.emulator.url();
         workspace.write("main.tf", &configuration(&[later("1", &url), connection("orders", &[])]));
         let plan = workspace.plan();

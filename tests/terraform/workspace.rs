@@ -126,7 +126,7 @@ impl Workspace {
             "provider_installation {{\n  dev_overrides {{\n    \"hanzoai/kms\" = {provider:?}\n  }}\n  direct {{}}\n}}\n"
         );
         workspace.write("cli.tfrc", &cli_config);
-        workspace.write("provider.tf", "terraform {\n  required_providers {\n    kms = { source = \"hanzoai/kms\" }\n  }\n}\n\nprovider \"kms\" {}\n");
+        workspace.write_provider("");
         for folder in ["home", "tmp"] {
             fs::create_dir(workspace.path(folder)).unwrap();
         }
@@ -176,6 +176,13 @@ impl Workspace {
         self.set(&format!("TF_VAR_{variable}"), value);
         self.secret(value);
         self.tokens.lock().unwrap().push(value.into());
+    }
+
+    /// Writes the provider block, with these arguments.
+    pub fn write_provider(&self, arguments: &str) {
+        let required =
+            "terraform {\n  required_providers {\n    kms = { source = \"hanzoai/kms\" }\n  }\n}\n";
+        self.write("provider.tf", &format!("{required}\nprovider \"kms\" {{\n{arguments}\n}}\n"));
     }
 
     /// Looks for this text at the end in all that was written; a token is looked for in requests too.

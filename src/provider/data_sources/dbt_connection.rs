@@ -75,10 +75,10 @@ impl DataSource for DbtConnectionDataSource {
         if config.id.is_null() && config.name.is_null() {
             let detail = "Give \"id\", or \"name\" with or without \"project_id\".";
             diagnostics.error(None, "Which connection?", detail);
-        } else if !config.id.is_null() && !config.name.is_null() {
+        } else if config.id.known().is_some() && config.name.known().is_some() {
             let detail = "\"id\" and \"name\" are both set. Keep one of them.";
             diagnostics.error(Some(Path::attribute("name")), "Two ways to look up", detail);
-        } else if !config.id.is_null() && !config.project_id.is_null() {
+        } else if config.id.known().is_some() && config.project_id.known().is_some() {
             let detail = "\"project_id\" says where to look for a name. An ID needs no project: remove \"project_id\".";
             diagnostics.error(Some(Path::attribute("project_id")), "Project without a name", detail);
         }
