@@ -39,6 +39,31 @@ fn ignored_changes_are_neither_planned_nor_sent() {
 }
 
 #[test]
+fn an_ignored_account_is_not_sent_with_a_new_token() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token(TOKEN);
+        let ignoring = "{\n    ignore_changes = [account_id, api_token_version]\n  }";
+        let write = |arguments: &[(&str, &str)]| {
+            workspace.write("main.tf", &configuration(&[connection("orders", arguments)]));
+        };
+        write(&[("lifecycle", ignoring)]);
+        workspace.apply().succeeded();
+        let kms = &workspace.emulator;
+        let id = kms.connection("orders").id;
+        let before = kms.stored_credentials(&id).account_id;
+
+        workspace.set_token("dbtu_1gn0r3dAcc0untM7n8");
+        write(&[("account_id", "\"67890\""), ("api_token_version", "\"2\""), ("lifecycle", ignoring)]);
+        workspace.apply().succeeded();
+        let stored = kms.stored_credentials(&id);
+        assert_eq!(stored.account_id, before);
+        assert_eq!(stored.api_token, "dbtu_1gn0r3dAcc0untM7n8");
+        workspace.assert_clean();
+    });
+}
+
+#[test]
 fn a_replacement_can_be_created_first_and_destruction_prevented() {
     under_each_terraform(|version| {
         let workspace = Workspace::new(version);

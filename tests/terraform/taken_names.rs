@@ -112,10 +112,11 @@ fn a_rename_to_a_taken_name_is_an_error_on_the_name() {
         workspace.write("main.tf", &configuration(&[connection("orders", &[])]));
         workspace.apply().succeeded();
         let credentials = Credentials::new("https://cloud.getdbt.com", "12345", "dbtu_by_hand");
-        workspace.emulator.create("taken", None, &credentials);
+        let id = workspace.emulator.create("taken", None, &credentials);
         workspace.write("main.tf", &configuration(&[connection("orders", &[("name", "\"taken\"")])]));
         let outcome = workspace.apply();
         assert_eq!(outcome.error().attribute, "name");
+        assert!(outcome.error().says(&["\"taken\"", &id, "terraform import"]), "{outcome:#?}");
         assert_eq!(workspace.state(&address("orders"))["name"], "orders");
     });
 }

@@ -1,7 +1,7 @@
 //! `kms_dbt_connection`: a dbt connection of the KMS.
 
 use crate::{
-    kms::{self, ConnectionPatch, CreateError, DbtCredentials, Existing, NewConnection, Scope},
+    kms::{self, ApiErrorKind, ConnectionPatch, CreateError, DbtCredentials, Existing, NewConnection, Scope},
     model,
     plugin::{
         context::Context,
@@ -48,7 +48,8 @@ model! {
         /// another token alone sends nothing; no digest of the token is kept.
         api_token_version: String = optional(),
         /// When the name is taken by a connection with the same `instance_url` and `account_id`, take that one over
-        /// instead of failing, and send it the configured description and token. Default: `false`. Changing this sends nothing.
+        /// instead of failing, and send it the configured description and token. Meant for connections that no
+        /// resource manages. Default: `false`. Changing this sends nothing.
         adopt_existing: bool = optional(),
         /// ID of the connection, a UUID.
         id: String = computed().stable(),
@@ -289,12 +290,15 @@ impl Resource for DbtConnectionResource {
         update: Update<DbtConnection>,
     ) -> Result<Stored<DbtConnection>, Diagnostics> {
         let Update { prior: Stored { state: prior, mut private }, planned, config } = update;
+        // Plans never hold the token. All else counts as it was planned: ignore_changes doesn't reach the configuration
+        // of an apply.
+        let wanted = DbtConnection { api_token: config.api_token, ..planned.clone() };
         let sends_credentials = planned.credentials_hash.is_unknown();
         let patch = ConnectionPatch {
             name: (planned.name != prior.name).then(|| text(&planned.name)),
             description: (planned.description != prior.description)
                 .then(|| planned.description.known().cloned()),
-            credentials: sends_credentials.then(|| credentials(&config)).transpose()?,
+            credentials: sends_credentials.then(|| credentials(&wanted)).transpose()?,
         };
         if patch.name.is_none() && patch.description.is_none() && patch.credentials.is_none() {
             // What changed concerns Terraform only.
@@ -304,16 +308,18 @@ impl Resource for DbtConnectionResource {
         let hash_before = text(&prior.credentials_hash);
         let result = operation.update_connection(&text(&prior.id), &patch, &hash_before).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
-        let connection = result.map_err(|error| {
-            let task = format!("update the dbt connection \"{}\"", text(&prior.name));
-            let failure = errors::failure(&task, &error, BLAME);
-            match patch.credentials {
-                Some(credentials) => failure.without(&credentials.api_token),
-                None => failure,
+        let connection = match result {
+            Ok(connection) => connection,
+            Err(error) => {
+                let failure = update_failure(&operation, &prior, &planned, error).await;
+                return Err(match patch.credentials {
+                    Some(credentials) => failure.without(&credentials.api_token),
+                    None => failure,
+                });
             }
-        })?;
+        };
         if sends_credentials {
-            remember_sent(&mut private, &config, &connection);
+            remember_sent(&mut private, &wanted, &connection);
         }
         Ok(Stored { state: updated(planned, connection), private })
     }
@@ -571,7 +577,7 @@ fn warn_of_foreign_credentials(
     diagnostics: &mut Diagnostics,
 ) {
     let consequence = if prior.api_token_version.is_null() {
-        "The next apply sends the configured credentials again."
+        "The next apply sends the configured credentials again, unless ignore_changes lists \"api_token\"."
     } else {
         "They stay as they are until \"api_token_version\" changes, for with it nothing else decides when the token is \
          sent."
@@ -605,6 +611,33 @@ fn differences(config: &DbtConnection, existing: &Connection) -> Vec<String> {
         differences.push(format!("account_id (it has \"{}\")", stored.account_id));
     }
     differences
+}
+
+/// Why an update failed. If the new name is taken, the connection that has it is looked up.
+async fn update_failure(
+    operation: &kms::Operation,
+    prior: &DbtConnection,
+    planned: &DbtConnection,
+    error: kms::Error,
+) -> Diagnostics {
+    if error.api_kind() == Some(ApiErrorKind::NameTaken) {
+        let (name, project) = (text(&planned.name), planned.project_id.as_str());
+        if let Ok(existing) = operation.get_connection_by_name::<DbtCredentials>(&name, project).await {
+            return Diagnostics::from_attribute_error(
+                Path::attribute("name"),
+                "Name already taken",
+                format!(
+                    "In {} there is already a dbt connection named \"{name}\": {id}, created at {}. Choose another name, \
+                     or rename or delete that one first. To manage it too, import it to a resource of its own:\n\n  \
+                     terraform import kms_dbt_connection.NAME {id}",
+                    scope(project),
+                    existing.created_at,
+                    id = existing.id,
+                ),
+            );
+        }
+    }
+    errors::failure(&format!("update the dbt connection \"{}\"", text(&prior.name)), &error, BLAME)
 }
 
 fn create_failure(config: &DbtConnection, error: CreateError<DbtCredentials>) -> Diagnostics {
