@@ -6,11 +6,15 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _},
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
     client::danger::HandshakeSignatureValid,
-    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    crypto::{CryptoProvider, aws_lc_rs::default_provider, verify_tls12_signature, verify_tls13_signature},
     server::{
         NoServerSessionStorage,
         danger::{ClientCertVerified, ClientCertVerifier},
@@ -59,7 +63,27 @@ pub(super) struct Tls {
     client: CertificateDer<'static>,
     /// The certificate to announce.
     certificate: CertificateDer<'static>,
-    key: rcgen::KeyPair,
+    key: Key,
+}
+
+/// The key of our certificate. Of its own keys, rcgen writes PKCS #8 and reads it again, while the host waits.
+struct Key(EcdsaKeyPair);
+
+impl rcgen::PublicKeyData for Key {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.public_key().as_ref()
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &rcgen::PKCS_ECDSA_P256_SHA256
+    }
+}
+
+impl rcgen::SigningKey for Key {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        let signature = self.0.sign(&SystemRandom::new(), message);
+        signature.map(|signature| signature.as_ref().to_vec()).map_err(|_| rcgen::Error::RingUnspecified)
+    }
 }
 
 /// Prepares mutual TLS with exactly the client whose certificate the environment holds. `None` if it holds none, as
@@ -70,7 +94,9 @@ pub(super) struct Tls {
 pub(super) fn tls(environment: impl Fn(&str) -> Option<String>) -> Result<Option<Tls>, HandshakeError> {
     let Some(pem) = environment("PLUGIN_CLIENT_CERT").filter(|pem| !pem.is_empty()) else { return Ok(None) };
     let client = client_certificate(&pem)?;
-    let key = rcgen::KeyPair::generate().map_err(HandshakeError::ServerCertificate)?;
+    let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)
+        .map(Key)
+        .map_err(|_| HandshakeError::ServerCertificate(rcgen::Error::RingUnspecified))?;
     let certificate = rcgen::CertificateParams::new([SERVER_NAME.to_owned()])
         .and_then(|parameters| parameters.self_signed(&key))
         .map_err(HandshakeError::ServerCertificate)?;
@@ -84,8 +110,10 @@ impl Tls {
     /// # Errors
     /// The certificate and its key don't serve.
     pub(super) fn config(self) -> Result<Arc<ServerConfig>, HandshakeError> {
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let key = self.key.0.to_pkcs8v1();
+        let key = key.map_err(|_| HandshakeError::ServerCertificate(rcgen::Error::RingUnspecified))?;
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.as_ref().to_vec()));
+        let provider = Arc::new(default_provider());
         let verifier = OnlyThisClient { certificate: self.client, provider: Arc::clone(&provider) };
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -195,7 +223,7 @@ mod tests {
     fn p521_is_offered_for_terraforms_certificate() {
         let verifier = OnlyThisClient {
             certificate: CertificateDer::from(vec![1]),
-            provider: Arc::new(aws_lc_rs::default_provider()),
+            provider: Arc::new(default_provider()),
         };
         assert!(verifier.supported_verify_schemes().contains(&SignatureScheme::ECDSA_NISTP521_SHA512));
         assert!(verifier.client_auth_mandatory());
@@ -204,8 +232,7 @@ mod tests {
     #[test]
     fn another_certificate_or_a_longer_chain_is_refused() {
         let (ours, other) = (CertificateDer::from(vec![1]), CertificateDer::from(vec![2]));
-        let verifier =
-            OnlyThisClient { certificate: ours.clone(), provider: Arc::new(aws_lc_rs::default_provider()) };
+        let verifier = OnlyThisClient { certificate: ours.clone(), provider: Arc::new(default_provider()) };
         let now = UnixTime::now();
         assert!(verifier.verify_client_cert(&ours, &[], now).is_ok());
         assert!(verifier.verify_client_cert(&other, &[], now).is_err());

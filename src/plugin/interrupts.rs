@@ -49,16 +49,8 @@ mod windows {
     /// Ignores them. Ctrl-C reaches the whole process group, and supervisors may signal it as a whole. Terraform then
     /// asks us to stop in its own way; dying here would lose what was just created.
     pub(in crate::plugin) fn ignore() -> io::Result<()> {
-        // The default action comes back when nobody listens any more.
-        let (mut ctrl_c, mut ctrl_break) = (ctrl_c()?, ctrl_break()?);
-        tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    _ = ctrl_c.recv() => {}
-                    _ = ctrl_break.recv() => {}
-                }
-            }
-        });
+        // The default action comes back when nobody listens any more, so these listen to the end of the process.
+        std::mem::forget((ctrl_c()?, ctrl_break()?));
         Ok(())
     }
 

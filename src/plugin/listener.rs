@@ -4,29 +4,38 @@
 use std::io;
 
 #[cfg(not(unix))]
-pub(super) use tcp::Listener;
+pub(super) use tcp::{Accepting, Listener};
 #[cfg(unix)]
-pub(super) use unix::Listener;
+pub(super) use unix::{Accepting, Listener};
 
 #[cfg(unix)]
 mod unix {
     use std::{
         fs::{DirBuilder, Permissions},
-        os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown},
+        os::unix::{
+            fs::{DirBuilderExt as _, PermissionsExt as _, chown},
+            net::UnixListener,
+        },
         path::{Path, PathBuf},
     };
 
-    use tokio::net::{UnixListener, UnixStream};
+    use tokio::net::UnixStream;
 
     use super::io;
 
     /// The limit for a socket's path, its closing zero included: macOS's, for Linux allows 108.
     const LONGEST_PATH: usize = 104;
 
-    /// A listening socket, whose files go when it is dropped.
+    /// A listening socket, whose files go when it is dropped. Who connects waits to be accepted.
     pub(in crate::plugin) struct Listener {
         listener: UnixListener,
         directory: SocketDirectory,
+    }
+
+    /// A listening socket in a runtime.
+    pub(in crate::plugin) struct Accepting {
+        listener: tokio::net::UnixListener,
+        _directory: SocketDirectory,
     }
 
     struct SocketDirectory(PathBuf);
@@ -67,6 +76,18 @@ mod unix {
             self.directory.0.join("plugin").display().to_string()
         }
 
+        /// Begins to accept, in the runtime of the caller.
+        ///
+        /// # Errors
+        /// The runtime can't watch the socket.
+        pub(in crate::plugin) fn accepting(self) -> io::Result<Accepting> {
+            self.listener.set_nonblocking(true)?;
+            let listener = tokio::net::UnixListener::from_std(self.listener)?;
+            Ok(Accepting { listener, _directory: self.directory })
+        }
+    }
+
+    impl Accepting {
         pub(in crate::plugin) async fn accept(&self) -> io::Result<UnixStream> {
             self.listener.accept().await.map(|(stream, _)| stream)
         }
@@ -99,8 +120,8 @@ mod unix {
     mod tests {
         use super::*;
 
-        #[tokio::test]
-        async fn only_the_owner_can_enter_and_nothing_is_left_behind() {
+        #[test]
+        fn only_the_owner_can_enter_and_nothing_is_left_behind() {
             let parent = tempfile::tempdir().unwrap();
             let set = parent.path().display().to_string();
             let listener =
@@ -112,8 +133,8 @@ mod unix {
             assert!(!directory.exists());
         }
 
-        #[tokio::test]
-        async fn a_group_may_connect_if_the_host_says_so() {
+        #[test]
+        fn a_group_may_connect_if_the_host_says_so() {
             let gid = nix::unistd::getgid().as_raw().to_string();
             let listener =
                 Listener::open(|name| (name == "PLUGIN_UNIX_SOCKET_GROUP").then(|| gid.clone())).unwrap();
@@ -135,14 +156,17 @@ mod unix {
 
 #[cfg(not(unix))]
 mod tcp {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, TcpListener};
 
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::TcpStream;
 
     use super::io;
 
-    /// A listening socket on loopback.
+    /// A listening socket on loopback. Who connects waits to be accepted.
     pub(in crate::plugin) struct Listener(TcpListener);
+
+    /// A listening socket in a runtime.
+    pub(in crate::plugin) struct Accepting(tokio::net::TcpListener);
 
     impl Listener {
         /// Opens a socket on the first free port from PLUGIN_MIN_PORT to PLUGIN_MAX_PORT.
@@ -153,10 +177,8 @@ mod tcp {
             let port =
                 |name, default| environment(name).and_then(|port| port.parse().ok()).unwrap_or(default);
             let mut ports = port("PLUGIN_MIN_PORT", 10_000_u16)..=port("PLUGIN_MAX_PORT", 25_000);
-            let bound = ports.find_map(|port| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
-            let listener = bound.ok_or_else(|| io::Error::other("no port is free"))?;
-            listener.set_nonblocking(true)?;
-            TcpListener::from_std(listener).map(Self)
+            let bound = ports.find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+            bound.map(Self).ok_or_else(|| io::Error::other("no port is free"))
         }
 
         pub(in crate::plugin) fn network(&self) -> &'static str {
@@ -167,6 +189,17 @@ mod tcp {
             self.0.local_addr().map(|address| address.to_string()).unwrap_or_default()
         }
 
+        /// Begins to accept, in the runtime of the caller.
+        ///
+        /// # Errors
+        /// The runtime can't watch the socket.
+        pub(in crate::plugin) fn accepting(self) -> io::Result<Accepting> {
+            self.0.set_nonblocking(true)?;
+            tokio::net::TcpListener::from_std(self.0).map(Accepting)
+        }
+    }
+
+    impl Accepting {
         pub(in crate::plugin) async fn accept(&self) -> io::Result<TcpStream> {
             self.0.accept().await.map(|(stream, _)| stream)
         }

@@ -1,4 +1,7 @@
 //! The life of the process: listen, shake hands, serve one host, and end without losing a write.
+//!
+//! The host waits for the handshake line, and then takes a while to connect. So what isn't needed for the line comes after
+//! it: the runtime, TLS, the services.
 
 use std::{
     io::{self, Write},
@@ -24,7 +27,7 @@ use tonic::transport::server::Connected;
 use super::{
     handshake::{self, HandshakeError, PROTOCOL_VERSION, Tls},
     interrupts,
-    listener::Listener,
+    listener::{Accepting, Listener},
     proto::{
         go_plugin::{
             grpc_broker_server::GrpcBrokerServer, grpc_controller_server::GrpcControllerServer,
@@ -53,22 +56,36 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long to go on for a write under way when the host is gone and can't be told its result any more.
 const LAST_WRITE: Duration = Duration::from_secs(60);
 
-/// Serves the provider to the Terraform that started this process, until it says to end or goes away.
+/// Where the Terraform that started this process may connect, as it has been told.
+pub(super) struct Open {
+    listener: Listener,
+    tls: Option<Tls>,
+}
+
+/// Shakes hands with the Terraform that started this process.
 ///
 /// # Errors
 /// There is no way to begin.
-pub(super) async fn serve<P: Provider>(
-    provider: P,
+pub(super) fn shake_hands(
     environment: impl Fn(&str) -> Option<String>,
     mut stdout: impl Write,
-) -> Result<(), HandshakeError> {
+) -> Result<Open, HandshakeError> {
     interrupts::ignore()?;
     let tls = handshake::tls(&environment)?;
     let listener = Listener::open(&environment)?;
     let line = handshake::line(listener.network(), &listener.address(), tls.as_ref());
     stdout.write_all(line.as_bytes())?;
     stdout.flush()?;
-    let tls = tls.map(Tls::config).transpose()?;
+    Ok(Open { listener, tls })
+}
+
+/// Serves the provider to the Terraform that started this process, until it says to end or goes away.
+///
+/// # Errors
+/// There is no way to begin.
+pub(super) async fn serve<P: Provider>(provider: P, open: Open) -> Result<(), HandshakeError> {
+    let listener = open.listener.accepting()?;
+    let tls = open.tls.map(Tls::config).transpose()?;
     run(provider, listener, tls, Ending::WithTheHost, CancellationToken::new()).await;
     Ok(())
 }
@@ -100,7 +117,7 @@ pub(super) async fn serve_debug<P: Provider>(
          \tTF_REATTACH_PROVIDERS='{reattach}'\n"
     )?;
     stdout.flush()?;
-    run(provider, listener, None, Ending::WhenTold, end).await;
+    run(provider, listener.accepting()?, None, Ending::WhenTold, end).await;
     Ok(())
 }
 
@@ -115,7 +132,7 @@ enum Ending {
 
 async fn run<P: Provider>(
     provider: P,
-    listener: Listener,
+    listener: Accepting,
     tls: Option<Arc<ServerConfig>>,
     ending: Ending,
     shutdown: CancellationToken,
@@ -156,7 +173,7 @@ fn log_end(result: Result<(), tonic::transport::Error>) {
 /// Accepts connections from clients that prove themselves. Each handshake runs apart, so that a stranger who says
 /// nothing can't keep the host waiting.
 fn accept(
-    listener: Listener,
+    listener: Accepting,
     tls: Option<Arc<ServerConfig>>,
     hung_up: CancellationToken,
 ) -> ReceiverStream<io::Result<Connection>> {

@@ -31,8 +31,9 @@ pub fn start<P: Provider>(
         Some(other) => Err(format!("{other} is no option of this program; --help lists them").into()),
         None if handshake::started_by_terraform(environment) => {
             log::init(environment);
+            let open = serve::shake_hands(environment, io::stdout())?;
             let runtime = runtime()?;
-            let result = runtime.block_on(serve::serve(provider, environment, io::stdout()));
+            let result = runtime.block_on(serve::serve(provider, open));
             // The look-up of a host's name can't be interrupted, and nobody waits for it any more.
             runtime.shutdown_background();
             Ok(result?)
