@@ -9,6 +9,7 @@ mod host;
 
 mod handshake;
 mod logging;
+mod proxies;
 mod resource;
 mod scale;
 mod stopping;
