@@ -136,13 +136,17 @@ impl Target {
     }
 
     fn matches(&self, method: &str, path: &str) -> bool {
-        let pattern = |glob: &str| {
-            let parts: Vec<_> = glob.split('*').map(regex::escape).collect();
-            Regex::new(&format!("^{}$", parts.join(".*"))).expect("escaped")
-        };
         self.method.as_ref().is_none_or(|wanted| wanted == method)
-            && self.path.as_ref().is_none_or(|glob| pattern(glob).is_match(path))
+            && self.path.as_ref().is_none_or(|glob| covers(glob, path))
     }
+}
+
+fn covers(glob: &str, path: &str) -> bool {
+    if !glob.contains('*') {
+        return glob == path;
+    }
+    let parts: Vec<_> = glob.split('*').map(regex::escape).collect();
+    Regex::new(&format!("^{}$", parts.join(".*"))).expect("escaped").is_match(path)
 }
 
 /// The faults in force.

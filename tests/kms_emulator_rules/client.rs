@@ -82,7 +82,7 @@ impl<'e> Client<'e> {
         }
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await?;
+        let text = String::from_utf8_lossy(&response.bytes().await?).into_owned();
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
         Ok(Answer { status, headers, text, body })
     }
