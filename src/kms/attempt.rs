@@ -63,8 +63,8 @@ pub(super) struct Tries {
 impl Tries {
     /// # Errors
     /// [`Error::Unreachable`] when the KMS could not be reached a moment ago.
-    pub(super) fn begin(transport: &Transport) -> Result<Self, Error> {
-        Ok(Self { number: 0, repeats: 0, cycle: transport.outage.begin(Instant::now())? })
+    pub(super) fn begin(transport: &Transport, run: &Run) -> Result<Self, Error> {
+        Ok(Self { number: 0, repeats: 0, cycle: transport.outage.begin(run.insists(), Instant::now())? })
     }
 }
 
@@ -111,7 +111,8 @@ impl Transport {
             let may_repeat = retry::allows(repetition, tries.repeats, max_repeats)
                 && (!is_outage || self.outage.allows_repeat(&tries.cycle, Instant::now()));
             if !may_repeat {
-                if is_outage {
+                // A request that is never repeated has not tried hard enough to speak for others.
+                if is_outage && repetition != Repetition::Never {
                     self.outage.gave_up(&tries.cycle, &error, took, Instant::now());
                 }
                 return Err(error.into());

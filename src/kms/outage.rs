@@ -16,8 +16,9 @@ use super::error::Error;
 /// How long a request is repeated while nobody is there. A server that restarts is back by then.
 const LONGEST_CYCLE: Duration = Duration::from_secs(40);
 
-/// A failure serves others for this many times as long as it took. So a refused connection is tried each time, and one
-/// that takes seconds to fail is tried rarely.
+/// A failure that took this long or longer serves others, for [`SERVES`] times as long as it took. So a refused connection
+/// is tried each time, and one that takes seconds to fail is tried rarely.
+const SLOW: Duration = Duration::from_secs(1);
 const SERVES: u32 = 10;
 
 /// The process's view of whether the KMS can be reached.
@@ -47,14 +48,14 @@ pub(super) struct Cycle {
 }
 
 impl Outage {
-    /// Begins the tries of a request.
+    /// Begins the tries of a request. `insists`: it is tried at least once in any case.
     ///
     /// # Errors
     /// Nobody was there a moment ago, and finding that out took long.
-    pub(super) fn begin(&self, now: Instant) -> Result<Cycle, Error> {
+    pub(super) fn begin(&self, insists: bool, now: Instant) -> Result<Cycle, Error> {
         let state = self.state();
         match &state.given_up {
-            Some(GivenUp { error, serves_until }) if now < *serves_until => {
+            Some(GivenUp { error, serves_until }) if now < *serves_until && !insists => {
                 Err(Error::Unreachable { source: Box::new(error.clone()) })
             }
             given_up => Ok(Cycle { began: now, responses: state.responses, is_single: given_up.is_some() }),
@@ -78,7 +79,7 @@ impl Outage {
     pub(super) fn gave_up(&self, cycle: &Cycle, error: &Error, took: Duration, now: Instant) {
         let mut state = self.state();
         if state.responses == cycle.responses {
-            let serves_until = now + took * SERVES;
+            let serves_until = if took < SLOW { now } else { now + took * SERVES };
             state.given_up = Some(GivenUp { error: error.clone(), serves_until });
         }
     }
@@ -97,39 +98,48 @@ mod tests {
     #[test]
     fn after_one_failed_cycle_everything_gets_one_try() {
         let (outage, now) = (Outage::default(), Instant::now());
-        let first = outage.begin(now).unwrap();
+        let first = outage.begin(false, now).unwrap();
         assert!(outage.allows_repeat(&first, now + 39 * SECOND));
         assert!(!outage.allows_repeat(&first, now + 40 * SECOND));
         outage.gave_up(&first, &Error::Cancelled, Duration::ZERO, now);
-        let second = outage.begin(now).unwrap();
+        let second = outage.begin(false, now).unwrap();
         assert!(!outage.allows_repeat(&second, now));
     }
 
     #[test]
     fn a_failure_that_took_long_serves_others_for_a_while() {
         let (outage, now) = (Outage::default(), Instant::now());
-        let first = outage.begin(now).unwrap();
+        let first = outage.begin(false, now).unwrap();
         outage.gave_up(&first, &Error::Cancelled, 2 * SECOND, now);
-        assert!(matches!(outage.begin(now + 19 * SECOND), Err(Error::Unreachable { .. })));
-        assert!(outage.begin(now + 20 * SECOND).unwrap().is_single);
+        assert!(matches!(outage.begin(false, now + 19 * SECOND), Err(Error::Unreachable { .. })));
+        assert!(outage.begin(true, now).unwrap().is_single, "it insists");
+        assert!(outage.begin(false, now + 20 * SECOND).unwrap().is_single);
+    }
+
+    #[test]
+    fn a_failure_that_took_no_time_serves_nobody() {
+        let (outage, now) = (Outage::default(), Instant::now());
+        let first = outage.begin(false, now).unwrap();
+        outage.gave_up(&first, &Error::Cancelled, SECOND / 2, now);
+        assert!(outage.begin(false, now).unwrap().is_single);
     }
 
     #[test]
     fn a_response_ends_the_outage() {
         let (outage, now) = (Outage::default(), Instant::now());
-        let first = outage.begin(now).unwrap();
+        let first = outage.begin(false, now).unwrap();
         outage.gave_up(&first, &Error::Cancelled, SECOND, now);
         outage.heard();
-        assert!(!outage.begin(now).unwrap().is_single);
+        assert!(!outage.begin(false, now).unwrap().is_single);
     }
 
     #[test]
     fn one_request_that_fails_while_others_succeed_is_no_outage() {
         let (outage, now) = (Outage::default(), Instant::now());
-        let hanging = outage.begin(now).unwrap();
+        let hanging = outage.begin(false, now).unwrap();
         outage.heard();
         assert!(outage.allows_repeat(&hanging, now + 300 * SECOND));
         outage.gave_up(&hanging, &Error::Cancelled, 30 * SECOND, now);
-        assert!(!outage.begin(now).unwrap().is_single);
+        assert!(!outage.begin(false, now).unwrap().is_single);
     }
 }

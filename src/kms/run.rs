@@ -16,12 +16,13 @@ use super::error::Error;
 #[derive(Debug, Clone)]
 pub(super) struct Run {
     stop: CancellationToken,
+    insists: bool,
     waited_ms: Arc<AtomicU64>,
 }
 
 impl Run {
     pub(super) fn new(stop: CancellationToken) -> Self {
-        Self { stop, waited_ms: Arc::default() }
+        Self { stop, insists: false, waited_ms: Arc::default() }
     }
 
     /// How long it has waited for rate limits so far. Calls that wait side by side both count.
@@ -38,9 +39,14 @@ impl Run {
         self.stop.is_cancelled()
     }
 
-    /// The same work, not to be stopped: for finding out what became of a write.
+    /// Whether requests are tried even if nobody served the KMS's address a moment ago.
+    pub(super) fn insists(&self) -> bool {
+        self.insists
+    }
+
+    /// The same work, neither to be stopped nor to be given up early: for finding out what became of a write.
     pub(super) fn unstoppable(&self) -> Self {
-        Self { stop: CancellationToken::new(), ..self.clone() }
+        Self { stop: CancellationToken::new(), insists: true, ..self.clone() }
     }
 
     /// Does `work`, unless the run is stopped before it is done.

@@ -64,7 +64,7 @@ impl Operation {
         history: &mut History,
     ) -> Result<Received<T>, Error> {
         let (transport, session) = (self.client.transport(), self.client.session());
-        let mut tries = Tries::begin(transport)?;
+        let mut tries = Tries::begin(transport, &self.run)?;
         let mut bearer = Bearer { session, token: None, renewals: Renewals::default() };
         loop {
             match transport.attempt(&self.run, request, &mut bearer, &mut tries, history).await {

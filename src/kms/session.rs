@@ -353,7 +353,7 @@ impl Session {
             auth::Source::Token(token) => return Ok((token.clone(), None)),
             auth::Source::Login(login) => login,
         };
-        let mut tries = Tries::begin(&self.transport)?;
+        let mut tries = Tries::begin(&self.transport, run)?;
         let response = self
             .transport
             .attempt::<LoginResponse>(run, &login.request, &mut NoToken, &mut tries, &mut History::default())

@@ -16,7 +16,6 @@
 use std::time::Duration;
 
 use http::Method;
-use serde::de::IgnoredAny;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::Instant;
 
@@ -252,10 +251,11 @@ impl Operation {
     pub async fn delete<O: Object>(&self, id: &str) -> Result<(), Error> {
         let request = Request::delete(format!("{}/:id", O::COLLECTION), &[id])?;
         let _writing = self.client.writing();
-        let error = match self.send::<IgnoredAny>(&request).await {
+        let mut history = History::default();
+        let error = match self.one::<O>(&request, &mut history).await {
             Ok(_) => return Ok(()),
             Err(error) if error.is_not_found() => return Ok(()),
-            Err(error) => error,
+            Err(error) => history.end(error),
         };
         if !error.may_have_changed_something() {
             return Err(error);

@@ -7,6 +7,7 @@ mod kms_emulator;
 
 mod host;
 
+mod fates;
 mod handshake;
 mod logging;
 mod proxies;
