@@ -196,13 +196,13 @@ async fn a_connection_of_another_app_is_refused_by_each_operation_in_its_own_way
     );
     let renamed = client.call("PATCH", &path, Some(&json!({"name": "renamed"}))).await;
     assert_eq!(renamed.refusal(), (500, "InternalServerError", "Something went wrong"));
-    assert_eq!(emulator.connections()[0].name, "renamed", "the change was made all the same");
+    assert_eq!(emulator.connections()[0].name, "renamed", "the change was made");
 }
 
 // H app-connection-service.ts @ 8fca3735 (unique and foreign-key violations, platform managed credentials), I
 // services/project/project-dal.ts @ 4af40163 (`findProjectById` throws, so the 400 after it is never reached).
 #[tokio::test]
-async fn what_stands_in_the_way_of_a_write_is_named() {
+async fn the_obstacle_to_a_write_is_named() {
     let emulator = Emulator::start(Options::default()).await;
     let client = Client::new(&emulator);
     assert_eq!(client.create(&valid()).await.status, 200);
