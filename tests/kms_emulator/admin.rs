@@ -10,7 +10,7 @@
 //! | `PATCH /__admin/connections/:id` | any of `name`, `description`, `projectId`, `app`, `inUse`, `platformManaged`, `shownAs`, `instanceUrl`, `accountId`, `apiToken`; one of the last three writes the credentials; an empty body moves `updatedAt` only |
 //! | `DELETE /__admin/connections/:id`, `DELETE /__admin/connections` | one; all |
 //! | `GET`, `POST`, `DELETE /__admin/faults` | list; add `{"method", "path", "skip", "times", "fault"}`, for example `{"method": "POST", "times": 1, "fault": "reset-after"}`, `{"fault": {"slow": {"before_ms": 500}}}` or `{"fault": {"respond": {"status": 502, "reply": "html", "performed": {"later": {"ms": 500}}}}}`; clear |
-//! | `PUT /__admin/options` | any of `server` (`hanzo`, `infisical`), `nameRule` (`current`, `older`), `emptyFields` (`as-stored`, `null`, `absent`), `connectKnown`, `idleMs`, `requestMs` |
+//! | `PUT /__admin/options` | any of `server` (`hanzo`, `infisical`), `nameRule` (`current`, `older`), `emptyFields` (`as-stored`, `null`, `absent`), `connectKnown`, `idleMs`, `requestMs`, `replicaLagMs` |
 //! | `POST`, `DELETE /__admin/denials` | the first identity lacks `{"action", "scope"}` from now on, for example `{"action": "read", "scope": {"connection": ID}}`; clear |
 //! | `PUT /__admin/limits` | `{"reads", "writes", "secrets", "window_seconds", "shared_by_kind"}`, or `null` for none |
 //! | `GET`, `DELETE /__admin/requests` | the log with secrets fingerprinted; clear |
@@ -156,6 +156,7 @@ struct Changes {
     connect_known: Option<bool>,
     idle_ms: Option<u64>,
     request_ms: Option<u64>,
+    replica_lag_ms: Option<u64>,
 }
 
 fn set_options(state: &mut State, body: &Value) -> Result<Value, Refusal> {
@@ -167,6 +168,7 @@ fn set_options(state: &mut State, body: &Value) -> Result<Value, Refusal> {
     options.connect_known = changes.connect_known.unwrap_or(options.connect_known);
     options.idle_timeout = changes.idle_ms.map_or(options.idle_timeout, Duration::from_millis);
     options.request_timeout = changes.request_ms.map_or(options.request_timeout, Duration::from_millis);
+    options.replica_lag = changes.replica_lag_ms.map_or(options.replica_lag, Duration::from_millis);
     Ok(Value::Null)
 }
 

@@ -1,5 +1,5 @@
-//! What the server says: JSON answers, refusals in the one shape that its own errors have, and those of its framework,
-//! which have another.
+//! Responses of the server: JSON, refusals in the one shape that its own errors have, and the errors of its framework,
+//! which have another shape.
 
 use serde_json::{Value, json};
 
@@ -24,13 +24,13 @@ impl Answer {
         Self { status, headers: Vec::new(), content_type: "text/html", body: body.as_bytes().to_vec() }
     }
 
-    /// What the framework says when no route matches. It bears no request id.
+    /// The framework's error when no route matches. It has no request id.
     pub fn no_route(method: &str, url: &str) -> Self {
         let message = format!("Route {method}:{url} not found");
         Self::json(404, &json!({"message": message, "error": "Not Found", "statusCode": 404}))
     }
 
-    /// What the framework says to a path whose percent-encoding is wrong. It bears no request id.
+    /// The framework's error for a path with invalid percent-encoding. It has no request id.
     pub fn bad_url(path: &str) -> Self {
         let message = format!("'{path}' is not a valid url component");
         Self::json(
@@ -73,7 +73,7 @@ impl Refusal {
         Self { details: Some(json!([])), ..Self::new(403, "PermissionDenied", message) }
     }
 
-    /// A refusal whose reason stands where others have the kind of error.
+    /// A refusal with its reason in `error` and a fixed text in `message`.
     pub fn forbidden(reason: &'static str) -> Self {
         Self::new(403, reason, "You are not allowed to access this resource")
     }
@@ -98,7 +98,7 @@ impl Refusal {
         Self::new(500, "InternalServerError", "Something went wrong")
     }
 
-    /// What the database refused; `operation` stands where others have the kind of error.
+    /// An error of the database, with the operation in `error`.
     pub fn database(operation: &'static str) -> Self {
         Self::new(500, operation, "Something went wrong")
     }

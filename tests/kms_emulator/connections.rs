@@ -23,10 +23,9 @@ impl State {
         self.check_name_free(&caller.org_id, &body.name, body.project_id.as_deref(), None)?;
         storable(body.description.as_deref(), "Create")?;
         let (description, project_id) = (body.description.as_deref(), body.project_id.as_deref());
-        let id =
-            self.insert(&body.name, description, project_id, &caller.org_id, &body.credentials).id.clone();
-        let created = self.find(&id)?;
-        Ok(json!({"appConnection": self.to_json(created, false)}))
+        let created =
+            self.insert(&body.name, description, project_id, &caller.org_id, &body.credentials).clone();
+        Ok(json!({"appConnection": self.to_json(&created, false)}))
     }
 
     pub fn update(&mut self, caller: &Caller, id: &str, body: UpdateBody) -> Result<Value, Refusal> {
@@ -51,7 +50,7 @@ impl State {
             self.check_name_free(&found.org_id, name, found.project_id.as_deref(), Some(&found.id))?;
         }
         storable(body.description.as_ref().and_then(Option::as_deref), "Update by id")?;
-        self.write(&found.id, |connection, sealer| {
+        let updated = self.write(&found.id, |connection, sealer| {
             if let Some(name) = body.name {
                 connection.name = name;
             }
@@ -62,12 +61,13 @@ impl State {
                 connection.credentials = sealer.seal(&credentials);
             }
         });
-        let updated = self.find(&found.id)?;
+        // A replica may still have had it.
+        let updated = updated.cloned().ok_or_else(Refusal::internal)?;
         if updated.app != "dbt" {
             // The app isn't compared, so the change was made; only the answer doesn't fit its form.
             return Err(Refusal::internal());
         }
-        Ok(json!({"appConnection": self.to_json(updated, false)}))
+        Ok(json!({"appConnection": self.to_json(&updated, false)}))
     }
 
     pub fn delete(&mut self, caller: &Caller, id: &str) -> Result<Value, Refusal> {
@@ -79,7 +79,11 @@ impl State {
                 "Cannot delete App Connection with existing connections. Remove all existing connections and try again.",
             ));
         }
+        let before = self.connections.len();
         self.connections.retain(|other| other.id != connection.id);
+        if self.connections.len() == before {
+            return Err(Refusal::internal());
+        }
         Ok(json!({"appConnection": self.to_json(&connection, false)}))
     }
 
@@ -116,7 +120,7 @@ impl State {
             None => caller.in_organization(&caller.org_id)?,
         };
         rights.require(Action::Read, None)?;
-        let found = self.connections.iter().filter(|connection| match project_id {
+        let found = self.seen().iter().filter(|connection| match project_id {
             Some(_) => connection.project_id.as_deref() == project_id,
             None => connection.org_id == caller.org_id,
         });
@@ -171,15 +175,16 @@ impl State {
 
     /// The server looks a connection up by its id alone, whoever asks.
     fn find(&self, id: &str) -> Result<&AppConnection, Refusal> {
-        let found = self.connections.iter().find(|connection| connection.id.eq_ignore_ascii_case(id));
+        let found = self.seen().iter().find(|connection| connection.id.eq_ignore_ascii_case(id));
         found.ok_or_else(|| Refusal::not_found(format!("Could not find App Connection with ID {id}")))
     }
 
-    fn in_scope(&self, org_id: &str, project_id: Option<&str>) -> impl Iterator<Item = &AppConnection> {
-        self.connections.iter().filter(move |connection| {
-            connection.project_id.as_deref() == project_id
-                && (project_id.is_some() || connection.org_id == org_id)
-        })
+    fn in_scope<'s>(
+        &'s self,
+        org_id: &'s str,
+        project_id: Option<&'s str>,
+    ) -> impl Iterator<Item = &'s AppConnection> {
+        in_scope(self.seen(), org_id, project_id)
     }
 
     fn sorted<'s>(&self, found: impl Iterator<Item = &'s AppConnection>) -> Vec<&'s AppConnection> {
@@ -201,7 +206,7 @@ impl State {
     ) -> Result<(), Refusal> {
         let taken =
             |connection: &AppConnection| connection.name == name && except != Some(connection.id.as_str());
-        if self.in_scope(org_id, project_id).any(taken) {
+        if in_scope(&self.connections, org_id, project_id).any(taken) {
             return Err(Refusal::bad_request(format!(
                 "An App Connection with the name \"{name}\" already exists"
             )));
@@ -217,6 +222,17 @@ impl State {
         }
         Err(Refusal::not_found(format!("Project with ID '{id}' not found")))
     }
+}
+
+fn in_scope<'s>(
+    connections: &'s [AppConnection],
+    org_id: &'s str,
+    project_id: Option<&'s str>,
+) -> impl Iterator<Item = &'s AppConnection> {
+    connections.iter().filter(move |connection| {
+        connection.project_id.as_deref() == project_id
+            && (project_id.is_some() || connection.org_id == org_id)
+    })
 }
 
 /// The id or the name is given back as it came.

@@ -65,8 +65,8 @@ impl DbtCloud {
     /// Checks credentials as the KMS does before it stores them: it asks for the account.
     ///
     /// # Errors
-    /// The server's answer when dbt refuses, or when the host may not be called. It never echoes the token, and tells
-    /// nothing of what dbt said but the status.
+    /// The server's refusal when dbt refuses, or when the host may not be called. It never echoes the token, and of
+    /// dbt's response it has the status only.
     pub fn check(&self, credentials: &Credentials) -> Result<(), Refusal> {
         self.look_up(credentials).map(|_| ()).map_err(|unusable| {
             Refusal::bad_request(match unusable {
@@ -83,7 +83,7 @@ impl DbtCloud {
     /// The projects that the credentials see.
     ///
     /// # Errors
-    /// The server's answer, which has dbt's own reason here.
+    /// The server's refusal, which has dbt's own reason here.
     pub fn projects(&self, credentials: &Credentials) -> Result<Vec<DbtProject>, Refusal> {
         self.look_up(credentials).map_err(|unusable| {
             Refusal::bad_request(match unusable {

@@ -41,15 +41,16 @@ pub enum Fault {
     Oversized { bytes: u64 },
     /// Redirects; nothing is performed.
     Redirect { status: u16, location: String },
-    /// What comes back, and whether and when the request is performed, each chosen by itself.
+    /// Any reply, with the request performed before it, after it or never.
     Respond { status: u16, reply: Reply, performed: Performed },
 }
 
-/// What comes back for a request.
+/// The reply to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reply {
-    /// The KMS's own JSON: its error for the status, or for a success what the request gave (`{}` if not performed).
+    /// The KMS's own JSON: its error for the status, or for a success the result of the request (`{}` if it was not
+    /// performed).
     Kms,
     /// A page of a proxy.
     Html,
@@ -61,11 +62,11 @@ pub enum Reply {
     Cut,
     /// More than 1 MiB.
     Oversized,
-    /// A TCP reset; the status is of no account.
+    /// A TCP reset. The status is ignored.
     Reset,
-    /// The connection closes without a byte; the status is of no account.
+    /// The connection closes without a byte. The status is ignored.
     Close,
-    /// Nothing, ever; the status is of no account.
+    /// Nothing, ever. The status is ignored.
     Hang,
 }
 
@@ -73,7 +74,7 @@ impl Reply {
     /// Every reply that has a status.
     pub const WITH_STATUS: [Self; 6] =
         [Self::Kms, Self::Html, Self::Gateway, Self::Empty, Self::Cut, Self::Oversized];
-    /// Every reply that is none.
+    /// Every way to get none.
     pub const WITHOUT_STATUS: [Self; 3] = [Self::Reset, Self::Close, Self::Hang];
 }
 
@@ -83,7 +84,7 @@ impl Reply {
 pub enum Performed {
     Never,
     Before,
-    /// So many milliseconds later, when the client knows the reply, or has given up.
+    /// This many milliseconds later, when the client has the reply or has given up.
     Later {
         ms: u64,
     },

@@ -90,7 +90,7 @@ pub struct Identities {
     pub organizations: Vec<Organization>,
     pub token_ttl: Duration,
     pub token_uses: Option<u64>,
-    /// Why AWS would have refused the signed calls of logins. The server doesn't tell its callers.
+    /// Why AWS would have refused the signed calls of logins. The server hides this from its callers.
     pub aws_refusals: Vec<String>,
     tokens: Tokens,
 }

@@ -79,6 +79,9 @@ pub struct Options {
     /// How long a request may take until the server closes the connection without a response, and goes on with the
     /// request. So long may a connection be open before its first request, too.
     pub request_timeout: Duration,
+    /// How long a write takes until reads see it, as where the server's database has read replicas. Every operation
+    /// begins with such a read.
+    pub replica_lag: Duration,
     /// How far the server's clock is ahead of this machine's.
     pub clock_ahead: time::Duration,
     pub port: u16,
@@ -113,6 +116,7 @@ impl Default for Options {
             connect_known: true,
             idle_timeout: Duration::from_secs(72),
             request_timeout: Duration::from_secs(30),
+            replica_lag: Duration::ZERO,
             clock_ahead: time::Duration::ZERO,
             port: 0,
             tls: false,

@@ -133,6 +133,7 @@ pub fn handle(state: &mut State, request: &Request) -> Answer {
         Err(refusal) => return refusal.into(),
     };
     let standing = state.limiter.count(request.client, kind, pattern);
+    state.replicate();
     let mut answer: Answer = match standing {
         Some(standing) if standing.refused => Refusal::rate_limited(standing.reset_seconds).into(),
         _ => match perform(state, request, caller.as_ref(), call, body.as_ref()) {
@@ -140,6 +141,7 @@ pub fn handle(state: &mut State, request: &Request) -> Answer {
             Err(refusal) => refusal.into(),
         },
     };
+    state.replicate();
     answer.headers.extend(standing.iter().flat_map(|standing| standing.headers()));
     answer
 }

@@ -325,11 +325,15 @@ fn given(status: u16, body: &serde_json::Value) -> Answer {
 }
 
 fn response(state: &Shared, answer: Answer, body: impl FnOnce(Bytes) -> AnswerBody) -> Response<AnswerBody> {
-    let date = lock(state).now().format(&HTTP_DATE).unwrap_or_default();
+    let (date, patience) = {
+        let state = lock(state);
+        (state.now().format(&HTTP_DATE).unwrap_or_default(), state.options.idle_timeout.as_secs())
+    };
     let mut response = Response::builder()
         .status(answer.status)
         .header("content-type", answer.content_type)
-        .header("date", date);
+        .header("date", date)
+        .header("keep-alive", format!("timeout={patience}"));
     for (name, value) in answer.headers {
         response = response.header(name, value);
     }

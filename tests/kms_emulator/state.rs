@@ -1,7 +1,10 @@
 //! What the server knows: projects, app connections and secrets, and the operations on them.
 
+use std::collections::VecDeque;
+
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime, format_description::FormatItem, macros::format_description};
+use tokio::time::Instant;
 
 use super::{
     credentials::{Credentials, Sealed, Sealer},
@@ -71,6 +74,8 @@ pub struct State {
     pub faults: Faults,
     pub log: RequestLog,
     pub sealer: Sealer,
+    /// The connections as they were after each of the latest requests, for the replica.
+    snapshots: VecDeque<(Instant, Vec<AppConnection>)>,
 }
 
 impl State {
@@ -97,6 +102,7 @@ impl State {
             faults: Faults::default(),
             log: RequestLog::default(),
             sealer: Sealer::generate(),
+            snapshots: VecDeque::new(),
             options,
         }
     }
@@ -105,6 +111,28 @@ impl State {
     pub fn now(&self) -> OffsetDateTime {
         let now = OffsetDateTime::now_utc() + self.options.clock_ahead;
         now.replace_millisecond(now.millisecond()).unwrap_or(now)
+    }
+
+    /// The connections as reads see them, which may be those of a while ago.
+    pub fn seen(&self) -> &[AppConnection] {
+        let lag = self.options.replica_lag;
+        if lag.is_zero() {
+            return &self.connections;
+        }
+        let old = self.snapshots.iter().rev().find(|(taken, _)| taken.elapsed() >= lag);
+        old.or(self.snapshots.front()).map_or(&[], |(_, connections)| connections)
+    }
+
+    /// Lets the replica have what is stored now, after its lag.
+    pub fn replicate(&mut self) {
+        let lag = self.options.replica_lag;
+        if lag.is_zero() {
+            return;
+        }
+        while self.snapshots.get(1).is_some_and(|(taken, _)| taken.elapsed() >= lag) {
+            self.snapshots.pop_front();
+        }
+        self.snapshots.push_back((Instant::now(), self.connections.clone()));
     }
 
     /// Stores a new connection, whatever the rules say of it.

@@ -1,5 +1,7 @@
 //! Connections as they are stored, shown, listed and looked up.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -194,13 +196,13 @@ async fn a_connection_of_another_app_is_refused_by_each_operation_in_its_own_way
     );
     let renamed = client.call("PATCH", &path, Some(&json!({"name": "renamed"}))).await;
     assert_eq!(renamed.refusal(), (500, "InternalServerError", "Something went wrong"));
-    assert_eq!(emulator.connections()[0].name, "renamed", "the change was made all the same");
+    assert_eq!(emulator.connections()[0].name, "renamed", "the change was made");
 }
 
 // H app-connection-service.ts @ 8fca3735 (unique and foreign-key violations, platform managed credentials), I
 // services/project/project-dal.ts @ 4af40163 (`findProjectById` throws, so the 400 after it is never reached).
 #[tokio::test]
-async fn what_stands_in_the_way_of_a_write_is_named() {
+async fn the_obstacle_to_a_write_is_named() {
     let emulator = Emulator::start(Options::default()).await;
     let client = Client::new(&emulator);
     assert_eq!(client.create(&valid()).await.status, 200);
@@ -256,4 +258,36 @@ async fn ids_are_compared_without_regard_to_case_and_names_with() {
     let id = emulator.create("orders", None, &of_hand()).to_uppercase();
     assert_eq!(client.get(&format!("{CONNECTIONS}/{id}")).await.status, 200);
     assert_eq!(client.get(&format!("{CONNECTIONS}/connection-name/Orders")).await.status, 404);
+}
+
+// H lib/knex/index.ts @ 4f216be5: `findById`, `findOne` and `find` read from `replicaNode()`, writes and the unique index
+// are of the primary database.
+#[tokio::test]
+async fn with_read_replicas_a_write_is_seen_later() {
+    let replica_lag = Duration::from_millis(150);
+    let emulator = Emulator::start(Options { replica_lag, ..Options::default() }).await;
+    let client = Client::new(&emulator);
+    let created = client.create(&valid()).await;
+    let id = created.body["appConnection"]["id"].as_str().unwrap().to_owned();
+    let path = format!("{CONNECTIONS}/{id}");
+    let by_name = format!("{CONNECTIONS}/connection-name/orders");
+    let rename = json!({"name": "renamed"});
+    assert_eq!(client.get(CONNECTIONS).await.names(), [""; 0]);
+    assert_eq!(client.get(&by_name).await.status, 404);
+    assert_eq!(client.call("PATCH", &path, Some(&rename)).await.status, 404);
+    assert_eq!(client.create(&valid()).await.status, 400, "the index knows the name at once");
+    tokio::time::sleep(replica_lag).await;
+    assert_eq!(client.get(CONNECTIONS).await.names(), ["orders"]);
+
+    let renamed = client.call("PATCH", &path, Some(&rename)).await;
+    assert_eq!(renamed.body["appConnection"]["name"], json!("renamed"));
+    assert_eq!(client.get(&path).await.body["appConnection"]["name"], json!("orders"));
+    tokio::time::sleep(replica_lag).await;
+    assert_eq!(client.get(&path).await.body["appConnection"]["name"], json!("renamed"));
+
+    assert_eq!(client.call("DELETE", &path, None).await.status, 200);
+    assert_eq!(client.get(&path).await.status, 200);
+    assert_eq!(client.call("DELETE", &path, None).await.status, 500);
+    tokio::time::sleep(replica_lag).await;
+    assert_eq!(client.get(&path).await.status, 404);
 }

@@ -1,4 +1,4 @@
-//! What the KMS says of dbt.
+//! The KMS's errors about dbt.
 
 use serde_json::{Value, json};
 
@@ -7,11 +7,11 @@ use crate::{
     kms_emulator::{CONNECTIONS, Credentials, Emulator, Options},
 };
 
-// H services/app-connection/dbt/dbt-connection-fns.ts @ 8040b54e, I lib/validator/validate-url.ts @ 0b22effc. Of the HTTP
-// library's errors only the message is told at a create; a host without an address fails before, as an error of another
-// kind (probe: `resolve4` of an unknown host, and of an IPv6 address).
+// H services/app-connection/dbt/dbt-connection-fns.ts @ 8040b54e, I lib/validator/validate-url.ts @ 0b22effc. At a create,
+// only the message of the HTTP library's errors is returned. A host without an address fails earlier, with an error of
+// another kind (probe: `resolve4` of an unknown host, and of an IPv6 address).
 #[tokio::test]
-async fn credentials_are_checked_before_they_are_stored_and_dbts_own_reason_is_not_told() {
+async fn credentials_are_checked_before_they_are_stored_and_dbts_own_reason_is_hidden() {
     let emulator = Emulator::start(Options::default()).await;
     let client = Client::new(&emulator);
     let unable = "Unable to validate connection - verify credentials";

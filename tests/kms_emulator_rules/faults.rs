@@ -45,7 +45,7 @@ async fn faults_strike_before_or_after_the_server_has_acted() {
     let (outcome, _) = attempt(Fault::Oversized { bytes: 1 << 20 }, "oversized").await;
     assert_eq!(outcome.unwrap().unwrap().status, 200);
 
-    // The client gives up after 300 ms; the server acts all the same.
+    // The client gives up after 300 ms; the server performs the request nevertheless.
     let slow = Fault::slow(Duration::from_millis(400), Duration::ZERO);
     let (outcome, made) = attempt(slow, "slow").await;
     assert!(outcome.is_err() && !made);

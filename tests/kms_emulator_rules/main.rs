@@ -1,4 +1,4 @@
-//! The emulator is held to the server's rules, for every other test believes it.
+//! The emulator is held to the server's rules, because every other test relies on it.
 //!
 //! Each test names the source that it follows, as path and stored commit in one of the public repositories
 //! `hanzoai/kms` (`H`) and `Infisical/infisical` (`I`), below `backend/src/` unless it says otherwise. Much of Hanzo's tree is

@@ -13,7 +13,7 @@ const INTERNAL: (u16, &str, &str) = (500, "InternalServerError", "Something went
 
 // I `lib/fourOhFour.js` of fastify/fastify @ 02623411, H server/plugins/serve-ui.ts @ 04899c5e; probe.
 #[tokio::test]
-async fn the_frameworks_own_errors_bear_no_request_id() {
+async fn the_frameworks_own_errors_have_no_request_id() {
     let emulator = Emulator::start(Options::default()).await;
     let client = Client::new(&emulator);
     for (method, path) in [
@@ -100,14 +100,14 @@ async fn a_body_that_cannot_be_read_is_an_internal_error() {
     }
     let id = emulator
         .state()
-        .insert("x", None, None, crate::kms_emulator::ORG_ID, &super_credentials())
+        .insert("x", None, None, crate::kms_emulator::ORG_ID, &credentials())
         .id
         .clone();
     let deleted = client.send("DELETE", &format!("{CONNECTIONS}/{id}"), json, None).await.unwrap();
     assert_eq!(deleted.status, 200, "a deletion has no body, whatever it announces");
 }
 
-fn super_credentials() -> crate::kms_emulator::Credentials {
+fn credentials() -> crate::kms_emulator::Credentials {
     crate::kms_emulator::Credentials::new("https://au.dbt.com", "1", "dbtc_x")
 }
 

@@ -130,7 +130,7 @@ async fn a_list_leaves_out_what_a_rule_of_its_own_forbids() {
 
 // H services/permission/permission-service.ts @ 154dfe38: no membership is no rights, and no project is looked up.
 #[tokio::test]
-async fn at_hanzo_who_is_not_a_member_lacks_the_right() {
+async fn at_hanzo_a_caller_that_is_not_a_member_lacks_the_right() {
     let emulator = start(Server::Hanzo, identity().only_in(&[OTHER_PROJECT_ID])).await;
     let client = Client::new(&emulator);
     let id = emulator.create("orders", Some(PROJECT_ID), &of_hand());
@@ -146,7 +146,7 @@ async fn at_hanzo_who_is_not_a_member_lacks_the_right() {
 // I ee/services/permission/permission-service.ts @ 5c5be1d7; the reason is the error's `name` (lib/errors/index.ts @
 // d45b5625), so it comes as `error`.
 #[tokio::test]
-async fn at_infisical_who_is_not_a_member_is_told_so_where_others_have_the_kind_of_error() {
+async fn at_infisical_the_error_field_says_that_the_caller_is_not_a_member() {
     let emulator = start(Server::Infisical, identity().only_in(&[OTHER_PROJECT_ID])).await;
     let client = Client::new(&emulator);
     let id = emulator.create("orders", Some(PROJECT_ID), &of_hand());
