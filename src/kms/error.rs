@@ -8,6 +8,8 @@ use std::{error::Error as StdError, fmt, path::PathBuf, sync::Arc, time::Duratio
 use http::{Method, StatusCode};
 use serde_json::Value;
 
+use super::AwsError;
+
 /// A cause, shared because one failed login is reported to everybody who waited for it.
 pub type Cause = Arc<dyn StdError + Send + Sync + 'static>;
 
@@ -152,6 +154,17 @@ pub enum AuthError {
         path: PathBuf,
         /// What the system said.
         source: Cause,
+    },
+
+    /// There are no AWS credentials to log in with.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+
+    /// The KMS couldn't find out who signed the call of AWS STS. It gives no reason; most often, STS refused the call.
+    #[error("the KMS could not verify the AWS identity")]
+    AwsIdentityUnverified {
+        /// What the KMS answered.
+        source: Box<ApiError>,
     },
 
     /// The access token holds characters that can't be sent in an HTTP header.

@@ -17,7 +17,8 @@
 //! error           what can go wrong; the only reader of the server's prose
 //! ```
 //!
-//! This layer doesn't know who calls it, and reads nothing from the environment.
+//! This layer doesn't know who calls it, and reads nothing from the environment but what libraries read by themselves:
+//! see [`config`].
 
 mod app_connection;
 mod auth;
@@ -51,6 +52,7 @@ pub use tokio_util::sync::CancellationToken;
 
 pub use self::{
     app_connection::{Connection, ConnectionPatch, CreateError, Credentials, Existing, NewConnection},
+    auth::AwsError,
     config::{Auth, CaCertificate, Config, Host, HostError, ServiceAccountToken},
     dbt::{DbtCredentials, DbtProject, DbtStored},
     error::{ApiError, ApiErrorKind, AuthError, Cause, Error, Issue, Sent, report},

@@ -4,6 +4,7 @@
 //! because three wrong client secrets lock an identity out. A token is renewed a little before it expires, and when
 //! the server refuses it: the first to be refused logs in, the others find its token.
 
+mod aws_iam;
 mod kubernetes;
 mod oidc;
 mod token;
@@ -17,6 +18,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+pub use self::aws_iam::AwsError;
 pub(super) use self::token::AccessToken;
 use super::{ApiError, Auth, AuthError, Error, Operation, send::Request};
 use crate::secret::Secret;
@@ -186,6 +188,11 @@ impl Session {
                 let body = kubernetes::body(identity_id, &token, slug);
                 (kubernetes::METHOD, Request::login(kubernetes::ROUTE, &body)?)
             }
+            Auth::AwsIam { identity_id } => {
+                let login = operation.unless_stopped(aws_iam::login(identity_id, slug)).await?;
+                let (method, route, body) = login?;
+                (method, Request::login(route, &body)?)
+            }
             // It is in the state from the beginning; there is nothing to log in with.
             Auth::Token(text) => return Ok((text.clone(), None)),
         };
@@ -195,12 +202,19 @@ impl Session {
             Error::Api(answer) if is_refusal(&answer) => {
                 Error::Auth(AuthError::LoginRefused { method, source: answer })
             }
+            Error::Api(answer) if self.is_aws_iam() && aws_iam::may_be_refused_by_sts(&answer) => {
+                Error::Auth(AuthError::AwsIdentityUnverified { source: answer })
+            }
             other => other,
         })?;
         // A life of 0 seconds is how identities are set up whose tokens don't expire.
         let life = answer.expires_in.filter(|seconds| *seconds > 0);
         let renew_at = life.and_then(|seconds| renew_at(asked_at, seconds));
         Ok((answer.access_token, renew_at))
+    }
+
+    fn is_aws_iam(&self) -> bool {
+        matches!(self.auth, Auth::AwsIam { .. })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
