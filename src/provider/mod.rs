@@ -26,7 +26,6 @@ use crate::{
     plugin::{
         context::Context,
         diagnostics::Diagnostics,
-        model::Model as _,
         provider::{Provider, Types},
         schema::Schema,
     },
@@ -53,7 +52,7 @@ impl Provider for KmsProvider {
     }
 
     fn schema(&self) -> Schema {
-        ProviderConfig::schema(
+        config::schema(
             "Manages [Hanzo KMS](https://hanzo.ai/kms): the app connections through which it reaches dbt, with API \
              tokens that never touch Terraform's state.",
         )
