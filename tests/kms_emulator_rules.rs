@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use kms_emulator::{
-    CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials, Emulator, Fault, IDENTITY_ID, LOGIN,
+    AWS_LOGIN, CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials, Emulator, Fault, IDENTITY_ID, LOGIN,
     OTHER_PROJECT_ID, Options, PROJECT_ID, Part, STATIC_TOKEN, StoredSecret, Target,
+    aws_login::{AwsLogin, check},
     identities::{Action, Identity, Scope},
     rate_limit::RateLimits,
     validation::NameRule,
 };
 use serde_json::{Value, json};
+use time::{OffsetDateTime, macros::datetime};
 
 struct Answer {
     status: u16,
@@ -275,35 +277,70 @@ async fn logins_and_tokens_are_refused_as_the_server_refuses_them() {
     assert_eq!(client.call("POST", LOGIN, Some(&body(CLIENT_SECRET))).await.status, 401, "locked out");
 }
 
-#[tokio::test]
-async fn an_aws_login_needs_a_signature_that_sts_would_accept() {
-    let emulator = Emulator::start(Options::default()).await;
-    let mut client = Client::new(&emulator);
-    client.token = None;
-    // Signed by AWS's own SDK with the emulator's key.
-    let headers = json!({
+/// Headers that AWS's own SDK for another language signed with the emulator's key.
+fn signed_by_the_aws_sdk() -> Value {
+    json!({
         "Content-Type": "application/x-www-form-urlencoded; charset=utf-8",
         "Host": "sts.eu-west-1.amazonaws.com",
         "X-Amz-Date": "20261121T214107Z",
         "Authorization": "AWS4-HMAC-SHA256 Credential=AKIAEMULATOR00000001/20261121/eu-west-1/sts/aws4_request, \
             SignedHeaders=content-type;host;x-amz-date, \
             Signature=5cc4538a498ab2dbd361c4aacc6242948b93f533d6a88102c14fbf99638f4c19",
-    });
-    let login = async |method: &str, headers: &Value| {
-        let body = json!({
-            "identityId": IDENTITY_ID,
-            "iamHttpRequestMethod": method,
-            "iamRequestBody": STANDARD.encode("Action=GetCallerIdentity&Version=2011-06-15"),
-            "iamRequestHeaders": STANDARD.encode(headers.to_string()),
-        });
-        client.call("POST", "/api/v1/auth/aws-auth/login", Some(&body)).await
+    })
+}
+
+#[test]
+fn an_aws_login_needs_a_signature_that_sts_would_accept() {
+    let keys = &Identity::new(IDENTITY_ID, CLIENT_ID, CLIENT_SECRET).aws_keys;
+    let signed_at = datetime!(2026-11-21 21:41:07 UTC);
+    let status = |method: &str, headers: &Value, now: OffsetDateTime| {
+        let body = STANDARD.encode("Action=GetCallerIdentity&Version=2011-06-15");
+        let headers = STANDARD.encode(headers.to_string());
+        let checked = check(AwsLogin { method, body: &body, headers: &headers }, keys, now);
+        checked.map_or_else(|refusal| refusal.status, |()| 200)
     };
-    assert_eq!(login("POST", &headers).await.status, 200);
-    assert_eq!(login("GET", &headers).await.status, 401);
-    let mut other_time = headers.clone();
-    other_time["X-Amz-Date"] = json!("20261121T214108Z");
-    let refused = login("POST", &other_time).await;
-    assert_eq!(refused.body["message"], "Access denied: the request signature does not match");
+    let good = signed_by_the_aws_sdk();
+    assert_eq!(status("POST", &good, signed_at), 200);
+    assert_eq!(status("POST", &good, signed_at + Duration::from_secs(299)), 200);
+    assert_eq!(status("POST", &good, signed_at + Duration::from_secs(301)), 500);
+    assert_eq!(status("POST", &good, signed_at - Duration::from_secs(301)), 500);
+    assert_eq!(status("GET", &good, signed_at), 500);
+    let with = |name: &str, value: &str| {
+        let mut headers = good.clone();
+        headers[name] = json!(value);
+        status("POST", &headers, signed_at)
+    };
+    assert_eq!(with("X-Amz-Date", "20261121T214108Z"), 500);
+    assert_eq!(with("x-amz-security-token", "of-nobody"), 500);
+    assert_eq!(with("Host", "sts.amazonaws.com"), 500, "the server calls the regional endpoint");
+    assert_eq!(with("Accept", "text/xml"), 500, "the server reads JSON");
+    assert_eq!(with("X-Other", "unsigned"), 200);
+    let authorization = good["Authorization"].as_str().unwrap();
+    for (region, expected) in
+        [("eu-central-1", 500), ("eu.west", 400), ("", 400), ("a-region-far-too-long", 400)]
+    {
+        assert_eq!(with("Authorization", &authorization.replace("eu-west-1", region)), expected, "{region}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_aws_login_has_no_reason_but_an_unknown_identity_has() {
+    let emulator = Emulator::start(Options::default()).await;
+    let mut client = Client::new(&emulator);
+    client.token = None;
+    let login = |identity_id: &str| {
+        json!({
+            "identityId": identity_id,
+            "iamRequestBody": STANDARD.encode("Action=GetCallerIdentity&Version=2011-06-15"),
+            "iamRequestHeaders": STANDARD.encode(signed_by_the_aws_sdk().to_string()),
+        })
+    };
+    let expired = client.call("POST", AWS_LOGIN, Some(&login(IDENTITY_ID))).await;
+    assert_eq!((expired.status, &expired.body["message"]), (500, &json!("Something went wrong")));
+    let unknown = client.call("POST", AWS_LOGIN, Some(&login("b7b9a3f2-0000-4f0d-8e1b-7c3f5d9e6a01"))).await;
+    assert_eq!((unknown.status, &unknown.body["error"]), (404, &json!("NotFound")));
+    let incomplete = client.call("POST", AWS_LOGIN, Some(&json!({"identityId": IDENTITY_ID}))).await;
+    assert_eq!(incomplete.status, 422);
 }
 
 #[tokio::test]

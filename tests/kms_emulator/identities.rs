@@ -5,9 +5,14 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::{answer::Refusal, aws_login, random, validation};
+use super::{
+    answer::Refusal,
+    aws_login::{self, AwsKeys, AwsLogin},
+    random, validation,
+};
 
 const WRONG_SECRETS_ALLOWED: u32 = 3;
 const LOCKED_FOR: Duration = Duration::from_secs(300);
@@ -48,8 +53,8 @@ pub struct Identity {
     pub client_secret: String,
     /// The JWTs accepted for OIDC and Kubernetes logins.
     pub jwts: Vec<String>,
-    /// Access key id and secret key whose signature of STS calls is accepted.
-    pub aws_key: (String, String),
+    /// The AWS keys of the principal that may log in: a long-term and a temporary one.
+    pub aws_keys: Vec<AwsKeys>,
     pub denied: Vec<Denial>,
     wrong_secrets: u32,
     locked_until: Option<Instant>,
@@ -62,7 +67,18 @@ impl Identity {
             client_id: client_id.into(),
             client_secret: client_secret.into(),
             jwts: vec![super::JWT.into()],
-            aws_key: (super::AWS_ACCESS_KEY_ID.into(), super::AWS_SECRET_ACCESS_KEY.into()),
+            aws_keys: vec![
+                AwsKeys {
+                    access_key_id: super::AWS_ACCESS_KEY_ID.into(),
+                    secret_access_key: super::AWS_SECRET_ACCESS_KEY.into(),
+                    session_token: None,
+                },
+                AwsKeys {
+                    access_key_id: super::AWS_TEMPORARY_ACCESS_KEY_ID.into(),
+                    secret_access_key: super::AWS_TEMPORARY_SECRET_ACCESS_KEY.into(),
+                    session_token: Some(super::AWS_SESSION_TOKEN.into()),
+                },
+            ],
             denied: Vec::new(),
             wrong_secrets: 0,
             locked_until: None,
@@ -245,12 +261,16 @@ impl Identities {
 
     /// `POST /auth/aws-auth/login`
     pub fn aws_login(&mut self, body: Option<&Value>) -> Result<Value, Refusal> {
-        let names = ["identityId", "iamHttpRequestMethod", "iamRequestBody", "iamRequestHeaders"];
-        let [identity_id, method, request_body, request_headers] = validation::texts(body, names)?;
-        let identity = self.identity(&identity_id)?;
-        let (key_id, secret_key) = &identity.aws_key;
-        aws_login::check(&method, &request_body, &request_headers, key_id, secret_key)
-            .map_err(|reason| Refusal::unauthorized(format!("Access denied: {reason}")))?;
+        let [identity_id, request_body, headers] =
+            validation::texts(body, ["identityId", "iamRequestBody", "iamRequestHeaders"])?;
+        let method =
+            validation::optional_text(body, "iamHttpRequestMethod")?.unwrap_or_else(|| "POST".into());
+        let found = self.identities.iter().find(|identity| identity.id == identity_id);
+        let identity = found.ok_or_else(|| {
+            Refusal::not_found("AWS auth method not found for identity, did you configure AWS auth?")
+        })?;
+        let login = AwsLogin { method: &method, body: &request_body, headers: &headers };
+        aws_login::check(login, &identity.aws_keys, OffsetDateTime::now_utc())?;
         self.issue(body, identity_id)
     }
 
