@@ -92,6 +92,6 @@ async fn instance_region(config: &ProviderConfig) -> Option<Region> {
 
 /// The causes of an error in one line. The error itself only says that there are no credentials.
 fn explanation(error: &CredentialsError) -> String {
-    let text = std::error::Error::source(error).map_or_else(|| error.to_string(), report);
+    let text = std::error::Error::source(error).map_or_else(|| "nothing is configured".to_owned(), report);
     text.chars().filter(|c| !c.is_control()).take(LONGEST_PROBLEM).collect()
 }
