@@ -36,13 +36,15 @@ use crate::{
 const WEB_IDENTITY_TOKEN: &str = "eyJhbGciOiJub25lIn0.d2ViLWlkZW50aXR5.ZGlzdGluY3RpdmU";
 const CONTAINER_TOKEN: &str = "Bearer container-token-D9s8t7";
 const INSTANCE_TOKEN: &str = "instance-token-T5r4e3==";
-const SECRETS: [&str; 6] = [
+const SSO_TOKEN: &str = "sso-token-Q1w2e3r4";
+const SECRETS: [&str; 7] = [
     AWS_SECRET_ACCESS_KEY,
     AWS_TEMPORARY_SECRET_ACCESS_KEY,
     AWS_SESSION_TOKEN,
     WEB_IDENTITY_TOKEN,
     CONTAINER_TOKEN,
     INSTANCE_TOKEN,
+    SSO_TOKEN,
 ];
 
 /// One request to the [`Aws`] server: method, path, the header that authorizes it, body.
@@ -107,8 +109,8 @@ impl Asked {
     async fn read(request: Request<Incoming>) -> Self {
         let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
-        let authorization =
-            header("authorization").or_else(|| header("x-aws-ec2-metadata-token")).unwrap_or_default();
+        let authorizing = ["authorization", "x-aws-ec2-metadata-token", "x-amz-sso_bearer_token"];
+        let authorization = authorizing.into_iter().find_map(header).unwrap_or_default();
         let (mut body, mut text) = (request.into_body(), Vec::new());
         while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
             text.extend_from_slice(frame.unwrap().data_ref().unwrap());
@@ -178,7 +180,8 @@ impl Home {
     /// Creates a connection with a provider that has this environment and no other, and logs all it can.
     async fn log_in(&self, emulator: &Emulator, identity_id: &str, environment: &[(&str, &str)]) -> Outcome {
         let home = self.0.path().to_str().unwrap();
-        let mut variables = vec![("HOME", home), ("TF_LOG_PROVIDER", "TRACE")];
+        let mut variables =
+            vec![("HOME", home), ("TF_LOG_PROVIDER", "TRACE"), ("AWS_EC2_METADATA_DISABLED", "true")];
         variables.extend(environment);
         let host = Host::start_with(&variables).await;
         let mut provider = host.provider();
@@ -284,6 +287,47 @@ async fn a_profile_may_assume_a_role_with_the_keys_of_another() {
 }
 
 #[tokio::test]
+async fn a_profile_may_be_of_iam_identity_center() {
+    let aws = Aws::start(|asked| match asked.authorization.as_str() {
+        SSO_TOKEN => (
+            200,
+            format!(
+                "{{\"roleCredentials\": {{\"accessKeyId\": \"{AWS_TEMPORARY_ACCESS_KEY_ID}\", \
+                 \"secretAccessKey\": \"{AWS_TEMPORARY_SECRET_ACCESS_KEY}\", \
+                 \"sessionToken\": \"{AWS_SESSION_TOKEN}\", \"expiration\": 4951324800000}}}}"
+            ),
+        ),
+        _ => (401, String::new()),
+    })
+    .await;
+    let emulator = emulator().await;
+    let home = Home::new();
+    home.write(
+        ".aws/config",
+        "[sso-session corp]\nsso_region = eu-west-1\nsso_start_url = https://corp.awsapps.com/start\n\
+         [profile dev]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Deploy\n",
+    );
+    // `aws sso login` keeps its token under the SHA-1 of the session's name.
+    home.write(
+        ".aws/sso/cache/ee0bfd2552fbd840c02cc48b6e823320543c450f.json",
+        &format!("{{\"accessToken\": \"{SSO_TOKEN}\", \"expiresAt\": \"2126-11-24T00:00:00Z\"}}"),
+    );
+    let environment = [("AWS_PROFILE", "dev"), ("AWS_ENDPOINT_URL_SSO", &aws.url(""))];
+    home.log_in(&emulator, IDENTITY_ID, &environment).await.succeeded(FILES, "us-east-1");
+    assert_eq!(aws.asked().len(), 1);
+    assert_eq!(aws.asked()[0].path, "/federation/credentials");
+}
+
+#[tokio::test]
+async fn a_profile_of_an_unsupported_kind_comes_with_the_way_around_it() {
+    let emulator = emulator().await;
+    let home = Home::new();
+    home.write(".aws/config", "[default]\nlogin_session = arn:aws:iam::123456789012:user/me\n");
+    let outcome = home.log_in(&emulator, IDENTITY_ID, &[]).await;
+    outcome.failed(&[FILES, "`aws configure export-credentials`"]);
+}
+
+#[tokio::test]
 async fn a_web_identity_token_is_exchanged_for_keys() {
     let aws = Aws::start(|_| (200, assumed("AssumeRoleWithWebIdentity"))).await;
     let emulator = emulator().await;
@@ -339,7 +383,8 @@ async fn an_instance_gives_the_keys_of_its_role_and_its_region_for_a_session() {
     })
     .await;
     let emulator = emulator().await;
-    let environment = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", &*aws.url(""))];
+    let environment =
+        [("AWS_EC2_METADATA_DISABLED", ""), ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &*aws.url(""))];
     let outcome = Home::new().log_in(&emulator, IDENTITY_ID, &environment).await;
     assert!(outcome.errors.is_empty(), "{:?} {:#?}", outcome.errors, aws.asked());
     outcome.succeeded("the instance metadata service", "eu-south-1");
@@ -348,7 +393,7 @@ async fn an_instance_gives_the_keys_of_its_role_and_its_region_for_a_session() {
 #[tokio::test]
 async fn without_any_credentials_the_sources_are_named() {
     let emulator = emulator().await;
-    let environment = [("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_PROFILE", "mistyped")];
+    let environment = [("AWS_PROFILE", "mistyped")];
     let home = Home::new();
     home.write(".aws/config", "[profile other]\nregion = eu-west-1\n");
     let outcome = home.log_in(&emulator, IDENTITY_ID, &environment).await;
@@ -375,6 +420,7 @@ async fn a_source_that_fails_is_named_and_the_next_is_not_tried() {
     let emulator = emulator().await;
     let environment = [
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &*aws.url("/credentials")),
+        ("AWS_EC2_METADATA_DISABLED", ""),
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &*aws.url("")),
     ];
     let outcome = Home::new().log_in(&emulator, IDENTITY_ID, &environment).await;

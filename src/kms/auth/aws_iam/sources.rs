@@ -93,5 +93,11 @@ async fn instance_region(config: &ProviderConfig) -> Option<Region> {
 /// The causes of an error in one line. The error itself only says that there are no credentials.
 fn explanation(error: &CredentialsError) -> String {
     let text = std::error::Error::source(error).map_or_else(|| "nothing is configured".to_owned(), report);
+    // What the library says is for those who compile it.
+    if text.contains("cargo feature") {
+        return "the profile gets its keys in a way that is not supported here; export them with `aws configure \
+                export-credentials`"
+            .to_owned();
+    }
     text.chars().filter(|c| !c.is_control()).take(LONGEST_PROBLEM).collect()
 }
