@@ -46,16 +46,11 @@ impl HttpConnector for Connector {
 }
 
 impl Connector {
-    fn exchange(
-        self,
-        request: HttpRequest,
-    ) -> impl Future<Output = Result<HttpResponse, ConnectorError>> + Send + 'static {
-        async move {
-            let limit = self.connect_timeout + self.read_timeout;
-            match tokio::time::timeout(limit, self.send(request)).await {
-                Ok(result) => result,
-                Err(elapsed) => Err(ConnectorError::timeout(elapsed.into())),
-            }
+    async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let limit = self.connect_timeout + self.read_timeout;
+        match tokio::time::timeout(limit, self.send(request)).await {
+            Ok(result) => result,
+            Err(elapsed) => Err(ConnectorError::timeout(elapsed.into())),
         }
     }
 
