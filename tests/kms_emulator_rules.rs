@@ -312,10 +312,15 @@ fn an_aws_login_needs_a_signature_that_sts_would_accept() {
     };
     assert_eq!(with("X-Amz-Date", "20261121T214108Z"), 500);
     assert_eq!(with("x-amz-security-token", "of-nobody"), 500);
-    assert_eq!(with("Host", "sts.amazonaws.com"), 500, "the server calls the regional endpoint");
     assert_eq!(with("Accept", "text/xml"), 500, "the server reads JSON");
     assert_eq!(with("X-Other", "unsigned"), 200);
     let authorization = good["Authorization"].as_str().unwrap();
+    let mut global = good.clone();
+    global["Host"] = json!("sts.amazonaws.com");
+    let (fields, _) = authorization.split_once("Signature=").unwrap();
+    let signature = "cb3960a7062476264318e7e4ff70a7d18c09d9ea138fb70bd50e03122a9b7e10";
+    global["Authorization"] = json!(format!("{fields}Signature={signature}"));
+    assert_eq!(status("POST", &global, signed_at), 500, "the server calls the regional endpoint");
     for (region, expected) in
         [("eu-central-1", 500), ("eu.west", 400), ("", 400), ("a-region-far-too-long", 400)]
     {
