@@ -448,7 +448,7 @@ async fn a_region_that_can_not_be_one_is_named() {
 }
 
 #[tokio::test]
-async fn what_sts_may_have_refused_is_told_with_what_to_check() {
+async fn a_call_that_sts_refuses_ends_in_what_to_check() {
     let emulator = emulator().await;
     let environment =
         [("AWS_ACCESS_KEY_ID", AWS_ACCESS_KEY_ID), ("AWS_SECRET_ACCESS_KEY", "a/wrong/secret/key")];

@@ -12,7 +12,6 @@ use aws_smithy_runtime_api::{
     },
 };
 use aws_smithy_types::body::SdkBody;
-use zeroize::Zeroizing;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
@@ -63,14 +62,14 @@ impl Connector {
         let request = ::http::Request::from_parts(parts, body);
         let request = reqwest::Request::try_from(request).map_err(|error| user(error.into()))?;
         let mut response = http.execute(request).await.map_err(failed)?;
-        let mut received = Zeroizing::new(Vec::new());
+        let mut received = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if received.len() + chunk.len() > MAX_RESPONSE {
                 return Err(ConnectorError::other("the response is too large".into(), None));
             }
             received.extend_from_slice(&chunk);
         }
-        let mut answer = ::http::Response::new(SdkBody::from(received.as_slice()));
+        let mut answer = ::http::Response::new(SdkBody::from(received));
         *answer.status_mut() = response.status();
         *answer.headers_mut() = std::mem::take(response.headers_mut());
         HttpResponse::try_from(answer).map_err(|error| ConnectorError::other(error.into(), None))
