@@ -13,6 +13,7 @@ mod listing;
 mod lists;
 mod resources;
 mod rules;
+mod secret_attribute;
 mod token_digest;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
