@@ -39,6 +39,14 @@ impl<T> Field<T> {
         }
     }
 
+    /// The value to change, if it is known.
+    pub fn known_mut(&mut self) -> Option<&mut T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Null | Self::Unknown(_) => None,
+        }
+    }
+
     /// The value, if it is known.
     pub fn into_known(self) -> Option<T> {
         match self {
@@ -62,6 +70,11 @@ impl Field<String> {
     /// The text, if it is known.
     pub fn as_str(&self) -> Option<&str> {
         self.known().map(String::as_str)
+    }
+
+    /// The text, empty if it is null or unknown: for required attributes in apply, which are neither.
+    pub fn text(&self) -> &str {
+        self.as_str().unwrap_or_default()
     }
 }
 

@@ -9,6 +9,12 @@
 //! - `plan` and `upgrade` are what the runtime decides by itself: defaults, unknown values, replacement, older states.
 //! - `server` and `wire` are the protocol, `managed` and `entry` what stands between it and the traits.
 //! - `handshake`, `listener`, `serve`, `services`, `interrupts` and `log` are a plugin's life as a process.
+//!
+//! # Hello, world
+//!
+//! A resource type needs a model, a schema, and what to do to an object. This one is whole; `super` is this module.
+//!
+#![doc = concat!("```ignore\n", include_str!("hello_world.rs"), "```")]
 
 pub mod action;
 pub mod context;
@@ -19,6 +25,8 @@ pub mod ephemeral;
 mod field;
 pub mod function;
 mod handshake;
+#[cfg(test)]
+mod hello_world;
 mod interrupts;
 pub mod list_resource;
 mod listener;

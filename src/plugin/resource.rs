@@ -162,6 +162,13 @@ pub struct Stored<M> {
     pub private: Private,
 }
 
+impl<M> Stored<M> {
+    /// A state without anything else to remember.
+    pub fn new(state: M) -> Self {
+        Self { state, private: Private::default() }
+    }
+}
+
 /// A new object to plan.
 #[derive(Debug)]
 pub struct PlanCreate<'a, R: Resource + ?Sized> {
@@ -242,4 +249,14 @@ pub enum ImportKey<I> {
     Id(String),
     /// An import block's `identity`. It satisfies the rules of the identity's attributes.
     Identity(I),
+}
+
+impl ImportKey<()> {
+    /// The text. A type without identity has no other key.
+    pub fn into_id(self) -> String {
+        match self {
+            Self::Id(id) => id,
+            Self::Identity(()) => String::new(),
+        }
+    }
 }

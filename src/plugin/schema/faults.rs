@@ -482,7 +482,7 @@ mod tests {
     #[test]
     fn upgrade_steps_of_what_is_not_stored_are_a_fault() {
         for role in [Role::Provider, Role::DataSource, Role::EphemeralResource, Role::ListConfig] {
-            let schema = Schema::new("Test.", vec![string("a", required())]).upgrades([Ok as UpgradeStep]);
+            let schema = Schema::new("Test.", vec![string("a", required())]).upgrades([Ok]);
             assert_eq!(schema.faults(role), ["has upgrade steps, but nothing of it is stored"]);
         }
     }
@@ -519,7 +519,7 @@ mod tests {
                 ),
             ],
         );
-        let schema = schema.upgrades([Ok as UpgradeStep]);
+        let schema = schema.upgrades([Ok]);
         assert_eq!(schema.faults(Role::Resource), Vec::<String>::new());
     }
 }

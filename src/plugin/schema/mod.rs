@@ -251,7 +251,7 @@ impl Schema {
 
     /// Adds the steps that upgrade what older versions of this schema stored: the first one from version 0 to 1, the
     /// second one from 1 to 2, and so on. Their number is the schema's version.
-    pub fn upgrades(mut self, steps: impl IntoIterator<Item = UpgradeStep>) -> Self {
+    pub fn upgrades<const N: usize>(mut self, steps: [UpgradeStep; N]) -> Self {
         self.upgrades.extend(steps);
         self
     }

@@ -11,7 +11,8 @@ use super::{
 
 impl Schema {
     /// Checks a configuration for what core leaves to the provider: required attributes that are null, computed ones
-    /// that are set, and each attribute's own rules, at every depth. Unknown values satisfy every rule.
+    /// that are set, and each attribute's own rules, at every depth. Unknown values satisfy every rule. Warns of deprecated
+    /// attributes.
     ///
     /// `write_only_allowed` is whether the client keeps write-only values out of state.
     pub fn validate(&self, config: &Value, write_only_allowed: bool) -> Diagnostics {
@@ -91,6 +92,10 @@ impl Validation {
             self.write_only(place);
             return;
         }
+        if let (Some(instead), false) = (attribute.deprecated, value.is_unknown()) {
+            let detail = format!("\"{}\" is deprecated. {instead}", place.text);
+            self.diagnostics.warning(Some(place.path.clone()), "Deprecated attribute", detail);
+        }
         match &attribute.kind {
             Kind::Plain(_) => self.plain(attribute, value, place),
             Kind::Nested(nesting, nested) => self.nested(*nesting, nested, value, place),
@@ -102,7 +107,7 @@ impl Validation {
             (Nesting::Single, object) => self.object(attributes, object, place),
             (Nesting::List, Value::Sequence(objects)) => {
                 for (index, object) in objects.iter().enumerate() {
-                    self.object(attributes, object, &place.index(index));
+                    self.element(attributes, object, &place.index(index));
                 }
             }
             (Nesting::Set, Value::Sequence(objects)) => {
@@ -112,11 +117,21 @@ impl Validation {
             }
             (Nesting::Map, Value::Map(objects)) => {
                 for (key, object) in objects {
-                    self.object(attributes, object, &place.key(key));
+                    self.element(attributes, object, &place.key(key));
                 }
             }
             // Unknown as a whole.
             _ => {}
+        }
+    }
+
+    /// An element of a list or map. Terraform's core crashes on one that is null where it looks for write-only attributes.
+    fn element(&mut self, attributes: &[Attribute], object: &Value, place: &Place) {
+        if object.is_null() && any_write_only(attributes) {
+            let detail = format!("\"{}\" is null. Leave it out, or give it a value.", place.text);
+            self.error(place, "Null element", detail);
+        } else {
+            self.object(attributes, object, place);
         }
     }
 
@@ -171,6 +186,12 @@ impl Validation {
     }
 }
 
+fn any_write_only(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        attribute.write_only || matches!(&attribute.kind, Kind::Nested(_, nested) if any_write_only(nested))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::{
@@ -206,6 +227,7 @@ mod tests {
                 string("id", computed()),
                 string("name", optional().rule(short)),
                 string("token", optional().write_only()),
+                string("old", optional().deprecated("Use name instead.")),
                 attribute("count", optional().number_rule(positive), Kind::Plain(Type::Number)),
                 attribute("tags", optional().rule(short), Kind::Plain(Type::List(Box::new(Type::String)))),
                 attribute("labels", optional().rule(short), Kind::Plain(Type::Map(Box::new(Type::String)))),
@@ -243,7 +265,7 @@ mod tests {
             ("tags", list(["a".into(), Value::unknown(), Value::Null])),
             ("single", element()),
             ("single", Value::unknown()),
-            ("list", list([element(), Value::unknown(), Value::Null])),
+            ("list", list([element(), Value::unknown()])),
             ("list", list([object([("key", Value::unknown())])])),
             ("set", Value::unknown()),
             ("map", object([("a", element()), ("b", Value::unknown())])),
@@ -265,7 +287,7 @@ mod tests {
         assert_eq!(problems("id", Value::unknown()), refused("id", "id"));
         assert_eq!(problems("single", element(Value::unknown())), refused("single.id", "single.id"));
         assert_eq!(
-            problems("list", list([Value::Null, element("1".into())])),
+            problems("list", list([Value::unknown(), element("1".into())])),
             refused("list[1].id", "list[1].id")
         );
         assert_eq!(problems("set", list([element("1".into())])), refused("set", "set[*].id"));
@@ -308,6 +330,26 @@ mod tests {
         );
         assert_eq!(problems("set", list([element()])), invalid("set", "key", "set[*].key"));
         assert_eq!(problems("count", 0.into()), ["count: Invalid count: \"count\" must be positive."]);
+    }
+
+    #[test]
+    fn a_null_element_is_refused_where_core_would_crash_on_it() {
+        let refused = |path: &str| {
+            vec![format!("{path}: Null element: \"{path}\" is null. Leave it out, or give it a value.")]
+        };
+        let element = || object([("key", "k".into())]);
+        assert_eq!(problems("list", list([element(), Value::Null])), refused("list[1]"));
+        assert_eq!(problems("map", object([("a", Value::Null)])), refused("map[\"a\"]"));
+        let harmless = Kind::Nested(Nesting::List, vec![string("key", required())]);
+        let schema = Schema::new("Test.", vec![attribute("list", optional(), harmless)]);
+        assert!(schema.validate(&object([("list", list([Value::Null]))]), true).is_empty());
+    }
+
+    #[test]
+    fn a_deprecated_attribute_that_is_set_is_warned_of() {
+        let expected = ["old: Deprecated attribute: \"old\" is deprecated. Use name instead."];
+        assert_eq!(problems("old", "x".into()), expected);
+        assert_eq!(problems("old", Value::unknown()), [""; 0], "it may be null");
     }
 
     #[test]
