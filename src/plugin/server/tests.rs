@@ -267,7 +267,8 @@ mod puppet {
             assert_eq!(create.private.get::<i64>("planned"), Some(1), "what the plan remembered");
             if create.config.name.text() == "half" {
                 cx.diagnostics.error(None, "Half created", "");
-                return Ok(Stored::new(Puppet { id: Field::Known("1".into()), ..create.planned }));
+                let (id, mood) = (Field::Known("1".into()), Field::unknown());
+                return Ok(Stored::new(Puppet { id, mood, ..create.planned }));
             }
             if create.config.name.text() == "anonymous" {
                 return Ok(Stored::new(Puppet { id: Field::Null, ..create.planned }));
@@ -423,7 +424,8 @@ async fn a_create_is_planned_by_the_type_and_keeps_what_is_write_only_to_itself(
     let half = apply(Puppet { name: Field::Known("half".into()), ..config.clone() });
     let half = server.apply_resource_change(half).await.unwrap().into_inner();
     assert_eq!(summaries(&half.diagnostics), ["Half created"]);
-    assert_eq!(puppet::decoded(half.new_state), puppet::stored("half", "1"));
+    let expected = Puppet { mood: Field::Null, ..puppet::stored("half", "1") };
+    assert_eq!(puppet::decoded(half.new_state), expected);
     let anonymous = apply(Puppet { name: Field::Known("anonymous".into()), ..config });
     let anonymous = server.apply_resource_change(anonymous).await.unwrap().into_inner();
     assert_eq!(summaries(&anonymous.diagnostics), ["The identity of the resource is incomplete"]);
