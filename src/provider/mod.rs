@@ -14,6 +14,7 @@ mod listing;
 mod lists;
 mod resources;
 mod rules;
+mod secret_attribute;
 mod token_digest;
 
 use self::{

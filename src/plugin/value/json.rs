@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::{CodecError, Number, Type, Value};
+use super::{super::path::Step, CodecError, Number, Type, Value};
 
 /// What to do with an attribute that the type lacks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ fn convert(json: Json, value_type: &Type, extra: ExtraAttributes) -> Result<Valu
         elements
             .into_iter()
             .enumerate()
-            .map(|(i, e)| convert(e, element, extra).map_err(|error| error.within(i.to_string())))
+            .map(|(i, e)| convert(e, element, extra).map_err(|error| error.within(Step::Index(i as i64))))
             .collect::<Result<Vec<_>, _>>()
             .map(Value::Sequence)
     };
@@ -39,7 +39,7 @@ fn convert(json: Json, value_type: &Type, extra: ExtraAttributes) -> Result<Valu
             }
             let pairs = elements.into_iter().zip(types).enumerate();
             pairs
-                .map(|(i, (e, t))| convert(e, t, extra).map_err(|error| error.within(i.to_string())))
+                .map(|(i, (e, t))| convert(e, t, extra).map_err(|error| error.within(Step::Index(i as i64))))
                 .collect::<Result<Vec<_>, _>>()
                 .map(Value::Sequence)
         }
@@ -47,7 +47,7 @@ fn convert(json: Json, value_type: &Type, extra: ExtraAttributes) -> Result<Valu
             .into_iter()
             .map(|(key, e)| match convert(e, element, extra) {
                 Ok(value) => Ok((key, value)),
-                Err(error) => Err(error.within(key)),
+                Err(error) => Err(error.within(Step::Key(key))),
             })
             .collect::<Result<_, _>>()
             .map(Value::Map),
@@ -56,13 +56,14 @@ fn convert(json: Json, value_type: &Type, extra: ExtraAttributes) -> Result<Valu
                 .iter()
                 .map(|(name, t)| {
                     let json = attributes.remove(name).unwrap_or(Json::Null);
-                    let value = convert(json, t, extra).map_err(|error| error.within(name))?;
+                    let value = convert(json, t, extra)
+                        .map_err(|error| error.within(Step::Attribute(name.clone())))?;
                     Ok((name.clone(), value))
                 })
                 .collect::<Result<_, _>>()?;
             match attributes.keys().next() {
                 Some(name) if extra == ExtraAttributes::Refuse => {
-                    Err(CodecError::new("an attribute of the schema").within(name))
+                    Err(CodecError::new("an attribute of the schema").within(Step::Attribute(name.clone())))
                 }
                 _ => Ok(Value::Map(known)),
             }
@@ -115,6 +116,6 @@ mod tests {
     #[test]
     fn an_error_names_the_place_and_not_the_content() {
         let error = Value::from_json(br#"{"tags":{"a":{"b":"secret"}}}"#, &object()).unwrap_err();
-        assert_eq!(error.to_string(), r#"not "string" at tags.a"#);
+        assert_eq!(error.to_string(), r#"not "string" at tags["a"]"#);
     }
 }

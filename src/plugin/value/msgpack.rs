@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rmp::{Marker, decode as read, encode as write};
 
-use super::{CodecError, Number, Refinement, Type, Value};
+use super::{super::path::Step, CodecError, Number, Refinement, Type, Value};
 
 /// The extension code of an unknown value about which something is known.
 const REFINED_UNKNOWN: i8 = 12;
@@ -46,7 +46,7 @@ fn decode_value(bytes: &mut &[u8], value_type: &Type) -> Result<Value, CodecErro
         Type::List(element) | Type::Set(element) => {
             let length = read::read_array_len(bytes).map_err(|_| wanted())?;
             (0..length)
-                .map(|i| decode_value(bytes, element).map_err(|e| e.within(i.to_string())))
+                .map(|i| decode_value(bytes, element).map_err(|e| e.within(Step::Index(i64::from(i)))))
                 .collect::<Result<_, _>>()
                 .map(Value::Sequence)
         }
@@ -57,13 +57,13 @@ fn decode_value(bytes: &mut &[u8], value_type: &Type) -> Result<Value, CodecErro
             }
             let elements = types.iter().enumerate();
             elements
-                .map(|(i, t)| decode_value(bytes, t).map_err(|e| e.within(i.to_string())))
+                .map(|(i, t)| decode_value(bytes, t).map_err(|e| e.within(Step::Index(i as i64))))
                 .collect::<Result<_, _>>()
                 .map(Value::Sequence)
         }
-        Type::Map(element) => decode_map(bytes, |_| Some(element)).map(Value::Map),
+        Type::Map(element) => decode_map(bytes, Step::Key, |_| Some(element)).map(Value::Map),
         Type::Object(types) => {
-            let mut attributes = decode_map(bytes, |name| types.get(name))?;
+            let mut attributes = decode_map(bytes, Step::Attribute, |name| types.get(name))?;
             for name in types.keys().filter(|_| attributes.len() < types.len()).cloned().collect::<Vec<_>>() {
                 attributes.entry(name).or_insert(Value::Null);
             }
@@ -84,15 +84,16 @@ fn decode_value(bytes: &mut &[u8], value_type: &Type) -> Result<Value, CodecErro
 
 fn decode_map<'t>(
     bytes: &mut &[u8],
+    step: fn(String) -> Step,
     type_of: impl Fn(&str) -> Option<&'t Type>,
 ) -> Result<BTreeMap<String, Value>, CodecError> {
     let length = read::read_map_len(bytes).map_err(|_| CodecError::new("a map"))?;
     (0..length)
         .map(|_| {
             let name = decode_str(bytes)?;
-            let element =
-                type_of(name).ok_or_else(|| CodecError::new("an attribute of the schema").within(name))?;
-            let value = decode_value(bytes, element).map_err(|e| e.within(name))?;
+            let element = type_of(name)
+                .ok_or_else(|| CodecError::new("an attribute of the schema").within(step(name.to_owned())))?;
+            let value = decode_value(bytes, element).map_err(|e| e.within(step(name.to_owned())))?;
             Ok((name.to_owned(), value))
         })
         .collect()

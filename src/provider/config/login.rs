@@ -1,7 +1,7 @@
 //! Which login method is configured, and the login that follows.
 
 use super::{
-    ProviderConfig,
+    block::ProviderConfig,
     methods::{Inputs, METHODS, Method},
     source::Source,
 };
@@ -119,7 +119,7 @@ mod tests {
     use crate::{
         plugin::model::Field,
         provider::config::{
-            methods::{AuthConfig, AwsIamConfig, KubernetesConfig, OidcConfig, UniversalConfig},
+            block::{AuthConfig, AwsIamConfig, KubernetesConfig, OidcConfig, UniversalConfig},
             tests::{error, known, ready, text, with_auth, with_token},
         },
         secret::Secret,
