@@ -1,0 +1,174 @@
+//! The faults of a sequence, and how the emulator plays them.
+//!
+//! [`Failure::played_by`] is the only place that knows the emulator's own faults: what it can't play yet is passed over.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::{
+    kms_emulator::{CLIENT_SECRET, CONNECTIONS, Fault, LOGIN, Target},
+    model::TOKENS,
+};
+
+/// Which requests a fault hits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    Login,
+    List,
+    Read,
+    Find,
+    Create,
+    Update,
+    Delete,
+}
+
+/// Whether the KMS has performed the request when the fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    Before,
+    After,
+}
+
+/// Whose response it is, and how much of it arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// The KMS's own JSON.
+    Kms,
+    /// A page of something in between.
+    Page,
+    Empty,
+    /// A page, cut off.
+    Cut,
+    /// A page of more than 1 MiB.
+    TooLarge,
+    /// A page of something in between that quotes every secret it saw.
+    Quoting,
+}
+
+/// What goes wrong with one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    Status { status: u16, body: Body, when: When },
+    /// A success, cut off after so many bytes.
+    Cut { keep: u8 },
+    /// A success that never ends.
+    Endless,
+    /// A success that is a page.
+    Page,
+    Reset(When),
+    /// Longer than the request timeout.
+    Hang(When),
+    /// Late, but in time.
+    Slow,
+    /// Performed after the client has given up.
+    Late { tenths: u8 },
+    TokenExpired,
+    RateLimited { seconds: u8 },
+}
+
+/// The time of one exchange with the KMS, as the provider is configured.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+
+const PAGE: &str = "<!doctype html><html><head><title>Gateway</title></head><body>No.</body></html>";
+
+impl Call {
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Login | Self::Create => "POST",
+            Self::List | Self::Read | Self::Find => "GET",
+            Self::Update => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    fn path(self) -> String {
+        match self {
+            Self::Login => LOGIN.into(),
+            Self::List | Self::Create => CONNECTIONS.into(),
+            // IDs have hyphens at fixed places; names of routes have not.
+            Self::Read | Self::Update | Self::Delete => format!("{CONNECTIONS}/*-*-*-*-*"),
+            Self::Find => format!("{CONNECTIONS}/connection-name/*"),
+        }
+    }
+
+    pub fn is_write(self) -> bool {
+        matches!(self, Self::Create | Self::Update | Self::Delete)
+    }
+
+    pub fn target(self, skip: u8, times: u8) -> Target {
+        Target::every(self.method(), &self.path()).after(u64::from(skip)).times(u64::from(times.max(1)))
+    }
+}
+
+impl Failure {
+    /// The emulator's fault that plays this one.
+    pub fn played_by(self) -> Option<Fault> {
+        let answer = |status, body, when| match when {
+            When::Before => Fault::Answer { status, body },
+            When::After => Fault::AnswerAfter { status, body },
+        };
+        Some(match self {
+            Self::Status { status, body, when } => {
+                let body = match body {
+                    Body::Kms => refusal(status),
+                    Body::Page => PAGE.into(),
+                    Body::Empty => "".into(),
+                    Body::TooLarge => PAGE.repeat(14_000).into(),
+                    Body::Quoting => quoting(),
+                    Body::Cut => return None,
+                };
+                answer(status, body, when)
+            }
+            Self::Cut { keep } => Fault::Truncate { keep: keep.into() },
+            Self::Endless => Fault::Oversized { bytes: 2 << 20 },
+            Self::Page => Fault::NotJson,
+            Self::Reset(When::Before) => Fault::ResetBefore,
+            Self::Reset(When::After) => Fault::ResetAfter,
+            Self::Hang(When::Before) => Fault::HangBefore,
+            Self::Hang(When::After) => Fault::HangAfter,
+            Self::Slow => Fault::slow(Duration::from_millis(60), Duration::from_millis(60)),
+            Self::Late { .. } => Fault::slow(self.lateness(), Duration::ZERO),
+            Self::TokenExpired => Fault::TokenExpired,
+            Self::RateLimited { seconds } => Fault::RateLimited { seconds: seconds.into() },
+        })
+    }
+
+    /// How long after its request the KMS may still perform it.
+    pub fn lateness(self) -> Duration {
+        match self {
+            Self::Late { tenths } => REQUEST_TIMEOUT + Duration::from_millis(100 * u64::from(tenths)),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Whether this says nothing that lasts: a client that asks again, or looks, gets over it.
+    pub fn is_transient(self) -> bool {
+        match self {
+            Self::Status { status, body: Body::Kms, .. } => status >= 500,
+            Self::Status { status: 429, .. } => false,
+            Self::RateLimited { seconds } => seconds <= 1,
+            Self::Late { .. } => false,
+            _ => true,
+        }
+    }
+}
+
+fn refusal(status: u16) -> serde_json::Value {
+    let (error, message) = match status {
+        400 => ("BadRequest", "The request was refused for a reason of its own"),
+        403 => ("PermissionDenied", "You are not allowed to do this on app-connections"),
+        409 => ("Conflict", "Something else is under way"),
+        _ => ("InternalServerError", "Something went wrong"),
+    };
+    json!({"reqId": "req-of-a-fault", "statusCode": status, "message": message, "error": error})
+}
+
+/// What a debugging proxy, or a careless server, may send: all that it knows, in every form.
+fn quoting() -> serde_json::Value {
+    let mut message = format!("Upstream failed. Request was: client_secret={CLIENT_SECRET}");
+    for token in TOKENS {
+        message.push_str(&format!(" apiToken={token} {}", json!(token)));
+    }
+    json!({"reqId": "req-of-a-fault", "statusCode": 500, "message": message, "error": "InternalServerError"})
+}
