@@ -8,7 +8,6 @@ use serde_json::json;
 
 use crate::{
     kms_emulator::{CLIENT_SECRET, CONNECTIONS, Fault, LOGIN, Target},
-    model::TOKENS,
 };
 
 /// Which requests a fault hits.
@@ -103,7 +102,7 @@ impl Call {
 
 impl Failure {
     /// The emulator's fault that plays this one.
-    pub fn played_by(self) -> Option<Fault> {
+    pub fn played_by(self, call: Call, tokens: &[&str]) -> Option<Fault> {
         let answer = |status, body, when| match when {
             When::Before => Fault::Answer { status, body },
             When::After => Fault::AnswerAfter { status, body },
@@ -115,7 +114,8 @@ impl Failure {
                     Body::Page => PAGE.into(),
                     Body::Empty => "".into(),
                     Body::TooLarge => PAGE.repeat(14_000).into(),
-                    Body::Quoting => quoting(),
+                    Body::Quoting if call.is_write() => quoting(tokens),
+                    Body::Quoting => quoting(&[]),
                     Body::Cut => return None,
                 };
                 answer(status, body, when)
@@ -164,10 +164,11 @@ fn refusal(status: u16) -> serde_json::Value {
     json!({"reqId": "req-of-a-fault", "statusCode": status, "message": message, "error": error})
 }
 
-/// What a debugging proxy, or a careless server, may send: all that it knows, in every form.
-fn quoting() -> serde_json::Value {
+/// What a debugging proxy, or a careless server, may send: all that it knows, in every form. `tokens` are those that the
+/// provider has now; of others it can't know that they are secrets.
+fn quoting(tokens: &[&str]) -> serde_json::Value {
     let mut message = format!("Upstream failed. Request was: client_secret={CLIENT_SECRET}");
-    for token in TOKENS {
+    for token in tokens {
         message.push_str(&format!(" apiToken={token} {}", json!(token)));
     }
     json!({"reqId": "req-of-a-fault", "statusCode": 500, "message": message, "error": "InternalServerError"})

@@ -16,7 +16,8 @@ use crate::{
     faults::{Call, Failure, REQUEST_TIMEOUT},
     host::{Provider, message, object, proto, told},
     kms_emulator::{AppConnection, Credentials, Fault, LoggedRequest, Target},
-    model::{Action, Place},
+    model::{Action, Place, TOKENS},
+    known,
     running::provider_config,
     steps::{Interrupt, Key, Kind, Run},
     walk::{Slot, SlotPlan, SlotResult, Walk},
@@ -80,7 +81,22 @@ impl World<'_> {
     fn begin_run(&mut self) -> Arc<Process> {
         self.run += 1;
         self.emulator.clear_requests();
+        self.let_faults_quote();
         Arc::default()
+    }
+
+    /// Lets the faults know the tokens that the provider is given in this run.
+    fn let_faults_quote(&self) {
+        let configs = self.slots.iter().filter_map(|slot| slot.config.as_ref());
+        let tokens: Vec<&str> = configs.map(|config| TOKENS[usize::from(config.token)]).collect();
+        let mut state = self.emulator.state();
+        let left: Vec<_> = state.faults.all().iter().map(|(target, _)| target.clone()).collect();
+        state.faults.clear();
+        for (target, (call, failure)) in left.into_iter().zip(&self.faults) {
+            if let Some(fault) = failure.played_by(*call, &tokens) {
+                state.faults.add(target, fault);
+            }
+        }
     }
 
     /// What has struck since `times` were left of each fault.
@@ -100,6 +116,7 @@ impl World<'_> {
 
     /// `terraform apply` or `terraform destroy`.
     pub async fn apply(&mut self, options: Run, destroy: bool) -> Checked<RunReport> {
+        known::avoid(self);
         let process = self.begin_run();
         let left = self.faults_left();
         let kms_before = self.kms();

@@ -107,7 +107,7 @@ impl<'r> World<'r> {
             }
             Step::Outside(edit) => self.edit(edit),
             Step::Fault { call, skip, times, failure } => {
-                if let Some(fault) = failure.played_by() {
+                if let Some(fault) = failure.played_by(call, &[]) {
                     self.emulator.fault(call.target(skip, times), fault);
                     self.faults.push((call, failure));
                 }
