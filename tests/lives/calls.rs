@@ -19,6 +19,7 @@ use crate::{
     Checked, Violation,
     core::{ResourceType, text},
     host::{Provider, message, proto},
+    known,
     model::{Action, Place, Sent},
     secrets,
     words::{Said, is_of_a_crash},
@@ -343,7 +344,10 @@ impl Calls {
         let failed = self.hear(about, &response.diagnostics)?;
         if !state.is_null() {
             self.check(RPC, self.kind.faults_of_state(&state))?;
-            self.check_identity(RPC, &response.new_identity, &state)?;
+            let may_lack = failed && destroys && known::FAILED_DELETES_LOSE_IDENTITY;
+            if response.new_identity.is_some() || !may_lack {
+                self.check_identity(RPC, &response.new_identity, &state)?;
+            }
         }
         if failed {
             let creates = before.is_null();

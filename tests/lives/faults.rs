@@ -27,6 +27,8 @@ pub enum Call {
 pub enum When {
     Before,
     After,
+    /// Not yet, but after so many tenths of a second.
+    Later(u8),
 }
 
 /// Whose response it is, and how much of it arrives.
@@ -103,11 +105,10 @@ impl Call {
 impl Failure {
     /// The emulator's fault that plays this one.
     pub fn played_by(self, call: Call, tokens: &[&str]) -> Option<Fault> {
-        let answer = |status, body, when| match when {
-            When::Before => Fault::Answer { status, body },
-            When::After => Fault::AnswerAfter { status, body },
-        };
         Some(match self {
+            Self::Status { when: When::Later(_), .. } | Self::Reset(When::Later(_)) | Self::Hang(When::Later(_)) => {
+                return None;
+            }
             Self::Status { status, body, when } => {
                 let body = match body {
                     Body::Kms => refusal(status),
@@ -118,15 +119,15 @@ impl Failure {
                     Body::Quoting => quoting(&[]),
                     Body::Cut => return None,
                 };
-                answer(status, body, when)
+                if when == When::Before { Fault::Answer { status, body } } else { Fault::AnswerAfter { status, body } }
             }
             Self::Cut { keep } => Fault::Truncate { keep: keep.into() },
             Self::Endless => Fault::Oversized { bytes: 2 << 20 },
             Self::Page => Fault::NotJson,
             Self::Reset(When::Before) => Fault::ResetBefore,
-            Self::Reset(When::After) => Fault::ResetAfter,
+            Self::Reset(_) => Fault::ResetAfter,
             Self::Hang(When::Before) => Fault::HangBefore,
-            Self::Hang(When::After) => Fault::HangAfter,
+            Self::Hang(_) => Fault::HangAfter,
             Self::Slow => Fault::slow(Duration::from_millis(60), Duration::from_millis(60)),
             Self::Late { .. } => Fault::slow(self.lateness(), Duration::ZERO),
             Self::TokenExpired => Fault::TokenExpired,
@@ -137,21 +138,29 @@ impl Failure {
     /// How long after its request the KMS may still perform it.
     pub fn lateness(self) -> Duration {
         match self {
-            Self::Late { tenths } => REQUEST_TIMEOUT + Duration::from_millis(100 * u64::from(tenths)),
+            Self::Late { tenths } => REQUEST_TIMEOUT + tenths_of_a_second(tenths),
+            Self::Status { when: When::Later(tenths), .. }
+            | Self::Reset(When::Later(tenths))
+            | Self::Hang(When::Later(tenths)) => tenths_of_a_second(tenths),
             _ => Duration::ZERO,
         }
     }
 
     /// Whether this says nothing that lasts: a client that asks again, or looks, gets over it.
-    pub fn is_transient(self) -> bool {
+    pub fn is_transient(self, call: Call) -> bool {
         match self {
-            Self::Status { status, body: Body::Kms, .. } => status >= 500,
+            // That refuses a login.
+            Self::TokenExpired => call != Call::Login,
+            Self::Status { status, body: Body::Kms, when } => status >= 500 && !matches!(when, When::Later(_)),
             Self::Status { status: 429, .. } => false,
             Self::RateLimited { seconds } => seconds <= 1,
-            Self::Late { .. } => false,
-            _ => true,
+            _ => self.lateness() == Duration::ZERO,
         }
     }
+}
+
+fn tenths_of_a_second(tenths: u8) -> Duration {
+    Duration::from_millis(100 * u64::from(tenths))
 }
 
 fn refusal(status: u16) -> serde_json::Value {

@@ -88,6 +88,7 @@ impl World<'_> {
             return Ok(());
         }
         for (number, result) in (0..).zip(&report.results) {
+            self.check_warnings(report, number, result)?;
             self.check_result(report, number, result)?;
         }
         self.check_failures(report)
@@ -142,7 +143,8 @@ impl World<'_> {
         let kms = self.kms();
         for said in self.said.iter().filter(|said| said.run == report.run && said.says_nothing_changed()) {
             let made = self.origins.values().any(|origin| origin.run == said.run && origin.place == said.place);
-            if said.action == Action::Create && made {
+            let wanted = report.before.iter().filter_map(|slot| slot.config).filter(|one| one.place() == said.place);
+            if said.action == Action::Create && made && wanted.count() == 1 {
                 return fail("untrue", format!("\"{}\", but {:?} was made", said.detail, said.place));
             }
             let before = report.before.get(usize::from(said.slot)).and_then(|slot| slot.object.as_ref());
@@ -153,6 +155,20 @@ impl World<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Credentials that somebody else wrote are told of, and no others.
+    fn check_warnings(&self, report: &RunReport, number: u8, result: &SlotResult) -> Checked {
+        let Some(before) = result.before.as_ref().filter(|_| report.before[usize::from(number)].deposed.is_empty()) else {
+            return Ok(());
+        };
+        let hash = text(&before.state, "credentials_hash");
+        let is_due = before.sent.as_ref().is_some_and(|sent| Some(sent.hash.as_str()) != hash);
+        let mut said = self.said.iter().filter(|said| (said.run, said.slot) == (report.run, number));
+        if said.any(|said| said.says_credentials_are_foreign()) == is_due {
+            return Ok(());
+        }
+        fail("warning", format!("whether others wrote the credentials of resource {number} ({is_due}) was not said"))
     }
 
     fn check_result(&self, report: &RunReport, number: u8, result: &SlotResult) -> Checked {
@@ -205,8 +221,10 @@ impl World<'_> {
     /// What failed had a reason to.
     fn check_failures(&self, report: &RunReport) -> Checked {
         let survivable = match &report.struck[..] {
-            [] => true,
-            [(call, failure)] => failure.is_transient() && known::survives(*call, *failure),
+            // No request is repeated oftener than this, whatever strikes it.
+            struck if struck.len() <= MAX_RETRIES as usize => {
+                struck.iter().all(|(call, failure)| failure.is_transient(*call) && known::survives(*call, *failure))
+            }
             _ => false,
         };
         if !survivable || report.options.interrupt.is_some() || !self.is_undisturbed() || report.killed {

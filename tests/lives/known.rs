@@ -10,6 +10,9 @@ use crate::{
 /// Weight of runs whose apply sees other tokens than their plan did.
 pub const OTHER_TOKENS_AT_APPLY: u32 = 1;
 
+/// A delete that fails may return its object without an identity.
+pub const FAILED_DELETES_LOSE_IDENTITY: bool = true;
+
 /// Faults after which a life goes wrong.
 pub fn fails(call: Call, failure: Failure) -> bool {
     let quotes = matches!(failure, Failure::Status { body: Body::Quoting, .. });

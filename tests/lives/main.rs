@@ -30,6 +30,7 @@ mod runs;
 mod secrets;
 mod settle;
 mod steps;
+mod tally;
 mod walk;
 mod words;
 mod world;

@@ -14,17 +14,22 @@ use crate::{
     kms_emulator::{CLIENT_ID, CLIENT_SECRET},
 };
 
-#[derive(Default)]
 pub struct Running {
+    level: &'static str,
     host: Option<Host>,
     log: Vec<String>,
 }
 
 impl Running {
-    /// The provider, which logs everything.
+    /// Logs at this level, once it is started.
+    pub fn new(level: &'static str) -> Self {
+        Self { level, host: None, log: Vec::new() }
+    }
+
+    /// The provider, started if need be.
     pub async fn provider(&mut self) -> Provider {
         if self.host.is_none() {
-            self.host = Some(Host::start_with(&[("TF_LOG", "TRACE")]).await);
+            self.host = Some(Host::start_with(&[("TF_LOG", self.level)]).await);
         }
         self.host.as_ref().expect("just started").provider()
     }

@@ -20,6 +20,7 @@ use crate::{
     known,
     running::provider_config,
     steps::{Interrupt, Key, Kind, Run},
+    tally,
     walk::{Slot, SlotPlan, SlotResult, Walk},
     world::World,
 };
@@ -48,7 +49,10 @@ pub struct RunReport {
 impl RunReport {
     /// Whether nothing was planned but what is there already.
     pub fn is_empty(&self) -> bool {
-        self.planned && self.results.iter().all(|result| result.action == Action::Nothing && !result.failed)
+        let has_nothing_to_do = |result: &SlotResult| result.action == Action::Nothing && !result.failed;
+        self.planned
+            && self.results.iter().all(has_nothing_to_do)
+            && self.before.iter().all(|slot| slot.deposed.is_empty())
     }
 }
 
@@ -82,6 +86,8 @@ impl World<'_> {
         self.run += 1;
         self.emulator.clear_requests();
         self.let_faults_quote();
+        // Between runs passes more time than clocks may differ by.
+        self.emulator.state().options.clock_ahead += time::Duration::seconds(5);
         Arc::default()
     }
 
@@ -142,6 +148,14 @@ impl World<'_> {
         }
         for result in &results {
             self.cut.extend(result.cut.iter().map(|place| (self.run, place.clone())));
+        }
+        for result in &results {
+            tally::count((result.action, if result.failed { "fails" } else { "done" }));
+        }
+        struck.iter().for_each(|(call, _)| tally::count(("struck", call)));
+        tally::count(("run", options.interrupt.map(|interrupt| interrupt.kind)));
+        for request in self.emulator.requests() {
+            tally::count((request.method, request.path.split('/').nth(5).map(|id| id.contains("-name"))));
         }
         let (run, writes, killed) = (self.run, self.emulator.writes(), process.is_killed());
         Ok(RunReport { run, options, before, kms_before, planned, results, struck, writes, killed })
@@ -243,42 +257,53 @@ impl World<'_> {
         self.check_nothing_written()
     }
 
-    pub async fn import_some(&mut self, slot: u8, which: u8, by: Key) -> Checked {
+    pub async fn import_one(&mut self, slot: u8, which: u8, by: Key) -> Checked {
         let Some(connection) = self.nth(which) else { return Ok(()) };
         let is_managed = self.managed().iter().any(|(id, _)| *id == connection.id);
         let is_free = self.slot(slot).config.is_some() && self.slot(slot).object.is_none();
         if is_managed || !is_free {
             return Ok(());
         }
-        let left = self.faults_left();
-        let imported = self.import(slot, &connection, by).await?;
-        let struck = self.struck(&left);
-        self.check_import(&connection, imported.as_ref(), &struck)?;
-        if let Some(object) = imported {
-            self.slot(slot).object = Some(object);
-        }
-        self.check_nothing_written()
+        self.import(&[(slot, connection)], by).await
     }
 
-    /// `terraform import`.
-    pub async fn import(&mut self, slot: u8, connection: &AppConnection, by: Key) -> Checked<Option<Object>> {
+    pub async fn import_all(&mut self, by: Key) -> Checked {
+        let managed = self.managed();
+        let is_managed = |one: &AppConnection| managed.iter().any(|(id, _)| *id == one.id);
+        let unmanaged = self.emulator.connections().into_iter().filter(|one| !is_managed(one));
+        let slots = (0..).zip(&self.slots).filter(|(_, slot)| slot.config.is_some() && slot.object.is_none());
+        let pairs: Vec<_> = slots.map(|(number, _)| number).zip(unmanaged).collect();
+        self.import(&pairs, by).await
+    }
+
+    /// `terraform import`, or import blocks.
+    pub async fn import(&mut self, wanted: &[(u8, AppConnection)], by: Key) -> Checked {
         let process = self.begin_run();
         let left = self.faults_left();
         let walk = self.configured(&process, Run::default()).await?;
-        let place = Place::of(connection);
-        let about = About { run: self.run, slot, action: Action::Nothing, place: place.clone() };
-        let identity = object(&DBT_CONNECTION.identity_type, &[("id", Value::string(&connection.id))]);
-        let imported = match by {
-            Key::Id => walk.calls.import(&about, &connection.id, None).await?,
-            Key::Identity => walk.calls.import(&about, "", Some(&identity)).await?,
-            Key::Name => {
-                let scope = place.scope.map(|scope| format!("{scope}/")).unwrap_or_default();
-                walk.calls.import(&about, &format!("{scope}{}", place.name), None).await?
-            }
-        };
+        let imports = wanted.iter().map(|(slot, connection)| import_call(&walk, *slot, connection, by));
+        let imported = each(imports, true).await;
         let struck = self.struck(&left);
         self.end_run(&process, &struck)?;
-        Ok(imported)
+        for ((slot, connection), imported) in wanted.iter().zip(imported?) {
+            self.check_import(connection, imported.as_ref(), &struck)?;
+            self.slot(*slot).object = imported;
+        }
+        self.check_nothing_written()
+    }
+}
+
+async fn import_call(walk: &Walk, slot: u8, connection: &AppConnection, by: Key) -> Checked<Option<Object>> {
+    let place = Place::of(connection);
+    let about = About { run: walk.run, slot, action: Action::Nothing, place: place.clone() };
+    let identity = object(&DBT_CONNECTION.identity_type, &[("id", Value::string(&connection.id))]);
+    match by {
+        Key::Id => walk.calls.import(&about, &connection.id, None).await,
+        Key::Identity => walk.calls.import(&about, "", Some(&identity)).await,
+        Key::Name => {
+            let scope = place.scope.map(|scope| format!("{scope}/")).unwrap_or_default();
+            walk.calls.import(&about, &format!("{scope}{}", place.name), None).await
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     Checked, Violation,
     runs::RunReport,
-    steps::{Key, Run, Step},
+    steps::{Key, Run, SLOTS, Step},
     walk::Slot,
     world::World,
 };
@@ -49,14 +49,14 @@ impl World<'_> {
             let can_import = self.slot(slot).object.is_none()
                 && named.as_ref().is_some_and(|one| !managed.iter().any(|(id, _)| *id == one.id));
             if let (Some(connection), true) = (&named, can_import) {
-                if let Some(object) = self.import(slot, connection, Key::Id).await? {
-                    self.slot(slot).object = Some(object);
+                self.import(&[(slot, connection.clone())], Key::Id).await?;
+                if self.slot(slot).object.is_some() {
                     continue;
                 }
             }
             let is_lost = said.iter().any(|said| said.says_the_name_is_lost());
             if let Some(config) = self.slot(slot).config.as_mut().filter(|_| named.is_some() || is_lost) {
-                config.unique_name = 1 + slot + 3 * u8::try_from(round).unwrap_or_default();
+                config.unique_name = 1 + slot + SLOTS * u8::try_from(round).unwrap_or_default();
             }
         }
         Ok(())

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many resources there are.
-pub const SLOTS: u8 = 3;
+pub const SLOTS: u8 = 4;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
@@ -34,6 +34,8 @@ pub enum Step {
     Destroy(Run),
     /// `terraform import` of a connection that no resource has, to a resource without one.
     Import { slot: u8, which: u8, by: Key },
+    /// The same for all resources without one, in one run: import blocks.
+    ImportAll { by: Key },
     /// `terraform state rm`, or a lost state file: the object is forgotten.
     Forget { slot: u8 },
     /// Somebody else does something at the KMS.
@@ -131,7 +133,7 @@ fn rather_first<T>(table: &[T]) -> impl Strategy<Value = u8> + use<T> {
 }
 
 fn slot() -> impl Strategy<Value = u8> {
-    0..SLOTS
+    prop_oneof![4 => Just(0), 3 => Just(1), 2 => 0..SLOTS]
 }
 
 fn config() -> impl Strategy<Value = Config> {
@@ -198,20 +200,24 @@ fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
+fn key() -> impl Strategy<Value = Key> {
+    prop_oneof![Just(Key::Id), Just(Key::Name), Just(Key::Identity)]
+}
+
 fn call() -> impl Strategy<Value = Call> {
     prop_oneof![
         1 => Just(Call::Login),
         1 => Just(Call::List),
         2 => Just(Call::Read),
         2 => Just(Call::Find),
-        6 => Just(Call::Create),
+        4 => Just(Call::Create),
         4 => Just(Call::Update),
         3 => Just(Call::Delete),
     ]
 }
 
 fn when() -> impl Strategy<Value = When> {
-    prop_oneof![Just(When::Before), Just(When::After)]
+    prop_oneof![6 => Just(When::Before), 6 => Just(When::After), 1 => (2..60_u8).prop_map(When::Later)]
 }
 
 fn failure() -> impl Strategy<Value = Failure> {
@@ -247,32 +253,49 @@ fn fault() -> impl Strategy<Value = Step> {
         .prop_map(|(call, skip, times, failure)| Step::Fault { call, skip, times, failure })
 }
 
-fn step() -> impl Strategy<Value = Step> {
+/// A change of the configuration.
+fn change() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (slot(), config()).prop_map(|(slot, config)| Step::Write { slot, config }),
-        8 => (slot(), field()).prop_map(|(slot, field)| Step::Set { slot, field }),
-        2 => slot().prop_map(|slot| Step::Remove { slot }),
+        3 => (slot(), config()).prop_map(|(slot, config)| Step::Write { slot, config }),
+        12 => (slot(), field()).prop_map(|(slot, field)| Step::Set { slot, field }),
+        1 => slot().prop_map(|slot| Step::Remove { slot }),
         1 => (slot(), slot()).prop_map(|(one, other)| Step::Swap { one, other }),
-        14 => run().prop_map(Step::Apply),
-        1 => Just(Step::Plan),
-        1 => Just(Step::Refresh),
-        2 => run().prop_map(Step::Destroy),
-        3 => (slot(), 0..6_u8, prop_oneof![Just(Key::Id), Just(Key::Name), Just(Key::Identity)])
-            .prop_map(|(slot, which, by)| Step::Import { slot, which, by }),
+    ]
+}
+
+/// Something that Terraform knows nothing of.
+fn disturbance() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => fault(),
+        5 => edit().prop_map(Step::Outside),
         1 => slot().prop_map(|slot| Step::Forget { slot }),
-        6 => edit().prop_map(Step::Outside),
-        9 => fault(),
         1 => Just(Step::Expire),
         1 => (0..4_u8).prop_map(Step::Uses),
         1 => Just(Step::Restart),
     ]
 }
 
-/// Whole lives: a first resource, and what then happens to it and to others.
+fn command() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        14 => run().prop_map(Step::Apply),
+        1 => Just(Step::Plan),
+        1 => Just(Step::Refresh),
+        3 => run().prop_map(Step::Destroy),
+        2 => (slot(), 0..6_u8, key()).prop_map(|(slot, which, by)| Step::Import { slot, which, by }),
+        1 => key().prop_map(|by| Step::ImportAll { by }),
+    ]
+}
+
+/// Whole lives: resources, and what then happens to them.
 pub fn lives() -> impl Strategy<Value = Vec<Step>> {
-    (config(), collection::vec(step(), 2..16)).prop_map(|(config, steps)| {
-        let mut life = vec![Step::Write { slot: 0, config }];
-        life.extend(steps);
-        life
-    })
+    let first = collection::vec((slot(), config()), 1..4);
+    let first = first.prop_map(|blocks| blocks.into_iter().map(|(slot, config)| Step::Write { slot, config }).collect());
+    let round = (collection::vec(change(), 0..3), collection::vec(disturbance(), 0..3), command());
+    let round = round.prop_map(|(changes, disturbances, command)| {
+        changes.into_iter().chain(disturbances).chain([command]).collect::<Vec<_>>()
+    });
+    // Half of them begin in peace.
+    let peace = any::<bool>().prop_map(|peace| if peace { vec![Step::Apply(Run::default())] } else { Vec::new() });
+    (first, peace, collection::vec(round, 1..5))
+        .prop_map(|(first, peace, rounds): (Vec<_>, _, _)| [first, peace, rounds.concat()].concat())
 }

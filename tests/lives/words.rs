@@ -36,6 +36,11 @@ impl Said {
         self.detail.contains("Nothing was changed")
     }
 
+    /// That somebody else wrote the credentials.
+    pub fn says_credentials_are_foreign(&self) -> bool {
+        !self.is_error && self.summary == "Credentials changed outside of Terraform"
+    }
+
     /// That the connection of this ID can be managed by importing or adopting it.
     pub fn advises_to_take_over(&self, id: &str) -> bool {
         self.names(id)

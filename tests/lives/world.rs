@@ -99,7 +99,8 @@ impl<'r> World<'r> {
             }
             Step::Plan => self.plan_only().await?,
             Step::Refresh => self.refresh_only().await?,
-            Step::Import { slot, which, by } => self.import_some(slot, which, by).await?,
+            Step::Import { slot, which, by } => self.import_one(slot, which, by).await?,
+            Step::ImportAll { by } => self.import_all(by).await?,
             Step::Forget { slot } => {
                 let slot = self.slot(slot);
                 let forgotten: Vec<_> = slot.object.take().into_iter().chain(slot.deposed.drain(..)).collect();
