@@ -19,7 +19,7 @@ use crate::{
     Checked, Violation,
     core::{ResourceType, text},
     host::{Provider, message, proto},
-    known,
+    known::Forgiven,
     model::{Action, Place, Sent},
     secrets,
     words::{Said, is_of_a_crash},
@@ -100,6 +100,7 @@ pub struct Calls {
     pub provider: Provider,
     pub kind: &'static ResourceType,
     pub process: Arc<Process>,
+    pub forgiven: Forgiven,
 }
 
 fn capabilities() -> Option<proto::ClientCapabilities> {
@@ -344,7 +345,7 @@ impl Calls {
         let failed = self.hear(about, &response.diagnostics)?;
         if !state.is_null() {
             self.check(RPC, self.kind.faults_of_state(&state))?;
-            let may_lack = failed && destroys && known::FAILED_DELETES_LOSE_IDENTITY;
+            let may_lack = failed && destroys && self.forgiven.failed_deletes_lose_identity();
             if response.new_identity.is_some() || !may_lack {
                 self.check_identity(RPC, &response.new_identity, &state)?;
             }

@@ -60,8 +60,8 @@ pub enum Failure {
     Reset(When),
     /// Longer than the request timeout.
     Hang(When),
-    /// Late, but in time.
-    Slow,
+    /// Late, but in time: what is performed, or its response.
+    Slow(When),
     /// Performed after the client has given up.
     Late { tenths: u8 },
     TokenExpired,
@@ -128,7 +128,8 @@ impl Failure {
             Self::Reset(_) => Fault::ResetAfter,
             Self::Hang(When::Before) => Fault::HangBefore,
             Self::Hang(_) => Fault::HangAfter,
-            Self::Slow => Fault::slow(Duration::from_millis(60), Duration::from_millis(60)),
+            Self::Slow(When::Before) => Fault::slow(Duration::from_millis(100), Duration::ZERO),
+            Self::Slow(_) => Fault::slow(Duration::ZERO, Duration::from_millis(100)),
             Self::Late { .. } => Fault::slow(self.lateness(), Duration::ZERO),
             Self::TokenExpired => Fault::TokenExpired,
             Self::RateLimited { seconds } => Fault::RateLimited { seconds: seconds.into() },

@@ -8,7 +8,6 @@ use crate::{
     core::text,
     faults::{Call, Failure},
     kms_emulator::{AppConnection, LoggedRequest},
-    known,
     model::{Action, Config, Place, Token, disagreements, expected_patch, shown_credentials},
     runs::{MAX_RETRIES, RunReport},
     walk::{Slot, SlotResult},
@@ -82,6 +81,7 @@ impl World<'_> {
 
     pub fn check_run(&mut self, report: &RunReport) -> Checked {
         self.check_one_owner()?;
+        self.check_logins(report)?;
         self.check_writes(report)?;
         self.check_claims(report)?;
         if self.is_waiting() {
@@ -223,7 +223,7 @@ impl World<'_> {
         let survivable = match &report.struck[..] {
             // No request is repeated oftener than this, whatever strikes it.
             struck if struck.len() <= MAX_RETRIES as usize => {
-                struck.iter().all(|(call, failure)| failure.is_transient(*call) && known::survives(*call, *failure))
+                struck.iter().all(|(call, failure)| failure.is_transient(*call) && !self.forgiven.weakness(*call, *failure))
             }
             _ => false,
         };
@@ -241,6 +241,7 @@ impl World<'_> {
             report.kms_before.iter().any(is) || kms.iter().any(is)
         };
         for (number, result) in (0..).zip(&report.results).filter(|(_, result)| result.failed) {
+            self.check_advice(report, number, result)?;
             let own = result.before.as_ref().map(Object::id).filter(|_| result.action == Action::Update);
             let is_taken = result.slot.config.is_some_and(|config| {
                 let others = report.results.iter().filter_map(|other| other.slot.config);
@@ -253,6 +254,30 @@ impl World<'_> {
                 let action = result.action;
                 return fail("needless failure", format!("{action:?} of resource {number}: {}", self.last_errors()));
             }
+        }
+        Ok(())
+    }
+
+    /// Nobody is advised to take over what can't be: what another resource has, and what isn't dbt's.
+    fn check_advice(&self, report: &RunReport, number: u8, result: &SlotResult) -> Checked {
+        let Some(place) = result.slot.config.map(|config| config.place()) else { return Ok(()) };
+        let kms = self.kms();
+        let Some((holder, _)) = kms.values().find(|(one, _)| Place::of(one) == place) else { return Ok(()) };
+        let is_managed = self.managed().iter().any(|(id, _)| *id == holder.id);
+        let mut said = self.said.iter().filter(|said| (said.run, said.slot) == (report.run, number));
+        let is_wrong = holder.app != "dbt" || is_managed;
+        match said.find(|said| is_wrong && !self.forgiven.bad_advice() && said.advises_to_take_over()) {
+            Some(said) => fail("bad advice", format!("resource {number} can't take over {}: {}", holder.id, said.detail)),
+            None => Ok(()),
+        }
+    }
+
+    /// Logins are shared, and renewed no oftener than there is reason to.
+    fn check_logins(&self, report: &RunReport) -> Checked {
+        // One for each walk, and a few for tokens that expire under way.
+        let most = 6 + report.struck.iter().filter(|(call, _)| *call == Call::Login).count();
+        if self.is_undisturbed() && report.logins > most {
+            return fail("logins", format!("{} logins in one run", report.logins));
         }
         Ok(())
     }

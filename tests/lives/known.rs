@@ -1,44 +1,75 @@
-//! What the provider is known to do wrong today. Random sequences keep out of its way, and each entry has its test in
-//! [`crate::regressions`], ignored until it passes. An entry goes when its test does.
+//! What the provider is known to do wrong today. Random lives keep out of its way, or forgive it; the tests in
+//! [`crate::regressions`] don't, and are ignored until they pass. An entry goes when its test does.
 
 use crate::{
     faults::{Body, Call, Failure},
     model::{Config, Place},
+    steps::{Run, Step, Tokens},
     world::World,
 };
 
-/// Weight of runs whose apply sees other tokens than their plan did.
-pub const OTHER_TOKENS_AT_APPLY: u32 = 1;
-
-/// A delete that fails may return its object without an identity.
-pub const FAILED_DELETES_LOSE_IDENTITY: bool = true;
-
-/// Faults after which a life goes wrong.
-pub fn fails(call: Call, failure: Failure) -> bool {
-    let quotes = matches!(failure, Failure::Status { body: Body::Quoting, .. });
-    quotes || call.is_write() && is_foreign_refusal(failure)
+/// What a life is forgiven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forgiven {
+    Nothing,
+    /// All that is known to go wrong.
+    WhatIsKnown,
 }
 
-/// Whether a single fault of this kind is got over.
-pub fn survives(_call: Call, failure: Failure) -> bool {
-    let is_too_large = matches!(failure, Failure::Status { body: Body::TooLarge, .. } | Failure::Endless);
-    !is_foreign_refusal(failure) && !is_too_large
+impl Forgiven {
+    fn is_on(self) -> bool {
+        self == Self::WhatIsKnown
+    }
+
+    /// A delete that fails returns its object without an identity.
+    pub fn failed_deletes_lose_identity(self) -> bool {
+        self.is_on()
+    }
+
+    /// A taken name is said to be adoptable or importable, whatever has it.
+    pub fn bad_advice(self) -> bool {
+        self.is_on()
+    }
+
+    /// A single fault of this kind makes a run fail, though it could be got over.
+    pub fn weakness(self, _call: Call, failure: Failure) -> bool {
+        // Neither is repeated.
+        let is_too_large = matches!(failure, Failure::Status { body: Body::TooLarge, .. } | Failure::Endless);
+        self.is_on() && (is_foreign_refusal(failure) || is_too_large)
+    }
 }
 
-/// A page of something in between with a status that the KMS would refuse with.
+/// Steps that random lives leave out.
+pub fn is_left_out(step: &Step) -> bool {
+    match step {
+        // What the server quotes is shown; a write behind a page counts as refused.
+        Step::Fault { call, failure, .. } => {
+            let quotes = matches!(failure, Failure::Status { body: Body::Quoting, .. });
+            quotes || call.is_write() && is_foreign_refusal(*failure)
+        }
+        // A known planned hash follows from the token.
+        Step::Apply(Run { tokens: Tokens::Others, .. }) => true,
+        _ => false,
+    }
+}
+
+/// A page of something in between, with a status that the KMS would refuse with.
 fn is_foreign_refusal(failure: Failure) -> bool {
     matches!(failure, Failure::Status { status: 400..=428 | 430..=499, body, .. } if body != Body::Kms)
 }
 
-/// Changes a configuration that is known to end badly.
+/// Changes a configuration that ends badly: another resource's connection is taken over, if the apply doesn't hear of
+/// that resource in time.
 pub fn avoid(world: &mut World<'_>) {
+    if !world.forgiven.is_on() {
+        return;
+    }
     let managed = world.managed();
     let kms = world.kms();
     let configs: Vec<Option<Config>> = world.slots.iter().map(|slot| slot.config).collect();
     for (number, slot) in (0..).zip(&mut world.slots) {
         let Some(config) = &mut slot.config else { continue };
         let place = config.place();
-        // Another resource's connection is taken over, if the apply doesn't hear of that resource in time.
         let is_managed = managed.iter().any(|(id, owner)| {
             *owner != number && kms.get(id).is_some_and(|(connection, _)| Place::of(connection) == place)
         });

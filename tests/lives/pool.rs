@@ -17,7 +17,7 @@ use proptest::{
 };
 use tokio::runtime::Runtime;
 
-use crate::{Checked, Violation, running::Running, steps::{Step, lives}, tally, world::World};
+use crate::{Checked, Violation, known::Forgiven, running::Running, steps::{Step, lives}, tally, world::World};
 
 /// One provider of so many logs everything, which takes three times the processor time. The others log what they do.
 const TRACED: u64 = 8;
@@ -32,9 +32,9 @@ pub struct Plan {
 }
 
 /// Lives one life with a provider that may have served others before.
-pub fn live(runtime: &Runtime, running: &mut Running, steps: &[Step]) -> Checked {
+pub fn live(runtime: &Runtime, running: &mut Running, forgiven: Forgiven, steps: &[Step]) -> Checked {
     runtime.block_on(async {
-        let outcome = World::new(running).await.live(steps).await;
+        let outcome = World::new(running, forgiven).await.live(steps).await;
         if outcome.is_err() {
             // What came of it may last.
             running.kill();
@@ -112,7 +112,9 @@ fn one(
     // Shrinking follows one trail: what fails in another way is another failure.
     let kind = RefCell::new(None);
     let outcome = runner.run_one(life, |steps| {
-        let Err(Violation { kind: found, text }) = live(runtime, &mut running.borrow_mut(), &steps) else { return Ok(()) };
+        let Err(Violation { kind: found, text }) = live(runtime, &mut running.borrow_mut(), Forgiven::WhatIsKnown, &steps) else {
+            return Ok(());
+        };
         let mut kind = kind.borrow_mut();
         match &*kind {
             Some(kind) if *kind != found => Ok(()),

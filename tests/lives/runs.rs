@@ -15,7 +15,7 @@ use crate::{
     core::DBT_CONNECTION,
     faults::{Call, Failure, REQUEST_TIMEOUT},
     host::{Provider, message, object, proto, told},
-    kms_emulator::{AppConnection, Credentials, Fault, LoggedRequest, Target},
+    kms_emulator::{AppConnection, Credentials, Fault, LOGIN, LoggedRequest, Target},
     model::{Action, Place, TOKENS},
     known,
     running::provider_config,
@@ -44,6 +44,7 @@ pub struct RunReport {
     pub struck: Vec<(Call, Failure)>,
     pub writes: Vec<LoggedRequest>,
     pub killed: bool,
+    pub logins: usize,
 }
 
 impl RunReport {
@@ -68,7 +69,12 @@ impl World<'_> {
             config: message(&provider_config(&self.emulator.url(), &extra)),
             ..Default::default()
         };
-        let calls = Calls { provider: provider.clone(), kind: &DBT_CONNECTION, process: Arc::clone(process) };
+        let calls = Calls {
+            provider: provider.clone(),
+            kind: &DBT_CONNECTION,
+            process: Arc::clone(process),
+            forgiven: self.forgiven,
+        };
         match provider.configure_provider(request).await {
             Ok(response) => {
                 let diagnostics = response.into_inner().diagnostics;
@@ -157,8 +163,9 @@ impl World<'_> {
         for request in self.emulator.requests() {
             tally::count((request.method, request.path.split('/').nth(5).map(|id| id.contains("-name"))));
         }
+        let logins = self.emulator.requests().iter().filter(|request| request.path == LOGIN).count();
         let (run, writes, killed) = (self.run, self.emulator.writes(), process.is_killed());
-        Ok(RunReport { run, options, before, kms_before, planned, results, struck, writes, killed })
+        Ok(RunReport { run, options, before, kms_before, planned, results, struck, writes, killed, logins })
     }
 
     /// Keeps what the run left behind: what was said and logged, and which creates were sent.

@@ -41,10 +41,11 @@ impl Said {
         !self.is_error && self.summary == "Credentials changed outside of Terraform"
     }
 
-    /// That the connection of this ID can be managed by importing or adopting it.
-    pub fn advises_to_take_over(&self, id: &str) -> bool {
-        self.names(id)
-            && (self.detail.contains("terraform import") || self.detail.contains("adopt_existing = true"))
+    /// That some connection can be managed by importing or adopting it.
+    pub fn advises_to_take_over(&self) -> bool {
+        ["terraform import", "adopt_existing = true", "adopt_existing takes it over"]
+            .iter()
+            .any(|advice| self.detail.contains(advice))
     }
 
     /// That what has the name can't be managed here, whatever it is.

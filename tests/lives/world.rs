@@ -11,6 +11,7 @@ use crate::{
     Checked, Violation,
     faults::{Call, Failure},
     kms_emulator::{AppConnection, Credentials, Emulator, Options},
+    known::Forgiven,
     model::{Config, Place},
     running::Running,
     secrets,
@@ -28,6 +29,7 @@ pub struct Origin {
 
 /// Everything.
 pub struct World<'r> {
+    pub forgiven: Forgiven,
     pub emulator: Arc<Emulator>,
     pub running: &'r mut Running,
     pub slots: Vec<Slot>,
@@ -49,10 +51,11 @@ pub struct World<'r> {
 }
 
 impl<'r> World<'r> {
-    pub async fn new(running: &'r mut Running) -> Self {
+    pub async fn new(running: &'r mut Running, forgiven: Forgiven) -> Self {
         let emulator = Arc::new(Emulator::start(Options::default().without_rate_limits()).await);
         running.take_log();
         Self {
+            forgiven,
             emulator,
             running,
             slots: vec![Slot::default(); usize::from(SLOTS)],
