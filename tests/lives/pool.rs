@@ -8,7 +8,7 @@ use std::{
         Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use proptest::{
@@ -103,7 +103,7 @@ fn one(
     let config = Config {
         failure_persistence: None,
         max_shrink_iters: 300,
-        max_shrink_time: u32::try_from(Duration::from_secs(400).as_millis()).unwrap_or_default(),
+        max_shrink_time: u32::try_from(1000 * crate::number("LIVES_SHRINK", 120)).expect("LIVES_SHRINK"),
         ..Config::default()
     };
     let mut runner = TestRunner::new_with_rng(config, rng(seed, number));
