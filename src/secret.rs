@@ -1,6 +1,9 @@
 //! The one type that holds secret text. Every layer may use it; nothing else may hold a secret.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 use zeroize::Zeroizing;
 
@@ -30,6 +33,12 @@ impl Secret {
     /// The text itself, for the few places that must send, compare or digest it.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl Hash for Secret {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.as_str().hash(state);
     }
 }
 

@@ -1,76 +1,27 @@
-//! Whether a request is sent again, decided from values alone.
+//! How often and after what pause a request is sent again. Pure.
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
     time::Duration,
 };
 
+use super::fate::Repetition;
+
 const BACKOFF_BASE: Duration = Duration::from_millis(250);
 const BACKOFF_CAP: Duration = Duration::from_secs(8);
 
-/// How often at most a login is repeated when it may have been performed: it changes nothing, but it may cost one of
-/// a limited number of uses.
-const MAX_LOGIN_REPEATS: u32 = 2;
+/// The most repeats of a request that is repeated sparingly.
+const MAX_SPARING_REPEATS: u32 = 2;
 
-/// When a request may be repeated after a fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Repeat {
-    /// Whenever it failed: performing it twice is the same as once.
-    Freely,
-    /// A few times, though it may have been performed.
-    Sparingly,
-    /// Only when it provably wasn't performed.
-    IfNotPerformed,
-}
-
-/// How one attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The server performed it and its answer is whole.
-    Done,
-    /// There was no connection; the request wasn't sent.
-    NotSent,
-    /// It may have been sent, but no whole answer arrived.
-    Lost,
-    /// A success whose body is cut off or isn't JSON.
-    Broken,
-    /// A 5xx answer.
-    ServerFault,
-    /// A 429 answer: the request wasn't performed.
-    RateLimited,
-    /// The server refused the access token: the request wasn't performed.
-    TokenRefused,
-    /// Any other answer. It would be the same the next time.
-    Refused,
-}
-
-/// What to do after an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decision {
-    /// Hand the result to the caller, be it good or bad.
-    Finish,
-    /// Send it again after a [`backoff`].
-    Repeat,
-    /// Send it again once the rate limit allows it.
-    AwaitLimit,
-    /// Send it again with another access token.
-    RenewToken,
-}
-
-/// Decides what follows `outcome`. `repeats` says how often the request was repeated after faults so far.
-pub(super) fn decide(repeat: Repeat, outcome: Outcome, repeats: u32, max_retries: u32) -> Decision {
-    let allowed = match outcome {
-        Outcome::Done | Outcome::Refused => return Decision::Finish,
-        Outcome::RateLimited => return Decision::AwaitLimit,
-        Outcome::TokenRefused => return Decision::RenewToken,
-        Outcome::NotSent => max_retries,
-        Outcome::Lost | Outcome::Broken | Outcome::ServerFault => match repeat {
-            Repeat::Freely => max_retries,
-            Repeat::Sparingly => max_retries.min(MAX_LOGIN_REPEATS),
-            Repeat::IfNotPerformed => 0,
-        },
-    };
-    if repeats < allowed { Decision::Repeat } else { Decision::Finish }
+/// Whether a request that was repeated `repeats` times after faults is repeated once more.
+pub(super) fn allows(repetition: Repetition, repeats: u32, max_repeats: u32) -> bool {
+    match repetition {
+        Repetition::Freely => repeats < max_repeats,
+        Repetition::Sparingly => repeats < max_repeats.min(MAX_SPARING_REPEATS),
+        // Neither waiting for the rate limit nor another token counts as a fault.
+        Repetition::AfterLimit | Repetition::WithNewToken => true,
+        Repetition::Never => false,
+    }
 }
 
 /// How long to wait before the repeat with this number, counted from 0. `chance` is between 0 and 1 and picks a point
@@ -88,39 +39,19 @@ pub(super) fn chance() -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Decision::*, Outcome::*, Repeat::*, *};
-
-    #[test]
-    fn only_what_is_safe_is_repeated() {
-        let table = [
-            // outcome, reads and deletions, logins, writes
-            (Done, Finish, Finish, Finish),
-            (Refused, Finish, Finish, Finish),
-            (NotSent, Repeat, Repeat, Repeat),
-            (Lost, Repeat, Repeat, Finish),
-            (Broken, Repeat, Repeat, Finish),
-            (ServerFault, Repeat, Repeat, Finish),
-            (RateLimited, AwaitLimit, AwaitLimit, AwaitLimit),
-            (TokenRefused, RenewToken, RenewToken, RenewToken),
-        ];
-        for (outcome, freely, sparingly, if_not_performed) in table {
-            assert_eq!(decide(Freely, outcome, 0, 8), freely, "{outcome:?}");
-            assert_eq!(decide(Sparingly, outcome, 0, 8), sparingly, "{outcome:?}");
-            assert_eq!(decide(IfNotPerformed, outcome, 0, 8), if_not_performed, "{outcome:?}");
-        }
-    }
+    use super::{Repetition::*, *};
 
     #[test]
     fn repeats_are_counted() {
-        assert_eq!(decide(Freely, ServerFault, 7, 8), Repeat);
-        assert_eq!(decide(Freely, ServerFault, 8, 8), Finish);
-        assert_eq!(decide(Freely, ServerFault, 0, 0), Finish);
-        assert_eq!(decide(IfNotPerformed, NotSent, 8, 8), Finish);
-        assert_eq!(decide(Sparingly, Lost, 1, 8), Repeat);
-        assert_eq!(decide(Sparingly, Lost, 2, 8), Finish);
-        assert_eq!(decide(Sparingly, Lost, 1, 1), Finish);
+        assert!(allows(Freely, 7, 8));
+        assert!(!allows(Freely, 8, 8));
+        assert!(!allows(Freely, 0, 0));
+        assert!(allows(Sparingly, 1, 8));
+        assert!(!allows(Sparingly, 2, 8));
+        assert!(!allows(Sparingly, 1, 1));
+        assert!(!allows(Never, 0, 8));
         // However often a rate limit asks to wait, that is no fault.
-        assert_eq!(decide(IfNotPerformed, RateLimited, 100, 0), AwaitLimit);
+        assert!(allows(AfterLimit, 100, 0));
     }
 
     #[test]

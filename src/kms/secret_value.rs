@@ -1,8 +1,8 @@
 //! Reading one secret of the KMS. Not under `/api/v1`, and limited by a count of its own.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
-use super::{Error, Operation, send::Request};
+use super::{client::Operation, error::Error, request::Request};
 use crate::secret::Secret;
 
 /// Which secret.
@@ -29,7 +29,7 @@ pub struct SecretValue {
     #[serde(rename = "secretKey")]
     pub name: String,
     /// The value.
-    #[serde(rename = "secretValue", deserialize_with = "super::secret_text")]
+    #[serde(rename = "secretValue", deserialize_with = "secret_text")]
     pub value: Secret,
     /// Counts the secret's changes.
     #[serde(default)]
@@ -42,8 +42,12 @@ pub struct SecretValue {
     pub metadata: Vec<(String, String)>,
 }
 
+fn secret_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    String::deserialize(deserializer).map(Secret::new)
+}
+
 #[derive(Deserialize)]
-struct SecretAnswer {
+struct SecretResponse {
     secret: SecretValue,
 }
 
@@ -54,7 +58,7 @@ struct Pair {
     value: Option<String>,
 }
 
-fn pairs<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
+fn pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
     let pairs = Option::<Vec<Pair>>::deserialize(deserializer)?.unwrap_or_default();
     Ok(pairs.into_iter().map(|pair| (pair.key, pair.value.unwrap_or_default())).collect())
 }
@@ -63,8 +67,8 @@ impl Operation {
     /// Reads one secret.
     ///
     /// # Errors
-    /// `Api` with [`NotFound`](super::ApiErrorKind::NotFound) if there is none; and what every read may end in:
-    /// `Config`, `Auth`, `Transport`, `Decode`, `Redirected`, `RateLimited`, `Cancelled`.
+    /// `Api` with [`NotFound`](super::ApiErrorKind::NotFound) if there is none; and every other error that a read can end
+    /// in.
     pub async fn get_secret(&self, query: &SecretQuery) -> Result<SecretValue, Error> {
         // The server's word for a project is still "workspace" on this route.
         let request = Request::get("/api/v3/secrets/raw/:name", &[&query.name])?
@@ -72,9 +76,10 @@ impl Operation {
             .with_query("environment", Some(&query.environment))
             .with_query("secretPath", Some(&query.path))
             .with_query("type", Some("shared"));
-        let secret = self.send::<SecretAnswer>(&request).await?.secret;
+        let secret = self.send::<SecretResponse>(&request).await?.secret;
+        self.client.transport().redactor.add(&secret.value);
         if !secret.name.eq_ignore_ascii_case(&query.name) {
-            return Err(request.undecodable("it is about another secret"));
+            return Err(request.unreadable("it is about another secret"));
         }
         Ok(secret)
     }
@@ -128,6 +133,6 @@ mod tests {
         })
         .await;
         let error = server.operation().get_secret(&query()).await.unwrap_err();
-        assert!(matches!(error, Error::Decode { .. }), "{error:?}");
+        assert!(matches!(error.reason(), Some(crate::kms::Reason::Unreadable { .. })), "{error:?}");
     }
 }

@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Auth, Client, Config, Host, Operation};
+use super::{Auth, Client, Config, Host, ManagedIds, Operation};
 use crate::secret::Secret;
 
 const EPOCH: OffsetDateTime = datetime!(2031-03-04 05:06:07.5 UTC);
@@ -211,12 +211,46 @@ impl Server {
     }
 
     pub(super) fn client(&self) -> Client {
-        Client::new(self.config())
+        new_client(self.config())
     }
 
     pub(super) fn operation(&self) -> Operation {
         self.client().operation(CancellationToken::new())
     }
+}
+
+/// A client that manages nothing yet.
+pub(super) fn new_client(config: Config) -> Client {
+    Client::new(config, ManagedIds::default())
+}
+
+/// A TLS server with a certificate of its own for these names, which closes every connection after a response of
+/// `{"done": true}`. Returns its URL on localhost and its certificate in PEM.
+pub(super) async fn tls_server(names: &[&str]) -> (String, Vec<u8>) {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let certified = rcgen::generate_simple_self_signed(names).unwrap();
+    let pem = certified.cert.pem().into_bytes();
+    let key = rustls_pki_types::PrivateKeyDer::Pkcs8(certified.signing_key.serialize_der().into());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            if let Ok(stream) = acceptor.accept(stream).await {
+                let script = |_: &Seen, _: Clock| Reply::json(200, json!({"done": true}));
+                let _ = serve_one(stream, &Mutex::default(), Clock(Instant::now()), &script).await;
+            }
+        }
+    });
+    (url, pem)
 }
 
 pub(super) fn is_login(seen: &Seen) -> bool {

@@ -1,7 +1,7 @@
 //! What the user reads when a call to the KMS fails. The only place that words such failures.
 
 use crate::{
-    kms::{self, ApiError, ApiErrorKind, AuthError, Error, Sent},
+    kms::{self, ApiError, ApiErrorKind, AuthError, Error, Obstacle, Reason},
     plugin::{diagnostics::Diagnostics, path::Path},
 };
 
@@ -33,48 +33,27 @@ impl Blame {
 pub fn failure(task: &str, error: &Error, blame: Blame) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     match error {
-        Error::Api(error) => api_failure(task, error, blame, &mut diagnostics),
+        Error::Request(failed) => match &failed.reason {
+            Reason::Api(response) => api_failure(task, response, blame, &mut diagnostics),
+            reason => {
+                let (summary, advice) = advice(reason);
+                let consequence = consequence(error);
+                let detail = format!("Could not {task}: {}.\n\n{advice}{consequence}", kms::report(error));
+                diagnostics.error(None, summary, detail);
+            }
+        },
+        Error::Unreachable { .. } => {
+            let detail = format!(
+                "Could not {task}: {}.\n\nIt was not tried again, because the KMS did not respond to earlier requests \
+                 of this run. {CHECK_NETWORK}",
+                kms::report(error)
+            );
+            diagnostics.error(None, "The KMS can't be reached", detail);
+        }
         Error::Auth(error) => auth_failure(task, error, &mut diagnostics),
         Error::Config { .. } => {
             let detail = format!("Could not {task}: {}.", kms::report(error));
             diagnostics.error(None, "The KMS client can't be set up", detail);
-        }
-        Error::Transport { sent, .. } => {
-            let advice = match sent {
-                Sent::No if error.is_untrusted_certificate() => {
-                    "The certificate of the KMS is not trusted here. If it is one of your own, name the authority that \
-                     signed it: set the provider's \"ca_certificate_file\" (or KMS_CA_CERTIFICATE_FILE) or \
-                     \"ca_certificate_pem\"."
-                }
-                Sent::No => {
-                    "Check the provider's \"host\", the network and any proxy between here and there."
-                }
-                Sent::Perhaps if !error.is_of_write() => {
-                    "Nothing was changed by this. Check the network and the KMS, and run Terraform again."
-                }
-                Sent::Perhaps => {
-                    "The request may have been performed. Run `terraform plan` to see how things are; applying again \
-                     is safe."
-                }
-            };
-            let detail = format!("Could not {task}: {}.\n\n{advice}", kms::report(error));
-            diagnostics.error(None, "No answer from the KMS", detail);
-        }
-        Error::Decode { .. } => {
-            let detail = format!(
-                "Could not {task}: {}.\n\nCheck that the provider's \"host\" is the address of a KMS, and that \
-                 nothing between here and there changes its answers.",
-                kms::report(error)
-            );
-            diagnostics.error(None, "Unreadable answer from the KMS", detail);
-        }
-        Error::Redirected { .. } => {
-            let detail = format!(
-                "Could not {task}: {}.\n\nTokens are sent to the provider's \"host\" only. If the KMS has moved, set \
-                 \"host\" to its new address.",
-                kms::report(error)
-            );
-            diagnostics.error(None, "The KMS answers with a redirect", detail);
         }
         Error::RateLimited { .. } => {
             let detail = format!(
@@ -84,13 +63,79 @@ pub fn failure(task: &str, error: &Error, blame: Blame) -> Diagnostics {
             );
             diagnostics.error(None, "Rate limit of the KMS", detail);
         }
-        Error::Cancelled => {
+        _ => {
             let detail =
-                format!("Terraform asked to stop, so there was no attempt to {task}. Nothing was changed.");
+                format!("Terraform asked to stop, so the provider did not {task}. Nothing was changed.");
             diagnostics.error(None, "Stopped", detail);
         }
     }
     diagnostics
+}
+
+const CHECK_NETWORK: &str = "Check the provider's \"host\", the network and any proxy on the way, for instance with: \
+                             curl --verbose HOST/api/status";
+
+/// Summary and advice for a request that failed without a response of the KMS.
+fn advice(reason: &Reason) -> (&'static str, String) {
+    match reason {
+        Reason::NoConnection { obstacle: Some(obstacle), .. } => {
+            let advice = match obstacle {
+                Obstacle::UntrustedCertificate => {
+                    "The server's certificate is not trusted. If a private authority signed it, set the provider's \
+                     \"ca_certificate_file\" (or KMS_CA_CERTIFICATE_FILE) or \"ca_certificate_pem\" to that authority's \
+                     certificate."
+                }
+                Obstacle::WrongName => {
+                    "The server's certificate is for another host name. Set the provider's \"host\" (or KMS_HOST) to a \
+                     name that the certificate has."
+                }
+                Obstacle::CertificateDates => {
+                    "The server's certificate has expired or is not valid yet. Renew it, or correct the clock of this \
+                     machine."
+                }
+                Obstacle::NotTls => {
+                    "The server does not speak TLS on this port. Check the scheme and the port of the provider's \
+                     \"host\" (or KMS_HOST)."
+                }
+                Obstacle::NotHttp => {
+                    "The server does not speak HTTP on this port. Check the scheme and the port of the provider's \
+                     \"host\" (or KMS_HOST): a port for TLS needs https://."
+                }
+            };
+            ("No connection to the KMS", advice.to_owned())
+        }
+        Reason::NoConnection { obstacle: None, .. } => ("No connection to the KMS", CHECK_NETWORK.to_owned()),
+        Reason::NoResponse { .. } => ("No response from the KMS", CHECK_NETWORK.to_owned()),
+        Reason::Page { .. } => (
+            "Response not from the KMS",
+            format!(
+                "Something in front of the KMS, such as a proxy, a load balancer or a firewall, sent this response. \
+                 {CHECK_NETWORK}"
+            ),
+        ),
+        Reason::Redirected { .. } => (
+            "Redirect from the KMS",
+            "The provider sends tokens to its \"host\" only. If the KMS has moved, set \"host\" (or KMS_HOST) to its new \
+             address."
+                .to_owned(),
+        ),
+        _ => (
+            "Unusable response from the KMS",
+            "Check that the provider's \"host\" (or KMS_HOST) is the address of a KMS, and that nothing on the way \
+             changes its responses."
+                .to_owned(),
+        ),
+    }
+}
+
+/// What the failure means for the object.
+fn consequence(error: &Error) -> &'static str {
+    if error.may_have_changed_something() {
+        "\n\nThe KMS may have performed the request all the same. Run `terraform plan` to see the current state; applying \
+         again is safe."
+    } else {
+        "\n\nNothing was changed."
+    }
 }
 
 /// How long the server wanted the user to wait is worth a word from here on.
@@ -117,9 +162,9 @@ fn api_failure(task: &str, error: &ApiError, blame: Blame, diagnostics: &mut Dia
     match error.kind {
         ApiErrorKind::CredentialsRefused => {
             let detail = format!(
-                "Could not {task}: the KMS tried the credentials at dbt, and dbt refused them. \"instance_url\", \
-                 \"account_id\" and \"api_token\" must belong together, and the token must not be expired or \
-                 revoked.\n\n{said}"
+                "Could not {task}: the KMS tried the credentials at dbt, and that failed. \"instance_url\", \
+                 \"account_id\" and \"api_token\" must belong together, the token must not be expired or revoked, and the \
+                 KMS must be able to reach the instance.\n\n{said}"
             );
             diagnostics.error(on(blame.credentials), "dbt refused the credentials", detail);
         }
@@ -157,15 +202,19 @@ fn api_failure(task: &str, error: &ApiError, blame: Blame, diagnostics: &mut Dia
                 diagnostics.error(on(blame.field(&issue.path)), "Refused by the KMS", detail);
             }
         }
-        ApiErrorKind::TokenExpired | ApiErrorKind::Unauthorized => {
+        ApiErrorKind::OtherApp => {
+            let detail = format!("Could not {task}: it is a connection of another app.\n\n{said}");
+            diagnostics.error(on(blame.object), "Not a dbt connection", detail);
+        }
+        ApiErrorKind::Unauthorized => {
             let detail = format!("Could not {task}.\n\n{said}");
             diagnostics.error(None, "Access token refused", detail);
         }
         _ if error.status.is_server_error() => {
             let detail = format!(
-                "Could not {task}: the KMS is out of order, and stayed so.\n\n{said}\n\nApplying again later is safe."
+                "Could not {task}: the KMS kept returning a server error.\n\n{said}\n\nApplying again later is safe."
             );
-            diagnostics.error(None, "Fault in the KMS", detail);
+            diagnostics.error(None, "Server error of the KMS", detail);
         }
         _ => diagnostics.error(None, "Refused by the KMS", format!("Could not {task}.\n\n{said}")),
     }
@@ -192,38 +241,9 @@ fn auth_failure(task: &str, error: &AuthError, diagnostics: &mut Diagnostics) {
 
 fn said_by_server(error: &ApiError) -> String {
     let status = error.status.as_u16();
-    format!("The KMS answered (HTTP {status}): {}{}", error.message, request_id(error))
+    format!("Response of the KMS (HTTP {status}): {}{}", error.message, request_id(error))
 }
 
 fn request_id(error: &ApiError) -> String {
     error.req_id.as_ref().map(|id| format!("\nRequest ID: {id}")).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use http::Method;
-
-    use super::*;
-
-    #[test]
-    fn only_a_lost_write_may_have_changed_something() {
-        for (method, route, may_have) in [
-            (Method::GET, "/api/v1/app-connections/dbt/:id", false),
-            (Method::POST, "/api/v1/auth/universal-auth/login", false),
-            (Method::POST, "/api/v1/app-connections/dbt", true),
-        ] {
-            let error = Error::Transport {
-                sent: Sent::Perhaps,
-                host: "https://kms.example.com".to_owned(),
-                method,
-                route: route.to_owned(),
-                source: Arc::new(std::io::Error::other("reset")),
-            };
-            let said = format!("{:?}", failure("do it", &error, Blame::default()));
-            assert_eq!(said.contains("may have been performed"), may_have, "{said}");
-            assert_eq!(said.contains("Nothing was changed"), !may_have, "{said}");
-        }
-    }
 }

@@ -2,29 +2,27 @@
 //!
 //! One file per Terraform type, in a folder per kind; [`KmsProvider::types`] is the registry.
 
+mod access;
 mod actions;
-mod claims;
 mod config;
 mod data_sources;
 mod ephemeral_resources;
 mod errors;
 mod functions;
+mod import_warnings;
 mod listing;
 mod lists;
 mod resources;
 mod rules;
 mod token_digest;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-
 use self::{
-    claims::Claims,
+    access::{Access, State},
     config::{Environment, ProviderConfig, Resolved},
 };
 use crate::{
     kms,
     plugin::{
-        context::Context,
         diagnostics::Diagnostics,
         model::Model as _,
         provider::{Provider, Types},
@@ -65,8 +63,10 @@ impl Provider for KmsProvider {
 
     fn configure(&self, terraform_version: &str, config: ProviderConfig, diagnostics: &mut Diagnostics) {
         match config::resolve(&config, self.environment, user_agent(terraform_version)) {
-            Ok(Resolved::Ready(config)) => self.access.set(State::Ready(kms::Client::new(*config))),
-            Ok(Resolved::Waiting(unknown)) => self.access.set(State::Waiting(unknown)),
+            Ok(Resolved::Ready(config)) => {
+                self.access.begin(|managed| State::Ready(kms::Client::new(*config, managed)));
+            }
+            Ok(Resolved::Waiting(unknown)) => self.access.begin(|_| State::Waiting(unknown)),
             Err(errors) => diagnostics.extend(errors),
         }
     }
@@ -89,57 +89,6 @@ impl Provider for KmsProvider {
 
 fn user_agent(terraform_version: &str) -> String {
     format!("terraform-provider-kms/{} (terraform/{terraform_version})", env!("CARGO_PKG_VERSION"))
-}
-
-/// The way to the KMS, which all types share. It opens when the provider is configured.
-#[derive(Clone, Default)]
-struct Access {
-    state: Arc<RwLock<State>>,
-    claims: Arc<Mutex<Claims>>,
-}
-
-#[derive(Default)]
-enum State {
-    #[default]
-    NotConfigured,
-    /// Some attributes of the provider block are known only after apply.
-    Waiting(Vec<String>),
-    Ready(kms::Client),
-}
-
-impl Access {
-    /// Begins a run: Terraform configures the provider at the beginning of each.
-    fn set(&self, state: State) {
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
-        *self.claims() = Claims::default();
-    }
-
-    /// Which objects belong to which resource, in this run.
-    fn claims(&self) -> MutexGuard<'_, Claims> {
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Begins an operation at the KMS, which ends early when Terraform asks to stop.
-    ///
-    /// # Errors
-    /// The provider's configuration isn't known yet.
-    fn operation(&self, cx: &Context) -> Result<kms::Operation, Diagnostics> {
-        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
-            State::Ready(client) => Ok(client.operation(cx.stop.clone())),
-            State::Waiting(unknown) => Err(Diagnostics::from_error(
-                "The provider's configuration is not known yet",
-                format!(
-                    "This needs the KMS now, but these attributes of the provider block are known only after apply: \
-                     {}. Apply first what they depend on, with -target, or set them in another way.",
-                    unknown.join(", ")
-                ),
-            )),
-            State::NotConfigured => Err(Diagnostics::from_error(
-                "The provider is not configured",
-                "This needs the KMS, but Terraform has not configured the provider.",
-            )),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@ mod kms_emulator;
 
 mod host;
 
+mod fates;
 mod handshake;
 mod logging;
+mod proxies;
 mod resource;
 mod scale;
 mod stopping;

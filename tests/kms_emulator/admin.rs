@@ -7,27 +7,35 @@
 //! | `GET /__admin/about` | ids of the organization, the projects and the identity |
 //! | `GET /__admin/connections` | all, sorted by name, each with `apiTokenFingerprint` and `inUse` |
 //! | `POST /__admin/connections` | `count` (1), `name` (`seeded`; numbered when there are several), `projectId`, `description`, `instanceUrl`, `accountId`, `apiToken`, `app` → `{ids}` |
-//! | `PATCH /__admin/connections/:id` | any of `name`, `description`, `projectId`, `inUse`, `instanceUrl`, `accountId`, `apiToken`; one of the last three writes the credentials; an empty body moves `updatedAt` only |
+//! | `PATCH /__admin/connections/:id` | any of `name`, `description`, `projectId`, `app`, `inUse`, `platformManaged`, `shownAs`, `instanceUrl`, `accountId`, `apiToken`; one of the last three writes the credentials; an empty body moves `updatedAt` only |
 //! | `DELETE /__admin/connections/:id`, `DELETE /__admin/connections` | one; all |
-//! | `GET`, `POST`, `DELETE /__admin/faults` | list; add `{"method", "path", "skip", "times", "fault"}`, for example `{"method": "POST", "times": 1, "fault": "reset-after"}` or `{"fault": {"slow": {"before_ms": 500}}}`; clear |
+//! | `GET`, `POST`, `DELETE /__admin/faults` | list; add `{"method", "path", "skip", "times", "fault"}`, for example `{"method": "POST", "times": 1, "fault": "reset-after"}`, `{"fault": {"slow": {"before_ms": 500}}}` or `{"fault": {"respond": {"status": 502, "reply": "html", "performed": {"later": {"ms": 500}}}}}`; clear |
+//! | `PUT /__admin/options` | any of `server` (`hanzo`, `infisical`), `nameRule` (`current`, `older`), `emptyFields` (`as-stored`, `null`, `absent`), `connectKnown`, `idleMs`, `requestMs`, `replicaLagMs` |
+//! | `POST`, `DELETE /__admin/denials` | the first identity lacks `{"action", "scope"}` from now on, for example `{"action": "read", "scope": {"connection": ID}}`; clear |
 //! | `PUT /__admin/limits` | `{"reads", "writes", "secrets", "window_seconds", "shared_by_kind"}`, or `null` for none |
 //! | `GET`, `DELETE /__admin/requests` | the log with secrets fingerprinted; clear |
 //! | `POST /__admin/requests/search` | `{"text"}` → which requests carried it, in which part |
-//! | `POST /__admin/tokens/expire` | expires every access token from a login |
+//! | `POST /__admin/tokens/expire`, `POST /__admin/tokens/revoke` | expires, or revokes, every access token from a login |
 //! | `PUT /__admin/tokens/lifetime` | `{"seconds", "uses"}` of tokens issued from now on |
 //! | `POST /__admin/dbt/revoked` | `{"apiToken"}`: dbt refuses it from now on |
 //! | `POST /__admin/secrets` | `{"workspaceId", "environment", "path", "name", "value"}` |
 
+use std::time::Duration;
+
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
     answer::{Answer, Refusal},
     credentials::Credentials,
     faults::{Fault, Target},
+    options::{EmptyFields, Server},
     rate_limit::RateLimits,
     request_log::fingerprint,
+    rights::Denial,
     routes::Request,
     state::{State, StoredSecret},
+    validation::NameRule,
 };
 
 /// Performs one of the emulator's own calls.
@@ -76,6 +84,16 @@ fn perform(state: &mut State, method: &str, path: &str, body: &Value) -> Result<
             state.faults.clear();
             Ok(Value::Null)
         }
+        ("PUT", ["options"]) => set_options(state, body),
+        ("POST", ["denials"]) => {
+            let denial: Denial = parse(body)?;
+            state.identities.identities[0].denied.push(denial);
+            Ok(Value::Null)
+        }
+        ("DELETE", ["denials"]) => {
+            state.identities.identities[0].denied.clear();
+            Ok(Value::Null)
+        }
         ("PUT", ["limits"]) => {
             let limits: Option<RateLimits> = parse(body)?;
             state.limiter.set(limits);
@@ -94,9 +112,13 @@ fn perform(state: &mut State, method: &str, path: &str, body: &Value) -> Result<
             state.identities.expire_tokens();
             Ok(Value::Null)
         }
+        ("POST", ["tokens", "revoke"]) => {
+            state.identities.revoke_tokens();
+            Ok(Value::Null)
+        }
         ("PUT", ["tokens", "lifetime"]) => {
             if let Some(seconds) = body.get("seconds").and_then(Value::as_u64) {
-                state.identities.token_ttl = std::time::Duration::from_secs(seconds);
+                state.identities.token_ttl = Duration::from_secs(seconds);
             }
             state.identities.token_uses = body.get("uses").and_then(Value::as_u64);
             Ok(Value::Null)
@@ -120,8 +142,34 @@ fn perform(state: &mut State, method: &str, path: &str, body: &Value) -> Result<
     }
 }
 
-fn parse<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, Refusal> {
+fn parse<T: DeserializeOwned>(value: &Value) -> Result<T, Refusal> {
     T::deserialize(value).map_err(|error| Refusal::bad_request(error.to_string()))
+}
+
+/// What of the options can be changed while the emulator runs.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Changes {
+    server: Option<Server>,
+    name_rule: Option<NameRule>,
+    empty_fields: Option<EmptyFields>,
+    connect_known: Option<bool>,
+    idle_ms: Option<u64>,
+    request_ms: Option<u64>,
+    replica_lag_ms: Option<u64>,
+}
+
+fn set_options(state: &mut State, body: &Value) -> Result<Value, Refusal> {
+    let changes: Changes = parse(body)?;
+    let options = &mut state.options;
+    options.server = changes.server.unwrap_or(options.server);
+    options.name_rule = changes.name_rule.unwrap_or(options.name_rule);
+    options.empty_fields = changes.empty_fields.unwrap_or(options.empty_fields);
+    options.connect_known = changes.connect_known.unwrap_or(options.connect_known);
+    options.idle_timeout = changes.idle_ms.map_or(options.idle_timeout, Duration::from_millis);
+    options.request_timeout = changes.request_ms.map_or(options.request_timeout, Duration::from_millis);
+    options.replica_lag = changes.replica_lag_ms.map_or(options.replica_lag, Duration::from_millis);
+    Ok(Value::Null)
 }
 
 fn about(state: &State) -> Value {
@@ -140,8 +188,10 @@ fn connections(state: &State) -> Value {
     let shown = all.into_iter().map(|connection| {
         let mut shown = state.to_json(connection, false);
         let token = state.sealer.open(&connection.credentials).api_token;
-        shown["apiTokenFingerprint"] = fingerprint(&token).into();
-        shown["inUse"] = connection.in_use.into();
+        if let Some(fields) = shown.as_object_mut() {
+            fields.insert("apiTokenFingerprint".into(), fingerprint(&token).into());
+            fields.insert("inUse".into(), connection.in_use.into());
+        }
         shown
     });
     shown.collect()
@@ -182,8 +232,17 @@ fn edit(state: &mut State, id: &str, body: &Value) -> Result<Value, Refusal> {
         if body.get("projectId").is_some() {
             connection.project_id = text("projectId");
         }
+        if let Some(app) = text("app") {
+            connection.app = app;
+        }
         if let Some(in_use) = body.get("inUse").and_then(Value::as_bool) {
             connection.in_use = in_use;
+        }
+        if let Some(platform_managed) = body.get("platformManaged").and_then(Value::as_bool) {
+            connection.platform_managed = platform_managed;
+        }
+        if let Some(shown_as) = body.get("shownAs") {
+            connection.shown_as = Some(shown_as.clone());
         }
         let (instance_url, account_id, api_token) =
             (text("instanceUrl"), text("accountId"), text("apiToken"));

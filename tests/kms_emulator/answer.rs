@@ -1,4 +1,5 @@
-//! What the server says: JSON answers, and refusals in the one shape that all its errors have.
+//! Responses of the server: JSON, refusals in the one shape that its own errors have, and the errors of its framework,
+//! which have another shape.
 
 use serde_json::{Value, json};
 
@@ -22,6 +23,21 @@ impl Answer {
     pub fn html(status: u16, body: &str) -> Self {
         Self { status, headers: Vec::new(), content_type: "text/html", body: body.as_bytes().to_vec() }
     }
+
+    /// The framework's error when no route matches. It has no request id.
+    pub fn no_route(method: &str, url: &str) -> Self {
+        let message = format!("Route {method}:{url} not found");
+        Self::json(404, &json!({"message": message, "error": "Not Found", "statusCode": 404}))
+    }
+
+    /// The framework's error for a path with invalid percent-encoding. It has no request id.
+    pub fn bad_url(path: &str) -> Self {
+        let message = format!("'{path}' is not a valid url component");
+        Self::json(
+            400,
+            &json!({"error": "Bad Request", "code": "FST_ERR_BAD_URL", "message": message, "statusCode": 400}),
+        )
+    }
 }
 
 /// A request that the server won't perform. The request id is added when it becomes an [`Answer`].
@@ -30,12 +46,13 @@ pub struct Refusal {
     pub status: u16,
     pub error: &'static str,
     pub message: Value,
+    pub details: Option<Value>,
     pub headers: Vec<(&'static str, String)>,
 }
 
 impl Refusal {
     pub fn new(status: u16, error: &'static str, message: impl Into<Value>) -> Self {
-        Self { status, error, message: message.into(), headers: Vec::new() }
+        Self { status, error, message: message.into(), details: None, headers: Vec::new() }
     }
 
     pub fn bad_request(message: impl Into<Value>) -> Self {
@@ -52,7 +69,13 @@ impl Refusal {
     }
 
     pub fn permission_denied(action: &str, subject: &str) -> Self {
-        Self::new(403, "PermissionDenied", format!("You are not allowed to {action} on {subject}"))
+        let message = format!("You are not allowed to {action} on {subject}");
+        Self { details: Some(json!([])), ..Self::new(403, "PermissionDenied", message) }
+    }
+
+    /// A refusal with its reason in `error` and a fixed text in `message`.
+    pub fn forbidden(reason: &'static str) -> Self {
+        Self::new(403, reason, "You are not allowed to access this resource")
     }
 
     pub fn not_found(message: impl Into<Value>) -> Self {
@@ -69,16 +92,45 @@ impl Refusal {
         refusal.headers.push(("retry-after", seconds.to_string()));
         refusal
     }
+
+    /// Whatever the server doesn't expect, bodies that it can't read included.
+    pub fn internal() -> Self {
+        Self::new(500, "InternalServerError", "Something went wrong")
+    }
+
+    /// An error of the database, with the operation in `error`.
+    pub fn database(operation: &'static str) -> Self {
+        Self::new(500, operation, "Something went wrong")
+    }
+
+    /// The server's own error for a status, with the text that it has when nobody gave one.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            400 => Self::bad_request("The request is invalid"),
+            401 => Self::unauthorized("You are not allowed to access this resource"),
+            403 => Self::forbidden("ForbiddenError"),
+            404 => Self::not_found("The requested entity is not found"),
+            422 => Self::validation(vec![
+                json!({"code": "custom", "path": ["name"], "message": "Invalid input"}),
+            ]),
+            429 => Self::rate_limited(1),
+            504 => Self::new(504, "GatewayTimeoutError", "Timeout error"),
+            status => Self { status, ..Self::internal() },
+        }
+    }
 }
 
 impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Self {
-        let body = json!({
+        let mut body = json!({
             "reqId": format!("req-{}", random::hex(7)),
             "statusCode": refusal.status,
             "message": refusal.message,
             "error": refusal.error,
         });
+        if let Some(details) = refusal.details {
+            body["details"] = details;
+        }
         let mut answer = Self::json(refusal.status, &body);
         answer.headers = refusal.headers;
         answer

@@ -11,13 +11,28 @@ use serde_json::Value;
 
 use super::random::to_hex;
 
+/// Why a login failed.
+#[derive(Debug)]
+pub enum Refused {
+    /// The credential scope names no region, so the KMS doesn't call AWS at all.
+    Region,
+    /// AWS would refuse the call, for this reason.
+    Call(String),
+}
+
+impl<T: Into<String>> From<T> for Refused {
+    fn from(reason: T) -> Self {
+        Self::Call(reason.into())
+    }
+}
+
 /// Checks the signed `GetCallerIdentity` call against the key of the identity.
 ///
 /// # Errors
-/// The reason, in words.
-pub fn check(method: &str, body: &str, headers: &str, key_id: &str, secret_key: &str) -> Result<(), String> {
+/// The reason.
+pub fn check(method: &str, body: &str, headers: &str, key_id: &str, secret_key: &str) -> Result<(), Refused> {
     if method != "POST" {
-        return Err(format!("iamHttpRequestMethod is {method}, not POST"));
+        return Err(format!("iamHttpRequestMethod is {method}, not POST").into());
     }
     let body = STANDARD.decode(body).map_err(|_| "iamRequestBody is not base64")?;
     if body != b"Action=GetCallerIdentity&Version=2011-06-15" {
@@ -33,10 +48,15 @@ pub fn check(method: &str, body: &str, headers: &str, key_id: &str, secret_key: 
             Value::Number(number) => Ok((name.to_lowercase(), number.to_string())),
             _ => Err(format!("header {name} is not a text")),
         })
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<_, String>>()?;
     let header = |name: &str| headers.get(name).ok_or(format!("header {name} is missing"));
 
-    let authorization = header("authorization")?;
+    let authorization = headers.get("authorization").ok_or(Refused::Region)?;
+    let region =
+        authorization.split(' ').find_map(|field| field.strip_prefix("Credential=")?.split('/').nth(2));
+    if !region.is_some_and(is_region) {
+        return Err(Refused::Region);
+    }
     let fields = authorization.strip_prefix("AWS4-HMAC-SHA256 ").ok_or("not signed with AWS4-HMAC-SHA256")?;
     let field = |name: &str| {
         let found = fields.split(',').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='));
@@ -51,7 +71,7 @@ pub fn check(method: &str, body: &str, headers: &str, key_id: &str, secret_key: 
     }
     let host = header("host")?;
     if host != "sts.amazonaws.com" && *host != format!("sts.{region}.amazonaws.com") {
-        return Err(format!("signed for the host {host}, which is not STS in {region}"));
+        return Err(format!("signed for the host {host}, which is not STS in {region}").into());
     }
     let time = header("x-amz-date")?;
     if !time.starts_with(date) {
@@ -83,6 +103,11 @@ pub fn check(method: &str, body: &str, headers: &str, key_id: &str, secret_key: 
         return Err("the request signature does not match".into());
     }
     Ok(())
+}
+
+fn is_region(text: &str) -> bool {
+    (1..=20).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -7,7 +7,7 @@ mod kms_emulator;
 
 use std::{io::Write, process::ExitCode, str::FromStr};
 
-use kms_emulator::{Emulator, Options, rate_limit::RateLimits};
+use kms_emulator::{Emulator, Options, Server, rate_limit::RateLimits};
 
 const HELP: &str = "\
 A KMS to test against: serves its API for dbt app connections on the loopback address.
@@ -19,6 +19,7 @@ Usage: kms-emulator [OPTIONS]
   --read-limit N       reads in a window (default 60)
   --write-limit N      writes and logins in a window (default 200)
   --window-seconds S   length of the window (default 60)
+  --server NAME        whose server: hanzo (default) or infisical
   --tls PATH           serve TLS and write the authority's certificate to PATH
   --help               this text
 
@@ -64,6 +65,13 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<(Options,
             "--read-limit" => limits.reads = number(&argument, arguments.next())?,
             "--write-limit" => limits.writes = number(&argument, arguments.next())?,
             "--window-seconds" => limits.window_seconds = number(&argument, arguments.next())?,
+            "--server" => {
+                options.server = match arguments.next().as_deref() {
+                    Some("hanzo") => Server::Hanzo,
+                    Some("infisical") => Server::Infisical,
+                    _ => return Err("--server needs hanzo or infisical".into()),
+                };
+            }
             "--tls" => {
                 options.tls = true;
                 ca_path = Some(arguments.next().ok_or("--tls needs a path")?);

@@ -41,9 +41,61 @@ pub enum Fault {
     Oversized { bytes: u64 },
     /// Redirects; nothing is performed.
     Redirect { status: u16, location: String },
+    /// Any reply, with the request performed before it, after it or never.
+    Respond { status: u16, reply: Reply, performed: Performed },
+}
+
+/// The reply to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// The KMS's own JSON: its error for the status, or for a success the result of the request (`{}` if it was not
+    /// performed).
+    Kms,
+    /// A page of a proxy.
+    Html,
+    /// JSON of a gateway in front, which is not of the KMS's form.
+    Gateway,
+    /// A status without a body.
+    Empty,
+    /// What [`Reply::Kms`] sends, of which half arrives before the connection breaks.
+    Cut,
+    /// More than 1 MiB.
+    Oversized,
+    /// A TCP reset. The status is ignored.
+    Reset,
+    /// The connection closes without a byte. The status is ignored.
+    Close,
+    /// Nothing, ever. The status is ignored.
+    Hang,
+}
+
+impl Reply {
+    /// Every reply that has a status.
+    pub const WITH_STATUS: [Self; 6] =
+        [Self::Kms, Self::Html, Self::Gateway, Self::Empty, Self::Cut, Self::Oversized];
+    /// Every way to get none.
+    pub const WITHOUT_STATUS: [Self; 3] = [Self::Reset, Self::Close, Self::Hang];
+}
+
+/// Whether the server performs a request, as seen from the reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Performed {
+    Never,
+    Before,
+    /// This many milliseconds later, when the client has the reply or has given up.
+    Later {
+        ms: u64,
+    },
 }
 
 impl Fault {
+    /// A reply that replaces the server's.
+    pub fn respond(status: u16, reply: Reply, performed: Performed) -> Self {
+        Self::Respond { status, reply, performed }
+    }
+
     pub fn slow(before: Duration, after: Duration) -> Self {
         Self::Slow { before_ms: before.as_millis() as u64, after_ms: after.as_millis() as u64 }
     }
@@ -85,13 +137,17 @@ impl Target {
     }
 
     fn matches(&self, method: &str, path: &str) -> bool {
-        let pattern = |glob: &str| {
-            let parts: Vec<_> = glob.split('*').map(regex::escape).collect();
-            Regex::new(&format!("^{}$", parts.join(".*"))).expect("escaped")
-        };
         self.method.as_ref().is_none_or(|wanted| wanted == method)
-            && self.path.as_ref().is_none_or(|glob| pattern(glob).is_match(path))
+            && self.path.as_ref().is_none_or(|glob| covers(glob, path))
     }
+}
+
+fn covers(glob: &str, path: &str) -> bool {
+    if !glob.contains('*') {
+        return glob == path;
+    }
+    let parts: Vec<_> = glob.split('*').map(regex::escape).collect();
+    Regex::new(&format!("^{}$", parts.join(".*"))).expect("escaped").is_match(path)
 }
 
 /// The faults in force.

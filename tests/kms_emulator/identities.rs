@@ -1,44 +1,23 @@
-//! Machine identities: who may log in, the access tokens they were given, and what each may do.
+//! Machine identities: who may log in, and what each may do.
 
 use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{answer::Refusal, aws_login, random, validation};
+pub use super::rights::{Action, Caller, Denial, Scope};
+use super::{
+    answer::Refusal,
+    aws_login,
+    options::{Options, Server},
+    tokens::Tokens,
+    validation,
+};
 
 const WRONG_SECRETS_ALLOWED: u32 = 3;
 const LOCKED_FOR: Duration = Duration::from_secs(300);
-
-/// What an identity wants to do with an app connection, or with a secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    Read,
-    Create,
-    Edit,
-    Delete,
-    Connect,
-    ReadSecret,
-}
-
-/// Where a right is missing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scope {
-    Everywhere,
-    Organization,
-    Project(String),
-}
-
-/// A right that an identity lacks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Denial {
-    pub action: Action,
-    pub scope: Scope,
-}
+/// Wrong secrets are forgotten when no further one comes for so long.
+const WRONG_SECRETS_REMEMBERED_FOR: Duration = Duration::from_secs(30);
 
 /// A machine identity with every way to log in.
 #[derive(Clone, Debug)]
@@ -51,7 +30,10 @@ pub struct Identity {
     /// Access key id and secret key whose signature of STS calls is accepted.
     pub aws_key: (String, String),
     pub denied: Vec<Denial>,
+    /// The projects that it is a member of; `None` for all.
+    pub member_of: Option<Vec<String>>,
     wrong_secrets: u32,
+    last_wrong_secret: Option<Instant>,
     locked_until: Option<Instant>,
 }
 
@@ -64,7 +46,9 @@ impl Identity {
             jwts: vec![super::JWT.into()],
             aws_key: (super::AWS_ACCESS_KEY_ID.into(), super::AWS_SECRET_ACCESS_KEY.into()),
             denied: Vec::new(),
+            member_of: None,
             wrong_secrets: 0,
+            last_wrong_secret: None,
             locked_until: None,
         }
     }
@@ -74,55 +58,15 @@ impl Identity {
         self.denied.push(Denial { action, scope });
         self
     }
-}
 
-/// Who makes a request.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    pub org_id: String,
-    denied: Vec<Denial>,
-}
-
-impl Caller {
-    /// # Errors
-    /// A 403 when the right is missing; `project_id` is `None` for what belongs to the organization.
-    pub fn may(&self, action: Action, project_id: Option<&str>) -> Result<(), Refusal> {
-        let covers = |scope: &Scope| match (scope, project_id) {
-            (Scope::Everywhere, _) => true,
-            (Scope::Organization, project_id) => project_id.is_none(),
-            (Scope::Project(denied), Some(project_id)) => denied == project_id,
-            (Scope::Project(_), None) => false,
-        };
-        if !self.denied.iter().any(|denial| denial.action == action && covers(&denial.scope)) {
-            return Ok(());
+    /// The same identity as a member of these projects only, without any right in the organization.
+    pub fn only_in(mut self, projects: &[&str]) -> Self {
+        self.member_of = Some(projects.iter().map(|&id| id.into()).collect());
+        for action in [Action::Read, Action::Create, Action::Edit, Action::Delete, Action::Connect] {
+            self.denied.push(Denial { action, scope: Scope::Organization });
         }
-        let (verb, subject) = match action {
-            Action::Read => ("read", "app-connections"),
-            Action::Create => ("create", "app-connections"),
-            Action::Edit => ("edit", "app-connections"),
-            Action::Delete => ("delete", "app-connections"),
-            Action::Connect => ("connect", "app-connections"),
-            Action::ReadSecret => ("readValue", "secrets"),
-        };
-        Err(Refusal::permission_denied(verb, subject))
+        self
     }
-}
-
-/// What a request's `Authorization` header turned out to hold.
-#[derive(Debug)]
-pub enum Presented {
-    Nothing,
-    UnknownToken,
-    Caller(Caller),
-}
-
-#[derive(Debug)]
-struct AccessToken {
-    text: String,
-    identity_id: String,
-    org_id: String,
-    expires: Option<Instant>,
-    uses_left: Option<u64>,
 }
 
 /// An organization; all but the first are sub-organizations that a login may name by slug.
@@ -132,6 +76,13 @@ pub struct Organization {
     pub slug: String,
 }
 
+/// A way to log in other than with a client secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JwtMethod {
+    Oidc,
+    Kubernetes,
+}
+
 /// All identities, with the access tokens issued to them.
 #[derive(Debug)]
 pub struct Identities {
@@ -139,78 +90,70 @@ pub struct Identities {
     pub organizations: Vec<Organization>,
     pub token_ttl: Duration,
     pub token_uses: Option<u64>,
-    tokens: Vec<AccessToken>,
+    /// Why AWS would have refused the signed calls of logins. The server hides this from its callers.
+    pub aws_refusals: Vec<String>,
+    tokens: Tokens,
 }
 
 impl Identities {
     pub fn new(identities: Vec<Identity>, organizations: Vec<Organization>) -> Self {
-        let token_ttl = Duration::from_secs(30 * 24 * 3600);
-        Self { identities, organizations, token_ttl, token_uses: None, tokens: Vec::new() }
+        Self {
+            identities,
+            organizations,
+            token_ttl: Duration::from_secs(30 * 24 * 3600),
+            token_uses: None,
+            aws_refusals: Vec::new(),
+            tokens: Tokens::default(),
+        }
     }
 
     /// Makes `text` an access token of the first identity that never expires.
     pub fn add_static_token(&mut self, text: &str) {
-        let identity_id = self.identities[0].id.clone();
-        let org_id = self.organizations[0].id.clone();
-        self.tokens.push(AccessToken {
-            text: text.into(),
-            identity_id,
-            org_id,
-            expires: None,
-            uses_left: None,
-        });
+        self.tokens.add(text, &self.identities[0].id, &self.organizations[0].id);
     }
 
     /// Every access token there is, for the search for leaks.
     pub fn tokens(&self) -> impl Iterator<Item = &str> {
-        self.tokens.iter().map(|token| token.text.as_str())
+        self.tokens.texts()
     }
 
     /// Lets every token that was issued by a login expire now.
     pub fn expire_tokens(&mut self) {
-        let now = Instant::now();
-        self.tokens
-            .iter_mut()
-            .filter(|token| token.expires.is_some())
-            .for_each(|token| token.expires = Some(now));
+        self.tokens.expire();
+    }
+
+    /// Revokes every token that was issued by a login.
+    pub fn revoke_tokens(&mut self) {
+        self.tokens.revoke();
     }
 
     /// Reads an `Authorization` header. The server does so on every route, logins included.
     ///
     /// # Errors
-    /// A 403 for a token that is expired, used up or malformed.
-    pub fn authenticate(&mut self, header: Option<&str>) -> Result<Presented, Refusal> {
-        let Some(header) = header else {
-            return Ok(Presented::Nothing);
+    /// A refusal of whatever the header holds, unless it is a good token.
+    pub fn authenticate(
+        &mut self,
+        header: Option<&str>,
+        options: &Options,
+    ) -> Result<Option<Caller>, Refusal> {
+        let Some(header) = header.filter(|header| !header.is_empty()) else {
+            return Ok(None);
         };
-        let text = header.strip_prefix("Bearer ").unwrap_or_default();
-        let Some(token) = self.tokens.iter_mut().find(|token| token.text == text) else {
-            let parts: Vec<_> = text.split('.').collect();
-            let well_formed = parts.len() == 3
-                && parts.iter().all(|part| !part.is_empty() && URL_SAFE_NO_PAD.decode(part).is_ok());
-            return if well_formed {
-                Ok(Presented::UnknownToken)
-            } else {
-                Err(Refusal::token_error("jwt malformed"))
-            };
-        };
-        if token.expires.is_some_and(|expires| expires <= Instant::now()) {
-            return Err(Refusal::token_error("Your token has expired. Please re-authenticate."));
-        }
-        if let Some(left) = &mut token.uses_left {
-            if *left == 0 {
-                return Err(Refusal::token_error("Access token number of uses limit reached"));
-            }
-            *left -= 1;
-        }
-        let identity = self.identities.iter().find(|identity| identity.id == token.identity_id);
-        let denied = identity.map(|identity| identity.denied.clone()).unwrap_or_default();
-        Ok(Presented::Caller(Caller { org_id: token.org_id.clone(), denied }))
+        let (identity_id, org_id) = self.tokens.authenticate(header, options.server, options.name_rule)?;
+        let identity = self.identities.iter().find(|identity| identity.id == identity_id);
+        let identity = identity.ok_or_else(|| Refusal::unauthorized("No identity access token found"))?;
+        Ok(Some(Caller {
+            org_id,
+            server: options.server,
+            connect_known: options.connect_known,
+            denied: identity.denied.clone(),
+            member_of: identity.member_of.clone(),
+        }))
     }
 
     /// `POST /auth/universal-auth/login`
     pub fn universal_login(&mut self, body: Option<&Value>) -> Result<Value, Refusal> {
-        let [client_id, client_secret] = validation::texts(body, ["clientId", "clientSecret"])?;
+        let ([client_id, client_secret], slug) = validation::login(body, ["clientId", "clientSecret"], &[])?;
         let invalid = || Refusal::unauthorized("Invalid credentials");
         let now = Instant::now();
         let found = self.identities.iter_mut().find(|identity| identity.client_id == client_id);
@@ -221,7 +164,11 @@ impl Identities {
             ));
         }
         if identity.client_secret != client_secret {
+            if identity.last_wrong_secret.is_none_or(|last| now - last >= WRONG_SECRETS_REMEMBERED_FOR) {
+                identity.wrong_secrets = 0;
+            }
             identity.wrong_secrets += 1;
+            identity.last_wrong_secret = Some(now);
             if identity.wrong_secrets >= WRONG_SECRETS_ALLOWED {
                 identity.wrong_secrets = 0;
                 identity.locked_until = Some(now + LOCKED_FOR);
@@ -230,60 +177,70 @@ impl Identities {
         }
         identity.wrong_secrets = 0;
         let identity_id = identity.id.clone();
-        self.issue(body, identity_id)
+        self.issue(&identity_id, slug.as_deref(), "name")
     }
 
     /// `POST /auth/oidc-auth/login` and `POST /auth/kubernetes-auth/login`
-    pub fn jwt_login(&mut self, body: Option<&Value>) -> Result<Value, Refusal> {
-        let [identity_id, jwt] = validation::texts(body, ["identityId", "jwt"])?;
-        let identity = self.identity(&identity_id)?;
+    pub fn jwt_login(&mut self, method: JwtMethod, body: Option<&Value>) -> Result<Value, Refusal> {
+        let ([identity_id, jwt], slug) = validation::login(body, ["identityId", "jwt"], &[])?;
+        let unknown = match method {
+            JwtMethod::Oidc => "OIDC auth method not found for identity, did you configure OIDC auth?",
+            JwtMethod::Kubernetes => {
+                "Kubernetes auth method not found for identity, did you configure Kubernetes auth?"
+            }
+        };
+        let identity = self.identity(&identity_id, unknown)?;
         if !identity.jwts.contains(&jwt) {
-            return Err(Refusal::unauthorized("Access denied: the JWT was not accepted"));
+            return Err(match method {
+                JwtMethod::Oidc if jwt.split('.').count() != 3 => Refusal::unauthorized("Invalid JWT"),
+                JwtMethod::Oidc => Refusal::unauthorized("Access denied: invalid signature"),
+                JwtMethod::Kubernetes => Refusal::new(
+                    401,
+                    "KubernetesTokenReviewError",
+                    "[invalid bearer token, token lookup failed]",
+                ),
+            });
         }
-        self.issue(body, identity_id)
+        self.issue(&identity_id, slug.as_deref(), "slug")
     }
 
     /// `POST /auth/aws-auth/login`
     pub fn aws_login(&mut self, body: Option<&Value>) -> Result<Value, Refusal> {
-        let names = ["identityId", "iamHttpRequestMethod", "iamRequestBody", "iamRequestHeaders"];
-        let [identity_id, method, request_body, request_headers] = validation::texts(body, names)?;
-        let identity = self.identity(&identity_id)?;
-        let (key_id, secret_key) = &identity.aws_key;
-        aws_login::check(&method, &request_body, &request_headers, key_id, secret_key)
-            .map_err(|reason| Refusal::unauthorized(format!("Access denied: {reason}")))?;
-        self.issue(body, identity_id)
+        let names = ["identityId", "iamRequestBody", "iamRequestHeaders", "iamHttpRequestMethod"];
+        let ([identity_id, request_body, request_headers, method], slug) =
+            validation::login(body, names, &[("iamHttpRequestMethod", "POST")])?;
+        let identity = self
+            .identity(&identity_id, "AWS auth method not found for identity, did you configure AWS auth?")?;
+        let (key_id, secret_key) = identity.aws_key.clone();
+        match aws_login::check(&method, &request_body, &request_headers, &key_id, &secret_key) {
+            Ok(()) => self.issue(&identity_id, slug.as_deref(), "slug"),
+            Err(aws_login::Refused::Region) => Err(Refusal::bad_request("Invalid AWS region")),
+            Err(aws_login::Refused::Call(reason)) => {
+                self.aws_refusals.push(reason);
+                Err(Refusal::internal())
+            }
+        }
     }
 
-    fn identity(&self, id: &str) -> Result<&Identity, Refusal> {
+    fn identity(&self, id: &str, unknown: &str) -> Result<&Identity, Refusal> {
+        if uuid::Uuid::try_parse(id).is_err() {
+            return Err(Refusal::database("Find one"));
+        }
         let found = self.identities.iter().find(|identity| identity.id == id);
-        found.ok_or_else(|| Refusal::unauthorized("Identity not found or auth method not configured"))
+        found.ok_or_else(|| Refusal::not_found(unknown))
     }
 
-    fn issue(&mut self, body: Option<&Value>, identity_id: String) -> Result<Value, Refusal> {
-        let organization = match validation::optional_text(body, "organizationSlug")? {
+    fn issue(&mut self, identity_id: &str, slug: Option<&str>, called: &str) -> Result<Value, Refusal> {
+        let organization = match slug {
             None => &self.organizations[0],
-            Some(slug) => self
-                .organizations
-                .iter()
-                .find(|organization| organization.slug == slug)
-                .ok_or_else(|| Refusal::not_found(format!("Organization with slug '{slug}' not found")))?,
+            Some(slug) => {
+                self.organizations[1..].iter().find(|organization| organization.slug == slug).ok_or_else(
+                    || Refusal::not_found(format!("Sub organization with {called} {slug} not found")),
+                )?
+            }
         };
-        let payload = json!({"identityId": identity_id, "authTokenType": "identityAccessToken"}).to_string();
-        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let text = format!(
-            "{}.{}.{}",
-            encode(br#"{"alg":"HS256","typ":"JWT"}"#),
-            encode(payload.as_bytes()),
-            encode(&random::bytes::<32>())
-        );
+        let text = self.tokens.issue(identity_id, &organization.id, self.token_ttl, self.token_uses);
         let seconds = self.token_ttl.as_secs();
-        self.tokens.push(AccessToken {
-            text: text.clone(),
-            identity_id,
-            org_id: organization.id.clone(),
-            expires: Some(Instant::now() + self.token_ttl),
-            uses_left: self.token_uses,
-        });
         Ok(json!({
             "accessToken": text,
             "expiresIn": seconds,

@@ -6,7 +6,11 @@
 //! paths that [`admin`] describes.
 //!
 //! From the wire inwards: [`server`] (connections, faults applied), [`routes`] (order of checks), [`validation`]
-//! (field rules), [`state`] (operations), [`credentials`] (encryption at rest), [`dbt_cloud`] (what dbt says).
+//! (field rules), [`connections`] and [`projects`] (operations), [`rights`], [`state`], [`credentials`] (encryption at
+//! rest), [`dbt_cloud`] (what dbt says).
+//!
+//! It is Hanzo's server or, with `KMS_TEST_SERVER=infisical` in the environment, Infisical's. Each behaviour has a test
+//! in `tests/kms_emulator_rules` that names the source it follows.
 
 #![allow(
     dead_code,
@@ -20,18 +24,22 @@
 pub mod admin;
 pub mod answer;
 mod aws_login;
+mod connections;
 pub mod credentials;
 pub mod dbt_cloud;
 pub mod faults;
 pub mod identities;
 pub mod options;
+mod projects;
 mod random;
 pub mod rate_limit;
 pub mod request_log;
+pub mod rights;
 pub mod routes;
 mod server;
 pub mod state;
 mod tls;
+mod tokens;
 pub mod validation;
 
 use std::{
@@ -44,8 +52,8 @@ use tokio::{net::TcpListener, sync::oneshot, task::AbortHandle};
 
 pub use self::{
     credentials::Credentials,
-    faults::{Fault, Target},
-    options::Options,
+    faults::{Fault, Performed, Reply, Target},
+    options::{EmptyFields, Options, Server},
     request_log::{LoggedRequest, Part, fingerprint},
     state::{AppConnection, State, StoredSecret},
 };
@@ -214,6 +222,11 @@ impl Emulator {
     /// Expires every access token from a login.
     pub fn expire_tokens(&self) {
         self.state().identities.expire_tokens();
+    }
+
+    /// Revokes every access token from a login.
+    pub fn revoke_tokens(&self) {
+        self.state().identities.revoke_tokens();
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     dbt_cloud::DbtCloud,
     identities::{Identity, Organization},
@@ -9,9 +11,46 @@ use super::{
     validation::NameRule,
 };
 
+/// Whose server is emulated. It matters only where the sources of the two differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Server {
+    #[default]
+    Hanzo,
+    Infisical,
+}
+
+impl Server {
+    /// The server that the environment variable `KMS_TEST_SERVER` names: `hanzo`, the default, or `infisical`.
+    ///
+    /// # Panics
+    /// When it names another.
+    pub fn from_environment() -> Self {
+        match std::env::var("KMS_TEST_SERVER").as_deref() {
+            Err(_) | Ok("" | "hanzo") => Self::Hanzo,
+            Ok("infisical") => Self::Infisical,
+            Ok(other) => panic!("KMS_TEST_SERVER is {other}, not hanzo or infisical"),
+        }
+    }
+}
+
+/// How fields that a connection may lack are shown when they have no value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EmptyFields {
+    /// As the database has them for new connections: `isPlatformManagedCredentials` false, the others null.
+    #[default]
+    AsStored,
+    /// All null, as for rows from before the column existed.
+    Null,
+    /// Left out.
+    Absent,
+}
+
 /// How an emulator is set up. The default is the server as it comes: current rules, rate limits on.
 #[derive(Clone, Debug)]
 pub struct Options {
+    pub server: Server,
     /// `None` switches rate limits off.
     pub rate_limits: Option<RateLimits>,
     pub name_rule: NameRule,
@@ -21,16 +60,28 @@ pub struct Options {
     /// Ids and names of the projects of the first organization.
     pub projects: Vec<(String, String)>,
     pub dbt: DbtCloud,
+    /// Zero never expires.
     pub access_token_ttl: Duration,
     pub access_token_uses: Option<u64>,
     /// Access tokens that need no login, of the first identity.
     pub static_tokens: Vec<String>,
-    /// Fill in `project` in lists, as some servers do.
+    /// Fill in `project` in lists, as all servers with connections of projects do.
     pub projects_in_lists: bool,
+    pub empty_fields: EmptyFields,
     /// Sort lists as a database does whose collation passes over hyphens.
     pub lists_ignore_hyphens: bool,
-    /// Count `version` up at each write.
+    /// Count `version` up at each write, which the server doesn't.
     pub count_versions: bool,
+    /// Whether the server knows the right to connect. In one stored tree of Hanzo's it has no name, so nobody has it.
+    pub connect_known: bool,
+    /// How long a connection may stay open after a response without a further request.
+    pub idle_timeout: Duration,
+    /// How long a request may take until the server closes the connection without a response, and goes on with the
+    /// request. So long may a connection be open before its first request, too.
+    pub request_timeout: Duration,
+    /// How long a write takes until reads see it, as where the server's database has read replicas. Every operation
+    /// begins with such a read.
+    pub replica_lag: Duration,
     /// How far the server's clock is ahead of this machine's.
     pub clock_ahead: time::Duration,
     pub port: u16,
@@ -42,6 +93,7 @@ impl Default for Options {
     fn default() -> Self {
         let organization = |id: &str, slug: &str| Organization { id: id.into(), slug: slug.into() };
         Self {
+            server: Server::from_environment(),
             rate_limits: Some(RateLimits::default()),
             name_rule: NameRule::Current,
             identities: vec![Identity::new(super::IDENTITY_ID, super::CLIENT_ID, super::CLIENT_SECRET)],
@@ -57,9 +109,14 @@ impl Default for Options {
             access_token_ttl: Duration::from_secs(30 * 24 * 3600),
             access_token_uses: None,
             static_tokens: vec![super::STATIC_TOKEN.into()],
-            projects_in_lists: false,
+            projects_in_lists: true,
+            empty_fields: EmptyFields::AsStored,
             lists_ignore_hyphens: false,
-            count_versions: true,
+            count_versions: false,
+            connect_known: true,
+            idle_timeout: Duration::from_secs(72),
+            request_timeout: Duration::from_secs(30),
+            replica_lag: Duration::ZERO,
             clock_ahead: time::Duration::ZERO,
             port: 0,
             tls: false,

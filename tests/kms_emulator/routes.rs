@@ -1,4 +1,5 @@
-//! From a request to the operation it asks for, in the server's order: route, rate limit, access token, body, rights.
+//! From a request to the operation it asks for, in the server's order: access token, route, body, rate limit, fields,
+//! and then rights and whatever else the operation itself looks at.
 
 use std::{borrow::Cow, net::IpAddr};
 
@@ -7,11 +8,16 @@ use serde_json::Value;
 
 use super::{
     answer::{Answer, Refusal},
-    identities::Presented,
+    identities::JwtMethod,
+    projects::SecretQuery,
     rate_limit::Kind,
+    rights::Caller,
     state::State,
     validation,
 };
+
+/// The longest body that the server reads.
+const BODY_LIMIT: usize = 1 << 20;
 
 /// A request, read whole.
 #[derive(Clone, Debug)]
@@ -31,44 +37,54 @@ impl Request {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The JSON body; `None` when there is no body at all.
+    fn url(&self) -> String {
+        if self.query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.query) }
+    }
+
+    /// The JSON body; `None` when there is no body at all. The server's error handler knows none of the errors of
+    /// reading a body, so each is an internal one.
     fn json(&self) -> Result<Option<Value>, Refusal> {
-        if self.body.is_empty() {
+        if self.method == "GET" {
             return Ok(None);
         }
-        let content_type = self.header("content-type").unwrap_or("undefined");
-        if content_type.split(';').next().map(str::trim) != Some("application/json") {
-            let message = format!("Unsupported Media Type: {content_type}");
-            return Err(Refusal::new(415, "Unsupported Media Type", message));
+        let content_type = self.header("content-type");
+        if self.body.is_empty() && (content_type.is_none() || self.method == "DELETE") {
+            return Ok(None);
         }
-        let parsed = serde_json::from_slice(&self.body);
-        parsed.map(Some).map_err(|_| Refusal::bad_request("Unexpected token in JSON body"))
+        if content_type.and_then(|name| name.split(';').next()).map(str::trim) != Some("application/json") {
+            return Err(Refusal::internal());
+        }
+        serde_json::from_slice(&self.body).map(Some).map_err(|_| Refusal::internal())
     }
 
     /// A query parameter; `None` when it is absent.
     fn parameter(&self, name: &str) -> Result<Option<String>, Refusal> {
         let mut found = url::form_urlencoded::parse(self.query.as_bytes()).filter(|(known, _)| known == name);
         match (found.next(), found.next()) {
-            (None, _) => Ok(None),
-            (Some((_, value)), None) if !value.is_empty() => Ok(Some(value.into_owned())),
-            (Some(_), None) => Err(bad_parameter(name, "String must contain at least 1 character(s)")),
-            (Some(_), Some(_)) => Err(bad_parameter(name, "Expected string, received array")),
+            (found, None) => Ok(found.map(|(_, value)| value.into_owned())),
+            (_, Some(_)) => Err(Refusal::validation(vec![serde_json::json!({
+                "code": "invalid_type",
+                "expected": "string",
+                "received": "array",
+                "path": [name],
+                "message": "Expected string, received array",
+            })])),
         }
     }
 
-    fn required_parameter(&self, name: &str) -> Result<String, Refusal> {
-        self.parameter(name)?.ok_or_else(|| bad_parameter(name, "Required"))
+    /// A parameter that counts as absent when it is empty.
+    fn scope(&self) -> Result<Option<String>, Refusal> {
+        Ok(self.parameter("projectId")?.filter(|id| !id.is_empty()))
     }
-}
 
-fn bad_parameter(name: &str, message: &str) -> Refusal {
-    let issue = serde_json::json!({"code": "invalid_type", "path": [name], "message": message});
-    Refusal::validation(vec![issue])
+    fn trimmed(&self, name: &str) -> Result<Option<String>, Refusal> {
+        Ok(self.parameter(name)?.map(|text| validation::js_trim(&text).to_owned()))
+    }
 }
 
 enum Call {
     UniversalLogin,
-    JwtLogin,
+    JwtLogin(JwtMethod),
     AwsLogin,
     List,
     Available,
@@ -79,29 +95,71 @@ enum Call {
     Delete(String),
     DbtProjects(String),
     Secret(String),
+    Projects,
+    Project(String),
+    ProjectBySlug(String),
 }
 
 /// Performs the request.
 pub fn handle(state: &mut State, request: &Request) -> Answer {
+    if !well_encoded(&request.path) {
+        return Answer::bad_url(&request.path);
+    }
+    // The header is looked at before the route is, so a token that is no good spoils a login, and a 404 too.
+    let caller = match state.identities.authenticate(request.header("authorization"), &state.options) {
+        Ok(caller) => caller,
+        Err(refusal) => return refusal.into(),
+    };
     let Some((pattern, kind, call)) = route(&request.method, &request.path) else {
-        let message = format!("Route {}:{} not found", request.method, request.path);
-        return Refusal::not_found(message).into();
+        let api = request.path.starts_with("/api");
+        return match request.method.as_str() {
+            "GET" if !api => {
+                Answer::html(200, "<!DOCTYPE html><html><body><div id=\"root\"></div></body></html>")
+            }
+            _ => Answer::no_route(&request.method, &request.url()),
+        };
+    };
+    let login = matches!(call, Call::UniversalLogin | Call::JwtLogin(_) | Call::AwsLogin);
+    if caller.is_none() && !login {
+        return Refusal::unauthorized("Token missing").into();
+    }
+    if request.body.len() > BODY_LIMIT {
+        let mut answer = Answer::from(Refusal::internal());
+        answer.headers.push(("connection", "close".into()));
+        return answer;
+    }
+    let body = match request.json() {
+        Ok(body) => body,
+        Err(refusal) => return refusal.into(),
     };
     let standing = state.limiter.count(request.client, kind, pattern);
+    state.replicate();
     let mut answer: Answer = match standing {
         Some(standing) if standing.refused => Refusal::rate_limited(standing.reset_seconds).into(),
-        _ => match perform(state, request, call) {
+        _ => match perform(state, request, caller.as_ref(), call, body.as_ref()) {
             Ok(body) => Answer::json(200, &body),
             Err(refusal) => refusal.into(),
         },
     };
+    state.replicate();
     answer.headers.extend(standing.iter().flat_map(|standing| standing.headers()));
     answer
 }
 
+fn well_encoded(path: &str) -> bool {
+    let whole = path
+        .split('%')
+        .skip(1)
+        .all(|rest| rest.len() >= 2 && rest.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit));
+    whole && percent_decode_str(path).decode_utf8().is_ok()
+}
+
 fn route(method: &str, path: &str) -> Option<(&'static str, Kind, Call)> {
+    let path = path.strip_prefix('/')?;
+    // One trailing slash is ignored, a second one isn't.
+    let path = path.strip_suffix('/').unwrap_or(path);
     let segments: Vec<Cow<'_, str>> =
-        path.strip_prefix('/')?.split('/').map(|part| percent_decode_str(part).decode_utf8_lossy()).collect();
+        path.split('/').map(|part| percent_decode_str(part).decode_utf8_lossy()).collect();
     let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
     if let ["api", "v3", "secrets", "raw", name] = segments[..] {
         return (method == "GET").then(|| ("secret", Kind::Secret, Call::Secret(name.into())));
@@ -113,12 +171,21 @@ fn route(method: &str, path: &str) -> Option<(&'static str, Kind, Call)> {
         ("POST", ["auth", "universal-auth", "login"]) => {
             ("universal login", Kind::Write, Call::UniversalLogin)
         }
-        ("POST", ["auth", "oidc-auth", "login"]) => ("oidc login", Kind::Write, Call::JwtLogin),
-        ("POST", ["auth", "kubernetes-auth", "login"]) => ("kubernetes login", Kind::Write, Call::JwtLogin),
+        ("POST", ["auth", "oidc-auth", "login"]) => {
+            ("oidc login", Kind::Write, Call::JwtLogin(JwtMethod::Oidc))
+        }
+        ("POST", ["auth", "kubernetes-auth", "login"]) => {
+            ("kubernetes login", Kind::Write, Call::JwtLogin(JwtMethod::Kubernetes))
+        }
         ("POST", ["auth", "aws-auth", "login"]) => ("aws login", Kind::Write, Call::AwsLogin),
+        ("GET", ["projects"]) => ("list projects", Kind::Read, Call::Projects),
+        ("GET", ["projects", "slug", slug]) => {
+            ("project by slug", Kind::Read, Call::ProjectBySlug((*slug).into()))
+        }
+        ("GET", ["projects", id]) => ("project", Kind::Read, Call::Project((*id).into())),
         (method, ["app-connections", "dbt", rest @ ..]) => match (method, rest) {
-            ("GET", [] | [""]) => ("list", Kind::Read, Call::List),
-            ("POST", [] | [""]) => ("create", Kind::Write, Call::Create),
+            ("GET", []) => ("list", Kind::Read, Call::List),
+            ("POST", []) => ("create", Kind::Write, Call::Create),
             ("GET", ["available"]) => ("available", Kind::Read, Call::Available),
             ("GET", ["connection-name", name]) => ("by name", Kind::Read, Call::GetByName((*name).into())),
             ("GET", [id, "projects"]) => ("projects", Kind::Read, Call::DbtProjects((*id).into())),
@@ -131,50 +198,54 @@ fn route(method: &str, path: &str) -> Option<(&'static str, Kind, Call)> {
     })
 }
 
-fn perform(state: &mut State, request: &Request, call: Call) -> Result<Value, Refusal> {
-    let presented = state.identities.authenticate(request.header("authorization"))?;
-    if matches!(call, Call::UniversalLogin | Call::JwtLogin | Call::AwsLogin) {
-        // The header is looked at before the route is, so a token that is no good spoils the login too.
-        if matches!(presented, Presented::UnknownToken) {
-            return Err(Refusal::token_error("Your token is invalid"));
-        }
-        let body = request.json()?;
-        return match call {
-            Call::UniversalLogin => state.identities.universal_login(body.as_ref()),
-            Call::JwtLogin => state.identities.jwt_login(body.as_ref()),
-            _ => state.identities.aws_login(body.as_ref()),
-        };
-    }
-    let caller = match presented {
-        Presented::Caller(caller) => caller,
-        Presented::Nothing => return Err(Refusal::unauthorized("Token missing")),
-        Presented::UnknownToken => return Err(Refusal::unauthorized("Token not found")),
+fn perform(
+    state: &mut State,
+    request: &Request,
+    caller: Option<&Caller>,
+    call: Call,
+    body: Option<&Value>,
+) -> Result<Value, Refusal> {
+    let Some(caller) = caller else {
+        return log_in(state, call, body);
     };
     if let Call::Get(id) | Call::Update(id) | Call::Delete(id) | Call::DbtProjects(id) = &call {
         validation::uuid(id, "connectionId")?;
     }
-    let project_id = || request.parameter("projectId");
     let name_rule = state.options.name_rule;
     match call {
-        Call::List => state.list(&caller, project_id()?.as_deref()),
-        Call::Available => state.available(&caller, project_id()?.as_deref()),
-        Call::GetByName(name) => state.get_by_name(&caller, &name, project_id()?.as_deref()),
-        Call::Get(id) => state.get(&caller, &id),
-        Call::DbtProjects(id) => state.dbt_projects(&caller, &id),
-        Call::Create => state.create(&caller, validation::create(request.json()?.as_ref(), name_rule)?),
-        Call::Update(id) => {
-            state.update(&caller, &id, validation::update(request.json()?.as_ref(), name_rule)?)
+        Call::List => state.list(caller, request.scope()?.as_deref()),
+        Call::Available => state.available(caller, request.scope()?.as_deref()),
+        Call::GetByName(name) => {
+            let name = validation::connection_name(&name)?;
+            let project_id = request.trimmed("projectId")?.filter(|id| !id.is_empty());
+            state.get_by_name(caller, &name, project_id.as_deref())
         }
-        Call::Delete(id) => state.delete(&caller, &id),
+        Call::Get(id) => state.get(caller, &id),
+        Call::DbtProjects(id) => state.dbt_projects(caller, &id),
+        Call::Create => state.create(caller, validation::create(body, name_rule)?),
+        Call::Update(id) => state.update(caller, &id, validation::update(body, name_rule)?),
+        Call::Delete(id) => state.delete(caller, &id),
         Call::Secret(name) => {
-            let workspace_id = request.required_parameter("workspaceId")?;
-            let environment = request.required_parameter("environment")?;
-            let path = request.required_parameter("secretPath")?;
-            if request.required_parameter("type")? != "shared" {
-                return Err(bad_parameter("type", "Invalid enum value. Expected 'shared'"));
-            }
-            state.secret(&caller, [&workspace_id, &environment, &path, &name])
+            let query = SecretQuery {
+                workspace_id: request.trimmed("workspaceId")?,
+                environment: request.trimmed("environment")?,
+                path: request.trimmed("secretPath")?.unwrap_or_else(|| "/".into()),
+            };
+            validation::secret_type(request.parameter("type")?.as_deref())?;
+            state.secret(caller, validation::js_trim(&name), query)
         }
-        Call::UniversalLogin | Call::JwtLogin | Call::AwsLogin => Err(Refusal::not_found("not reached")),
+        Call::Projects => Ok(state.list_projects(caller)),
+        Call::Project(id) => state.project_by_id(caller, validation::js_trim(&id)),
+        Call::ProjectBySlug(slug) => state.project_by_slug(caller, &validation::slug(&slug, "slug")?),
+        Call::UniversalLogin | Call::JwtLogin(_) | Call::AwsLogin => log_in(state, call, body),
+    }
+}
+
+fn log_in(state: &mut State, call: Call, body: Option<&Value>) -> Result<Value, Refusal> {
+    match call {
+        Call::UniversalLogin => state.identities.universal_login(body),
+        Call::JwtLogin(method) => state.identities.jwt_login(method, body),
+        Call::AwsLogin => state.identities.aws_login(body),
+        _ => Err(Refusal::unauthorized("Token missing")),
     }
 }

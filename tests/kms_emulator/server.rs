@@ -4,10 +4,10 @@ use std::{
     future::{self, poll_fn},
     io,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -23,14 +23,16 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
+    sync::Notify,
     task::JoinSet,
+    time::Instant,
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::{
     admin,
     answer::{Answer, Refusal},
-    faults::Fault,
+    faults::{Fault, Performed, Reply},
     request_log::Ticket,
     routes::{self, Request},
     state::State,
@@ -78,29 +80,94 @@ async fn exchange(
     state: Shared,
     reset: Arc<AtomicBool>,
 ) {
+    let activity = Activity::default();
     let service = service_fn(|request| {
-        let (state, reset) = (Arc::clone(&state), Arc::clone(&reset));
+        let (state, reset, request_under_way) = (Arc::clone(&state), Arc::clone(&reset), activity.begin());
         async move {
             let outcome = respond(state, client, request).await;
-            reset.store(outcome.is_err(), Ordering::Relaxed);
+            reset.store(matches!(outcome, Err(NoAnswer::Reset)), Ordering::Relaxed);
+            drop(request_under_way);
             outcome
         }
     });
-    // A client that goes away, and a reset on demand, end the connection with an error that nobody needs.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    let mut closing = false;
+    loop {
+        tokio::select! {
+            // A client that goes away, and a reset on demand, end the connection with an error that nobody needs.
+            _ = &mut connection => return,
+            () = activity.idle(&state), if !closing => {
+                closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
 }
 
-/// No answer: the connection is to be reset.
-#[derive(Debug, thiserror::Error)]
-#[error("reset on demand")]
-struct Reset;
+/// When something last happened on a connection.
+#[derive(Default)]
+struct Activity {
+    under_way: AtomicUsize,
+    /// When the last response was ready; `None` before the first.
+    last: Mutex<Option<Instant>>,
+    changed: Notify,
+}
+
+/// A request under way, until it is dropped.
+struct UnderWay<'a>(&'a Activity);
+
+impl Activity {
+    fn begin(&self) -> UnderWay<'_> {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        self.changed.notify_one();
+        UnderWay(self)
+    }
+
+    /// Returns when the connection has been idle for as long as the server lets it be.
+    async fn idle(&self, state: &Shared) {
+        let opened = Instant::now();
+        loop {
+            let changed = self.changed.notified();
+            let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.under_way.load(Ordering::Relaxed) > 0 {
+                changed.await;
+                continue;
+            }
+            let (since, patience) = {
+                let options = &lock(state).options;
+                last.map_or((opened, options.request_timeout), |last| (last, options.idle_timeout))
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(since + patience) => return,
+                () = changed => {}
+            }
+        }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.0.changed.notify_one();
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum NoAnswer {
+    #[error("reset on demand")]
+    Reset,
+    #[error("closed without a byte")]
+    Close,
+}
 
 async fn respond(
     state: Shared,
     client: SocketAddr,
     request: hyper::Request<Incoming>,
-) -> Result<Response<AnswerBody>, Reset> {
-    let request = read(client, request).await.map_err(|_| Reset)?;
+) -> Result<Response<AnswerBody>, NoAnswer> {
+    let request = read(client, request).await.map_err(|_| NoAnswer::Reset)?;
     if request.path.starts_with("/__admin/") {
         let answer = admin::handle(&mut lock(&state), &request);
         return Ok(response(&state, answer, AnswerBody::Whole));
@@ -143,11 +210,11 @@ async fn respond(
         }
         Fault::ResetBefore => {
             lock(&state).log.end(ticket, None);
-            Err(Reset)
+            Err(NoAnswer::Reset)
         }
         Fault::ResetAfter => {
             perform_first();
-            Err(Reset)
+            Err(NoAnswer::Reset)
         }
         Fault::HangBefore => future::pending().await,
         Fault::HangAfter => {
@@ -155,14 +222,19 @@ async fn respond(
             future::pending().await
         }
         Fault::Slow { before_ms, after_ms } => {
-            // A task of its own: a client that gives up doesn't stop what the server has begun.
+            let patience = lock(&state).options.request_timeout;
+            // A task of its own: a client that gives up doesn't stop what the server has begun, and neither does the
+            // server when it loses patience with itself.
             let task = tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(before_ms)).await;
                 let response = perform(&state, &request, ticket);
                 tokio::time::sleep(Duration::from_millis(after_ms)).await;
                 response
             });
-            task.await.map_err(|_| Reset)
+            match tokio::time::timeout(patience, task).await {
+                Ok(done) => done.map_err(|_| NoAnswer::Reset),
+                Err(_) => Err(NoAnswer::Close),
+            }
         }
         Fault::Truncate { keep } => {
             let answer = perform_first();
@@ -176,7 +248,63 @@ async fn respond(
             lock(&state).log.end(ticket, Some(200));
             Ok(response(&state, answer, |_| AnswerBody::Endless { left: bytes }))
         }
+        Fault::Respond { status, reply, performed } => {
+            let answer = match performed {
+                Performed::Before => Some(perform_first()),
+                Performed::Never => None,
+                Performed::Later { ms } => {
+                    let (state, request) = (Arc::clone(&state), request.clone());
+                    tokio::spawn(async move {
+                        tokio::time::sleep(Duration::from_millis(ms)).await;
+                        routes::handle(&mut lock(&state), &request);
+                    });
+                    None
+                }
+            };
+            let has_status = !Reply::WITHOUT_STATUS.contains(&reply);
+            lock(&state).log.end(ticket, has_status.then_some(status));
+            replied(&state, status, reply, answer).await
+        }
     }
+}
+
+/// A reply as a fault asks for it, in place of the server's own answer if there is one.
+async fn replied(
+    state: &Shared,
+    status: u16,
+    reply: Reply,
+    own: Option<Answer>,
+) -> Result<Response<AnswerBody>, NoAnswer> {
+    const OVERSIZED: u64 = (1 << 20) + (1 << 16);
+    let of_kms = || match own {
+        Some(answer) if status < 300 => Answer { status, ..answer },
+        None if status < 300 => Answer::json(status, &serde_json::json!({})),
+        _ => Refusal::of_status(status).into(),
+    };
+    Ok(match reply {
+        Reply::Kms => response(state, of_kms(), AnswerBody::Whole),
+        Reply::Html => {
+            let page = format!("<html><head><title>{status}</title></head><body>nginx</body></html>");
+            response(state, Answer::html(status, &page), AnswerBody::Whole)
+        }
+        Reply::Gateway => {
+            let body = serde_json::json!({"message": "Forbidden"});
+            response(state, Answer::json(status, &body), AnswerBody::Whole)
+        }
+        Reply::Empty => {
+            response(state, Answer { body: Vec::new(), ..Answer::html(status, "") }, AnswerBody::Whole)
+        }
+        Reply::Cut => response(state, of_kms(), |body| AnswerBody::Cut {
+            keep: Some(body.slice(..body.len() / 2)),
+            length: body.len(),
+        }),
+        Reply::Oversized => {
+            response(state, Answer::html(status, ""), |_| AnswerBody::Endless { left: OVERSIZED })
+        }
+        Reply::Reset => return Err(NoAnswer::Reset),
+        Reply::Close => return Err(NoAnswer::Close),
+        Reply::Hang => future::pending().await,
+    })
 }
 
 fn perform(state: &Shared, request: &Request, ticket: Ticket) -> Response<AnswerBody> {
@@ -197,11 +325,15 @@ fn given(status: u16, body: &serde_json::Value) -> Answer {
 }
 
 fn response(state: &Shared, answer: Answer, body: impl FnOnce(Bytes) -> AnswerBody) -> Response<AnswerBody> {
-    let date = lock(state).now().format(&HTTP_DATE).unwrap_or_default();
+    let (date, patience) = {
+        let state = lock(state);
+        (state.now().format(&HTTP_DATE).unwrap_or_default(), state.options.idle_timeout.as_secs())
+    };
     let mut response = Response::builder()
         .status(answer.status)
         .header("content-type", answer.content_type)
-        .header("date", date);
+        .header("date", date)
+        .header("keep-alive", format!("timeout={patience}"));
     for (name, value) in answer.headers {
         response = response.header(name, value);
     }

@@ -3,18 +3,20 @@
 //! The server validates with zod: each broken rule is an issue with a code, a path and a message; texts are trimmed
 //! before they are measured; lengths count UTF-16 units; unknown fields are dropped silently.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::{answer::Refusal, credentials::Credentials};
 
-/// Which generation of the name rule the server has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Which generation of the name rule the server has, and of what else changed about that time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum NameRule {
     /// At most 64 characters; capitals are refused.
     #[default]
     Current,
-    /// At most 32 characters; capitals become small letters without a word.
+    /// At most 32 characters; capitals become small letters without a word. A token that is used up is a 400.
     Older,
 }
 
@@ -33,6 +35,7 @@ pub struct UpdateBody {
     pub name: Option<String>,
     pub description: Option<Option<String>>,
     pub credentials: Option<Credentials>,
+    pub platform_managed: Option<bool>,
 }
 
 /// Checks a body of `POST /app-connections/dbt`.
@@ -41,13 +44,13 @@ pub struct UpdateBody {
 /// A 422 with every broken rule.
 pub fn create(body: Option<&Value>, rule: NameRule) -> Result<CreateBody, Refusal> {
     let mut issues = Issues::default();
-    let fields = issues.object(body, &[])?;
+    let fields = issues.halves(body)?;
+    // The method decides which credentials are asked for, so without a good one they aren't looked at.
+    let credentials = issues.method(fields).then(|| issues.credentials(fields.get("credentials"))).flatten();
     let name = issues.required(fields, &["name"]);
     let name = name.map(|text| issues.name(text, rule));
     let description = issues.description(fields);
-    let project_id = issues.optional(fields, &["projectId"]);
-    issues.method(fields);
-    let credentials = issues.credentials(fields.get("credentials"));
+    let project_id = issues.untrimmed(fields, "projectId").filter(|id| !id.is_empty());
     issues.not_for_dbt(fields);
     match (name, credentials) {
         (Some(name), Some(credentials)) if issues.0.is_empty() => {
@@ -63,17 +66,17 @@ pub fn create(body: Option<&Value>, rule: NameRule) -> Result<CreateBody, Refusa
 /// A 422 with every broken rule.
 pub fn update(body: Option<&Value>, rule: NameRule) -> Result<UpdateBody, Refusal> {
     let mut issues = Issues::default();
-    let fields = issues.object(body, &[])?;
+    let fields = issues.halves(body)?;
+    let credentials = fields.get("credentials").and_then(|value| issues.credentials(Some(value)));
     let name = issues.optional(fields, &["name"]);
     let name = name.map(|text| issues.name(text, rule));
     let description = issues.description(fields);
-    let credentials = fields.get("credentials").and_then(|value| issues.credentials(Some(value)));
     issues.not_for_dbt(fields);
-    if issues.0.is_empty() {
-        Ok(UpdateBody { name, description, credentials })
-    } else {
-        Err(Refusal::validation(issues.0))
+    if !issues.0.is_empty() {
+        return Err(Refusal::validation(issues.0));
     }
+    let platform_managed = fields.get("isPlatformManagedCredentials").and_then(Value::as_bool);
+    Ok(UpdateBody { name, description, credentials, platform_managed })
 }
 
 /// Checks that a path parameter is a UUID.
@@ -85,30 +88,71 @@ pub fn uuid(text: &str, field: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     let issue =
-        json!({"validation": "uuid", "code": "invalid_string", "path": [field], "message": "Invalid uuid"});
+        json!({"validation": "uuid", "code": "invalid_string", "message": "Invalid uuid", "path": [field]});
     Err(Refusal::validation(vec![issue]))
 }
 
-/// Checks the texts of a login body and returns them in the order asked for.
+/// Checks a path parameter that has to be a slug.
+///
+/// # Errors
+/// A 422 with every broken rule.
+pub fn slug(text: &str, field: &str) -> Result<String, Refusal> {
+    let mut issues = Issues::default();
+    let text = js_trim(text);
+    issues.slug(text, "Slug", 64, &[field]);
+    if issues.0.is_empty() { Ok(text.to_owned()) } else { Err(Refusal::validation(issues.0)) }
+}
+
+/// Checks the path parameter of the look-up by name, and trims it.
+///
+/// # Errors
+/// A 422 when nothing is left.
+pub fn connection_name(text: &str) -> Result<String, Refusal> {
+    let mut issues = Issues::default();
+    let text = js_trim(text);
+    issues.at_least(text, 1, &["connectionName"], "Connection name required");
+    if issues.0.is_empty() { Ok(text.to_owned()) } else { Err(Refusal::validation(issues.0)) }
+}
+
+/// Checks the type of a secret, which may be left out.
+///
+/// # Errors
+/// A 422 when there is no such type.
+pub fn secret_type(text: Option<&str>) -> Result<(), Refusal> {
+    let Some(text) = text.filter(|text| !["shared", "personal"].contains(text)) else {
+        return Ok(());
+    };
+    let message = format!("Invalid enum value. Expected 'shared' | 'personal', received '{text}'");
+    Err(Refusal::validation(vec![json!({
+        "received": text,
+        "code": "invalid_enum_value",
+        "options": ["shared", "personal"],
+        "path": ["type"],
+        "message": message,
+    })]))
+}
+
+/// Checks the texts of a login body and returns them in the order asked for, with `organizationSlug`. Some texts may
+/// be left out and have a value then.
 ///
 /// # Errors
 /// A 422 with every text that is missing or of another type.
-pub fn texts<const N: usize>(body: Option<&Value>, names: [&'static str; N]) -> Result<[String; N], Refusal> {
+pub fn login<const N: usize>(
+    body: Option<&Value>,
+    names: [&'static str; N],
+    defaults: &[(&str, &str)],
+) -> Result<([String; N], Option<String>), Refusal> {
     let mut issues = Issues::default();
-    let fields = issues.object(body, &[])?;
-    let found = names.map(|name| issues.required(fields, &[name]).unwrap_or_default());
-    if issues.0.is_empty() { Ok(found) } else { Err(Refusal::validation(issues.0)) }
-}
-
-/// Checks an optional text of a body.
-///
-/// # Errors
-/// A 422 when it is there and no text.
-pub fn optional_text(body: Option<&Value>, name: &'static str) -> Result<Option<String>, Refusal> {
-    let mut issues = Issues::default();
-    let fields = issues.object(body, &[])?;
-    let found = issues.optional(fields, &[name]);
-    if issues.0.is_empty() { Ok(found) } else { Err(Refusal::validation(issues.0)) }
+    let fields = issues.object(body)?;
+    let found = names.map(|name| match defaults.iter().find(|(known, _)| *known == name) {
+        Some((_, default)) if !fields.contains_key(name) => (*default).to_owned(),
+        _ => issues.required(fields, &[name]).unwrap_or_default(),
+    });
+    let slug = issues.optional(fields, &["organizationSlug"]);
+    if let Some(slug) = &slug {
+        issues.slug(slug, "Slug", 64, &["organizationSlug"]);
+    }
+    if issues.0.is_empty() { Ok((found, slug)) } else { Err(Refusal::validation(issues.0)) }
 }
 
 /// What JavaScript's `trim` removes. Not what Rust's does: U+FEFF goes, U+0085 stays.
@@ -125,18 +169,26 @@ pub fn js_length(text: &str) -> usize {
 struct Issues(Vec<Value>);
 
 impl Issues {
-    fn object<'v>(
-        &mut self,
-        value: Option<&'v Value>,
-        path: &[&str],
-    ) -> Result<&'v Map<String, Value>, Refusal> {
-        match value {
+    /// The body itself, which must be an object.
+    fn object<'v>(&mut self, body: Option<&'v Value>) -> Result<&'v Map<String, Value>, Refusal> {
+        match body {
             Some(Value::Object(fields)) => Ok(fields),
             other => {
-                self.wrong_type(other, "object", path);
+                // The framework hands over null where there is no body.
+                self.wrong_type(Some(other.unwrap_or(&Value::Null)), "object", &[]);
                 Err(Refusal::validation(std::mem::take(&mut self.0)))
             }
         }
+    }
+
+    /// The body of a connection. Its rules come in two halves, each of which complains when it is no object.
+    fn halves<'v>(&mut self, body: Option<&'v Value>) -> Result<&'v Map<String, Value>, Refusal> {
+        self.object(body).map_err(|mut refusal| {
+            if let Some(issues) = refusal.message.as_array_mut() {
+                issues.extend_from_within(..);
+            }
+            refusal
+        })
     }
 
     fn required(&mut self, fields: &Map<String, Value>, path: &[&str]) -> Option<String> {
@@ -154,20 +206,40 @@ impl Issues {
         self.required(fields, path)
     }
 
+    fn untrimmed(&mut self, fields: &Map<String, Value>, field: &str) -> Option<String> {
+        match fields.get(field)? {
+            Value::String(text) => Some(text.clone()),
+            other => {
+                self.wrong_type(Some(other), "string", &[field]);
+                None
+            }
+        }
+    }
+
     fn name(&mut self, name: String, rule: NameRule) -> String {
         let (longest, name) = match rule {
             NameRule::Current => (64, name),
             NameRule::Older => (32, name.to_lowercase()),
         };
-        self.at_least(&name, 1, &["name"]);
-        self.at_most(&name, longest, &["name"]);
-        let is_slug = name.split('-').all(|word| {
+        self.slug(&name, "name", longest, &["name"]);
+        name
+    }
+
+    fn slug(&mut self, text: &str, called: &str, longest: usize, path: &[&str]) {
+        self.at_least(text, 1, path, &format!("{called} field must be at least 1 lowercase character"));
+        self.at_most(
+            text,
+            longest,
+            path,
+            &format!("{called} field must be at most {longest} lowercase characters"),
+        );
+        let is_slug = text.split('-').all(|word| {
             !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
         });
-        if !is_slug {
-            self.custom(&["name"], "Name field can only contain lowercase letters, numbers, and hyphens");
+        if !is_slug && !text.is_empty() {
+            let message = format!("{called} field can only contain lowercase letters, numbers, and hyphens");
+            self.0.push(json!({"code": "custom", "message": message, "path": path}));
         }
-        name
     }
 
     /// `None` when absent, `Some(None)` when null.
@@ -176,12 +248,13 @@ impl Issues {
             return Some(None);
         }
         let text = self.required(fields, &["description"])?;
-        self.at_most(&text, 256, &["description"]);
+        self.at_most(&text, 256, &["description"], "Description cannot exceed 256 characters");
         Some(Some(text))
     }
 
-    fn method(&mut self, fields: &Map<String, Value>) {
-        if fields.get("method").and_then(Value::as_str) != Some("api-token") {
+    fn method(&mut self, fields: &Map<String, Value>) -> bool {
+        let known = fields.get("method").and_then(Value::as_str) == Some("api-token");
+        if !known {
             self.0.push(json!({
                 "code": "invalid_union_discriminator",
                 "options": ["api-token"],
@@ -189,6 +262,7 @@ impl Issues {
                 "message": "Invalid discriminator value. Expected 'api-token'",
             }));
         }
+        known
     }
 
     fn credentials(&mut self, value: Option<&Value>) -> Option<Credentials> {
@@ -196,77 +270,83 @@ impl Issues {
             self.wrong_type(value, "object", &["credentials"]);
             return None;
         };
+        let api_token = self.bounded(fields, "apiToken", "API Token required");
         let instance_url = self.required(fields, &["credentials", "instanceUrl"]);
         if let Some(text) = &instance_url {
-            self.at_least(text, 1, &["credentials", "instanceUrl"]);
+            self.at_least(text, 1, &["credentials", "instanceUrl"], "Instance URL required");
             if Url::parse(text).is_err() {
                 self.0.push(json!({
                     "validation": "url",
                     "code": "invalid_string",
+                    "message": "Invalid Instance URL",
                     "path": ["credentials", "instanceUrl"],
-                    "message": "Invalid url",
                 }));
             }
         }
-        let mut bounded = |field| {
-            let text = self.required(fields, &["credentials", field])?;
-            self.at_least(&text, 1, &["credentials", field]);
-            self.at_most(&text, 255, &["credentials", field]);
-            Some(text)
-        };
-        let account_id = bounded("accountId");
-        let api_token = bounded("apiToken");
+        let account_id = self.bounded(fields, "accountId", "Account ID required");
         Some(Credentials { instance_url: instance_url?, account_id: account_id?, api_token: api_token? })
     }
 
+    fn bounded(&mut self, fields: &Map<String, Value>, field: &str, required: &str) -> Option<String> {
+        let path = ["credentials", field];
+        let text = self.required(fields, &path)?;
+        self.at_least(&text, 1, &path, required);
+        self.at_most(&text, 255, &path, "String must contain at most 255 character(s)");
+        Some(text)
+    }
+
     fn not_for_dbt(&mut self, fields: &Map<String, Value>) {
-        if fields.get("isPlatformManagedCredentials").is_some_and(|value| *value != Value::Bool(false)) {
+        const NOT_SUPPORTED: &str = "Not supported for DBT Connections";
+        if let Some(value) =
+            fields.get("isPlatformManagedCredentials").filter(|value| **value != Value::Bool(false))
+        {
             self.0.push(json!({
+                "received": value,
                 "code": "invalid_literal",
                 "expected": false,
                 "path": ["isPlatformManagedCredentials"],
-                "message": "Invalid literal value, expected false",
+                "message": NOT_SUPPORTED,
             }));
         }
-        if fields.get("gatewayId").is_some_and(|value| !value.is_null()) {
-            self.custom(&["gatewayId"], "Gateways are not supported for this app connection");
+        if let Some(value) = fields.get("gatewayId").filter(|value| !value.is_null()) {
+            let union = |expected: &str| {
+                json!({"name": "ZodError", "issues": [{
+                    "code": "invalid_type",
+                    "expected": expected,
+                    "received": type_of(Some(value)),
+                    "path": ["gatewayId"],
+                    "message": NOT_SUPPORTED,
+                }]})
+            };
+            self.0.push(json!({
+                "code": "invalid_union",
+                "unionErrors": [union("undefined"), union("null")],
+                "path": ["gatewayId"],
+                "message": "Invalid input",
+            }));
         }
     }
 
-    fn at_least(&mut self, text: &str, shortest: usize, path: &[&str]) {
+    fn at_least(&mut self, text: &str, shortest: usize, path: &[&str], message: &str) {
         if js_length(text) < shortest {
-            let message = format!("String must contain at least {shortest} character(s)");
             self.0.push(json!({
                 "code": "too_small", "minimum": shortest, "type": "string", "inclusive": true, "exact": false,
-                "path": path, "message": message,
+                "message": message, "path": path,
             }));
         }
     }
 
-    fn at_most(&mut self, text: &str, longest: usize, path: &[&str]) {
+    fn at_most(&mut self, text: &str, longest: usize, path: &[&str], message: &str) {
         if js_length(text) > longest {
-            let message = format!("String must contain at most {longest} character(s)");
             self.0.push(json!({
                 "code": "too_big", "maximum": longest, "type": "string", "inclusive": true, "exact": false,
-                "path": path, "message": message,
+                "message": message, "path": path,
             }));
         }
-    }
-
-    fn custom(&mut self, path: &[&str], message: &str) {
-        self.0.push(json!({"code": "custom", "path": path, "message": message}));
     }
 
     fn wrong_type(&mut self, found: Option<&Value>, expected: &str, path: &[&str]) {
-        let received = match found {
-            None => "undefined",
-            Some(Value::Null) => "null",
-            Some(Value::Bool(_)) => "boolean",
-            Some(Value::Number(_)) => "number",
-            Some(Value::String(_)) => "string",
-            Some(Value::Array(_)) => "array",
-            Some(Value::Object(_)) => "object",
-        };
+        let received = type_of(found);
         let message = match found {
             None => "Required".to_owned(),
             Some(_) => format!("Expected {expected}, received {received}"),
@@ -274,5 +354,17 @@ impl Issues {
         self.0.push(json!({
             "code": "invalid_type", "expected": expected, "received": received, "path": path, "message": message,
         }));
+    }
+}
+
+fn type_of(value: Option<&Value>) -> &'static str {
+    match value {
+        None => "undefined",
+        Some(Value::Null) => "null",
+        Some(Value::Bool(_)) => "boolean",
+        Some(Value::Number(_)) => "number",
+        Some(Value::String(_)) => "string",
+        Some(Value::Array(_)) => "array",
+        Some(Value::Object(_)) => "object",
     }
 }

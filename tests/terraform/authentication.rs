@@ -48,7 +48,7 @@ fn every_method_logs_in() {
             (CLIENT_SECRET, format!("  auth = {{ universal = {{ {universal} }} }}")),
             (
                 CLIENT_SECRET,
-                format!("  auth = {{ universal = {{ {universal} }}, organization_slug = \"main\" }}"),
+                format!("  auth = {{ universal = {{ {universal} }}, organization_slug = \"branch\" }}"),
             ),
             (CLIENT_SECRET, aliases),
             (STATIC_TOKEN, "  auth = { token = var.secret }".into()),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    kms_emulator::{Credentials, Emulator, OTHER_PROJECT_ID, Options, PROJECT_ID, dbt_cloud},
+    kms_emulator::{Credentials, Emulator, OTHER_PROJECT_ID, Options, PROJECT_ID, Server, dbt_cloud},
     plans::{Change, Plan},
     workspace::{Outcome, Workspace, address, configuration, connection, under_each_terraform},
 };
@@ -215,6 +215,15 @@ fn what_is_not_there_is_an_error_on_the_attribute_that_names_it() {
         let missing_project = format!("project_id = {MISSING_ID:?}");
         let missing_connection = format!("connection_id = {MISSING_ID:?}");
         let by_name = ["name = \"in-a-project\"", &missing_project];
+        let in_missing_project = [missing_project.as_str()];
+        let unknown_project: (&str, &[&str], &str, &[&str]) = match workspace.emulator.state().options.server
+        {
+            // Hanzo's server looks no project up, so an unknown one is as one without rights.
+            Server::Hanzo => ("dbt_connections", &in_missing_project, "", &["Not allowed"]),
+            Server::Infisical => {
+                ("dbt_connections", &in_missing_project, "project_id", &["Unknown project", MISSING_ID])
+            }
+        };
         let cases: [(&str, &[&str], &str, &[&str]); 10] = [
             ("dbt_connection", &[&missing_id], "id", &["doesn't exist", MISSING_ID]),
             (
@@ -224,7 +233,7 @@ fn what_is_not_there_is_an_error_on_the_attribute_that_names_it() {
                 &["\"in-a-project\" in the organization"],
             ),
             ("dbt_connection", &by_name, "name", &["in the project", MISSING_ID]),
-            ("dbt_connections", &[&missing_project], "project_id", &["Unknown project", MISSING_ID]),
+            unknown_project,
             ("dbt_projects", &[&missing_connection], "connection_id", &["doesn't exist", MISSING_ID]),
             ("dbt_connection", &["id = \"orders\""], "id", &["must be the UUID"]),
             ("dbt_connection", &["name = \"Not A Name\""], "name", &["must be a slug"]),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::JwtBody;
+use super::jwt::JwtBody;
 use crate::{
-    kms::{AuthError, ServiceAccountToken},
+    kms::{config::ServiceAccountToken, error::AuthError},
     secret::Secret,
 };
 
@@ -21,7 +21,7 @@ pub(super) fn body<'a>(
     JwtBody { identity_id, jwt: service_account_token.expose().trim(), organization_slug }
 }
 
-/// The token as it is now; a file is read anew, because Kubernetes replaces it while we run.
+/// The token as it is now; a file is read each time, because Kubernetes replaces it while we run.
 pub(super) fn current(token: &ServiceAccountToken) -> Result<Secret, AuthError> {
     match token {
         ServiceAccountToken::Given(token) => Ok(token.clone()),

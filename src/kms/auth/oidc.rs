@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::JwtBody;
+use super::jwt::JwtBody;
 use crate::secret::Secret;
 
 pub(super) const METHOD: &str = "OIDC Auth";

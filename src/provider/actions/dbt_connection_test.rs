@@ -10,7 +10,7 @@ use crate::{
         schema::{Schema, required},
     },
     provider::{
-        Access,
+        access::Access,
         errors::{self, Blame},
         rules,
     },

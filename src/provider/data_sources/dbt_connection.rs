@@ -1,7 +1,7 @@
 //! `kms_dbt_connection`: one dbt connection, by ID or by name.
 
 use crate::{
-    kms::{self, DbtCredentials},
+    kms::{ConnectionPlace, DbtConnection, Scope},
     model,
     plugin::{
         context::Context,
@@ -12,7 +12,7 @@ use crate::{
         schema::{Schema, computed, optional_computed},
     },
     provider::{
-        Access,
+        access::Access,
         errors::{self, Blame},
         rules,
     },
@@ -94,12 +94,13 @@ impl DataSource for DbtConnectionDataSource {
         let (result, task, by) = match (config.id.as_str(), config.name.as_str()) {
             (Some(id), _) => {
                 let task = format!("read the dbt connection {id}");
-                (operation.read_connection(id, kms::Scope::Unknown).await, task, "id")
+                (operation.read(id, Scope::Unknown).await, task, "id")
             }
             (None, Some(name)) => {
                 let scope = project.map_or("the organization".to_owned(), |id| format!("the project {id}"));
                 let task = format!("find a dbt connection named \"{name}\" in {scope}");
-                (operation.read_connection_by_name(name, project).await, task, "name")
+                let place = ConnectionPlace { name: name.to_owned(), project_id: project.map(str::to_owned) };
+                (operation.read_by_name(&place).await, task, "name")
             }
             (None, None) => {
                 let detail = "Neither \"id\" nor \"name\" has a value.";
@@ -115,7 +116,7 @@ impl DataSource for DbtConnectionDataSource {
 }
 
 /// What the configuration sets stays as it is, whatever the server's spelling.
-fn found(config: DbtConnectionData, connection: kms::Connection<DbtCredentials>) -> DbtConnectionData {
+fn found(config: DbtConnectionData, connection: DbtConnection) -> DbtConnectionData {
     let configured_or = |configured: Field<String>, found: Option<String>| match configured {
         Field::Known(configured) => Field::Known(configured),
         _ => found.into(),

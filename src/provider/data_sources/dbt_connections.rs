@@ -1,7 +1,7 @@
 //! `kms_dbt_connections`: all dbt connections of a project or of the organization.
 
 use crate::{
-    kms::{self, DbtCredentials},
+    kms::DbtConnection,
     model,
     plugin::{
         context::Context,
@@ -10,14 +10,17 @@ use crate::{
         model::{Field, Model as _},
         schema::{Schema, computed, optional},
     },
-    provider::{Access, listing, rules},
+    provider::{access::Access, listing, rules},
 };
 
 model! {
     /// The dbt connections of one scope.
     pub struct DbtConnectionsData {
-        /// ID of the project. Without it, the connections of the organization are listed.
+        /// ID of the project. Without it, the connections of the organization itself are listed.
         project_id: String = optional().rule(rules::project_id),
+        /// Lists the connections of the organization and of all its projects, as far as the machine identity may read
+        /// them. It needs the permission to read app connections of the organization. Default: `false`.
+        all_projects: bool = optional(),
         /// The connections, sorted by name.
         connections: Vec<ListedConnection> = computed(),
     }
@@ -67,8 +70,13 @@ impl DataSource for DbtConnectionsDataSource {
 
     fn schema(&self) -> Schema {
         DbtConnectionsData::schema(
-            "Lists all dbt connections of a project, or those of the organization itself.",
+            "Lists all dbt connections of a project, of the organization itself, or of the organization and all its \
+             projects.",
         )
+    }
+
+    fn validate(&self, config: &DbtConnectionsData, diagnostics: &mut Diagnostics) {
+        listing::validate(&config.project_id, &config.all_projects, diagnostics);
     }
 
     async fn read(
@@ -76,13 +84,14 @@ impl DataSource for DbtConnectionsDataSource {
         cx: &mut Context,
         config: DbtConnectionsData,
     ) -> Result<DbtConnectionsData, Diagnostics> {
-        let connections = listing::dbt_connections(&self.access, cx, &config.project_id).await?;
+        let connections =
+            listing::dbt_connections(&self.access, cx, &config.project_id, &config.all_projects).await?;
         let connections = Field::Known(connections.into_iter().map(listed).collect());
         Ok(DbtConnectionsData { connections, ..config })
     }
 }
 
-fn listed(connection: kms::Connection<DbtCredentials>) -> ListedConnection {
+fn listed(connection: DbtConnection) -> ListedConnection {
     ListedConnection {
         id: Field::Known(connection.id),
         name: Field::Known(connection.name),

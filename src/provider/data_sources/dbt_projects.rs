@@ -11,7 +11,7 @@ use crate::{
         schema::{Schema, computed, required},
     },
     provider::{
-        Access,
+        access::Access,
         errors::{self, Blame},
         rules,
     },

@@ -13,7 +13,7 @@ use crate::{
         schema::{Schema, computed, optional_computed, required},
     },
     provider::{
-        Access,
+        access::Access,
         errors::{self, Blame},
         rules,
     },

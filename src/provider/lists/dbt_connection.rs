@@ -10,14 +10,17 @@ use crate::{
         resource::Resource as _,
         schema::{Schema, optional},
     },
-    provider::{Access, listing, resources::DbtConnectionResource, rules},
+    provider::{access::Access, listing, resources::DbtConnectionResource, rules},
 };
 
 model! {
     /// Which connections to find.
     pub struct DbtConnectionListConfig {
-        /// ID of the project. Without it, the connections of the organization are found.
+        /// ID of the project. Without it, the connections of the organization itself are found.
         project_id: String = optional().rule(rules::project_id),
+        /// Finds the connections of the organization and of all its projects, as far as the machine identity may read
+        /// them. It needs the permission to read app connections of the organization. Default: `false`.
+        all_projects: bool = optional(),
         /// Finds only connections whose names begin with this.
         name_prefix: String = optional(),
     }
@@ -41,8 +44,8 @@ impl ListResource for DbtConnectionList {
 
     fn schema(&self) -> Schema {
         DbtConnectionListConfig::schema(
-            "Finds the dbt connections of a project or of the organization, such as those that people made by hand, \
-             so that `terraform query` can generate the configuration that imports them.",
+            "Finds the dbt connections of a project, of the organization itself, or of the organization and all its \
+             projects, such as those that people made by hand, so that `terraform query` can generate the configuration that imports them.",
         )
     }
 
@@ -52,7 +55,13 @@ impl ListResource for DbtConnectionList {
         config: DbtConnectionListConfig,
         mut found: FoundSender<DbtConnectionResource>,
     ) -> Result<(), Diagnostics> {
-        let connections = listing::dbt_connections(&self.access, cx, &config.project_id).await?;
+        let mut diagnostics = Diagnostics::new();
+        listing::validate(&config.project_id, &config.all_projects, &mut diagnostics);
+        if diagnostics.has_errors() {
+            return Err(diagnostics);
+        }
+        let connections =
+            listing::dbt_connections(&self.access, cx, &config.project_id, &config.all_projects).await?;
         let prefix = config.name_prefix.as_str().unwrap_or_default();
         for connection in connections.into_iter().filter(|connection| connection.name.starts_with(prefix)) {
             let display_name = connection.name.clone();

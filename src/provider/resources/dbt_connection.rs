@@ -1,7 +1,10 @@
 //! `kms_dbt_connection`: a dbt connection of the KMS.
 
 use crate::{
-    kms::{self, ApiErrorKind, ConnectionPatch, CreateError, DbtCredentials, Existing, NewConnection, Scope},
+    kms::{
+        self, AdoptError, ApiErrorKind, ConnectionPlace, CreateError, DbtConnectionPatch, DbtCredentials,
+        Existing, NewDbtConnection, Scope,
+    },
     model,
     plugin::{
         context::Context,
@@ -13,16 +16,16 @@ use crate::{
         schema::{Schema, computed, optional, required},
     },
     provider::{
-        Access,
-        claims::Telling,
+        access::Access,
         errors::{self, Blame},
+        import_warnings::ImportWarning,
         rules,
         token_digest::TokenDigest,
     },
     secret::Secret,
 };
 
-type Connection = kms::Connection<DbtCredentials>;
+type Connection = kms::DbtConnection;
 
 model! {
     /// A dbt connection as Terraform sees it.
@@ -172,7 +175,7 @@ impl Resource for DbtConnectionResource {
     }
 
     fn seen(&self, state: &DbtConnection) {
-        self.access.claims().claim(state.id.as_str().unwrap_or_default());
+        self.access.managed().add(state.id.as_str().unwrap_or_default());
     }
 
     fn plan_update(&self, cx: &mut Context, plan: PlanUpdate<'_, DbtConnection>) -> DbtConnection {
@@ -197,12 +200,12 @@ impl Resource for DbtConnectionResource {
             }
         }
         if due == Some(TokenDue::Imported) {
-            let further = match self.access.claims().tell_import() {
-                Telling::Yes => "",
-                Telling::Last => {
-                    " So it is with further imported connections, of which this run doesn't warn."
+            let further = match self.access.count_import() {
+                ImportWarning::Show => "",
+                ImportWarning::ShowLast => {
+                    " Further imported connections behave the same way; this run shows no more warnings about them."
                 }
-                Telling::No => return next,
+                ImportWarning::Hide => return next,
             };
             cx.diagnostics.warning(
                 Some(Path::attribute("api_token")),
@@ -226,20 +229,18 @@ impl Resource for DbtConnectionResource {
         let config = create.config;
         let operation = self.access.operation(cx)?;
         let credentials = credentials(&config)?;
-        let new = NewConnection {
-            name: text(&config.name),
+        let place =
+            ConnectionPlace { name: text(&config.name), project_id: config.project_id.known().cloned() };
+        let new = NewDbtConnection {
+            place,
             description: config.description.known().cloned(),
-            project_id: config.project_id.known().cloned(),
             credentials: credentials.clone(),
         };
-        let result = match operation.create_connection(&new).await {
-            Ok(connection) => {
-                self.access.claims().claim(&connection.id);
-                Ok(connection)
-            }
+        let result = match operation.create::<Connection>(&new).await {
+            Ok(connection) => Ok(connection),
             // Also where the answer was lost: what has the name now is taken over, whoever made it.
             Err(
-                CreateError::NameTaken { existing: Existing::Shown(existing), .. }
+                CreateError::NameTaken { existing: Existing::Visible(existing), .. }
                 | CreateError::Unconfirmed { found: Some(existing), .. },
             ) if adopts(&config, &existing) => self.adopt(&operation, &new, &existing).await,
             Err(error) => Err(create_failure(&config, error)),
@@ -261,7 +262,7 @@ impl Resource for DbtConnectionResource {
         let id = text(&prior.id);
         let imported_by_id = private.get(IMPORTED_BY_ID).unwrap_or(false);
         private.set::<bool>(IMPORTED_BY_ID, None);
-        let result = operation.read_connection::<DbtCredentials>(&id, last_scope(&prior)).await;
+        let result = operation.read::<Connection>(&id, last_scope(&prior)).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
         let connection = match result {
             Ok(connection) => connection,
@@ -294,19 +295,19 @@ impl Resource for DbtConnectionResource {
         // of an apply.
         let wanted = DbtConnection { api_token: config.api_token, ..planned.clone() };
         let sends_credentials = planned.credentials_hash.is_unknown();
-        let patch = ConnectionPatch {
+        let patch = DbtConnectionPatch {
             name: (planned.name != prior.name).then(|| text(&planned.name)),
             description: (planned.description != prior.description)
                 .then(|| planned.description.known().cloned()),
             credentials: sends_credentials.then(|| credentials(&wanted)).transpose()?,
+            hash_before: text(&prior.credentials_hash),
         };
-        if patch.name.is_none() && patch.description.is_none() && patch.credentials.is_none() {
+        if patch.is_empty() {
             // What changed concerns Terraform only.
             return Ok(Stored { state: planned, private });
         }
         let operation = self.access.operation(cx)?;
-        let hash_before = text(&prior.credentials_hash);
-        let result = operation.update_connection(&text(&prior.id), &patch, &hash_before).await;
+        let result = operation.update::<Connection>(&text(&prior.id), &patch).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
         let connection = match result {
             Ok(connection) => connection,
@@ -326,7 +327,7 @@ impl Resource for DbtConnectionResource {
 
     async fn delete(&self, cx: &mut Context, prior: Stored<DbtConnection>) -> Result<(), Diagnostics> {
         let id = text(&prior.state.id);
-        if self.access.claims().is_adopted(&id) {
+        if self.access.managed().is_adopted(&id) {
             // Created first, the replacement found the name taken by this very connection and took it over.
             cx.diagnostics.warning(
                 None,
@@ -340,13 +341,13 @@ impl Resource for DbtConnectionResource {
             return Ok(());
         }
         let operation = self.access.operation(cx)?;
-        let result = operation.delete_connection::<DbtCredentials>(&id).await;
+        let result = operation.delete::<Connection>(&id).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
         result.map_err(|error| {
             let task = format!("delete the dbt connection \"{}\"", text(&prior.state.name));
             errors::failure(&task, &error, BLAME)
         })?;
-        self.access.claims().release(&id);
+        self.access.managed().remove(&id);
         Ok(())
     }
 
@@ -377,33 +378,34 @@ impl DbtConnectionResource {
     async fn adopt(
         &self,
         operation: &kms::Operation,
-        new: &NewConnection<DbtCredentials>,
+        new: &NewDbtConnection,
         existing: &Connection,
     ) -> Result<Connection, Diagnostics> {
-        if !self.access.claims().adopt(&existing.id) {
-            return Err(Diagnostics::from_attribute_error(
+        tracing::info!(id = %existing.id, "adopting the connection that has the name");
+        let patch = DbtConnectionPatch {
+            name: None,
+            description: (existing.description != new.description).then(|| new.description.clone()),
+            credentials: Some(new.credentials.clone()),
+            hash_before: existing.credentials_hash.clone(),
+        };
+        match operation.adopt::<Connection>(&existing.id, &new.place, &patch).await {
+            Ok(connection) => Ok(connection),
+            Err(AdoptError::Managed) => Err(Diagnostics::from_attribute_error(
                 Path::attribute("name"),
                 "Name already taken",
                 format!(
                     "In {} there is already a dbt connection named \"{}\": {}. Another resource of this configuration \
-                     manages it, so adopt_existing doesn't take it over. Choose another name.",
-                    scope(new.project_id.as_deref()),
-                    new.name,
+                     manages it, so adopt_existing does not take it over. Choose another name.",
+                    scope(new.place.project_id.as_deref()),
+                    new.place.name,
                     existing.id
                 ),
-            ));
+            )),
+            Err(AdoptError::Failed(error)) => {
+                let task = format!("take over the dbt connection \"{}\"", new.place.name);
+                Err(errors::failure(&task, &error, BLAME))
+            }
         }
-        tracing::info!(id = %existing.id, "adopting the connection that has the name");
-        let patch = ConnectionPatch {
-            name: None,
-            description: (existing.description != new.description).then(|| new.description.clone()),
-            credentials: Some(new.credentials.clone()),
-        };
-        let result = operation.update_connection(&existing.id, &patch, &existing.credentials_hash).await;
-        result.map_err(|error| {
-            self.access.claims().release(&existing.id);
-            errors::failure(&format!("take over the dbt connection \"{}\"", new.name), &error, BLAME)
-        })
     }
 
     /// Looks for a connection by `PROJECT_ID/NAME`, or by `NAME` in the organization.
@@ -422,7 +424,8 @@ impl DbtConnectionResource {
             ));
         }
         let operation = self.access.operation(cx)?;
-        let result = operation.read_connection_by_name(name, project).await;
+        let place = ConnectionPlace { name: name.to_owned(), project_id: project.map(str::to_owned) };
+        let result = operation.read_by_name(&place).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
         result.map(Self::imported).map_err(|error| {
             let scope = scope(project);
@@ -622,7 +625,8 @@ async fn update_failure(
 ) -> Diagnostics {
     if error.api_kind() == Some(ApiErrorKind::NameTaken) {
         let (name, project) = (text(&planned.name), planned.project_id.as_str());
-        if let Ok(existing) = operation.get_connection_by_name::<DbtCredentials>(&name, project).await {
+        let place = ConnectionPlace { name: name.clone(), project_id: project.map(str::to_owned) };
+        if let Ok(existing) = operation.get_by_name::<Connection>(&place).await {
             return Diagnostics::from_attribute_error(
                 Path::attribute("name"),
                 "Name already taken",
@@ -640,12 +644,12 @@ async fn update_failure(
     errors::failure(&format!("update the dbt connection \"{}\"", text(&prior.name)), &error, BLAME)
 }
 
-fn create_failure(config: &DbtConnection, error: CreateError<DbtCredentials>) -> Diagnostics {
+fn create_failure(config: &DbtConnection, error: CreateError<Connection>) -> Diagnostics {
     let name = text(&config.name);
     let task = format!("create the dbt connection \"{name}\"");
     let scope = scope(config.project_id.as_str());
     match error {
-        CreateError::NameTaken { existing: Existing::Shown(existing), .. } => {
+        CreateError::NameTaken { existing: Existing::Visible(existing), .. } => {
             Diagnostics::from_attribute_error(
                 Path::attribute("name"),
                 "Name already taken",
@@ -658,17 +662,20 @@ fn create_failure(config: &DbtConnection, error: CreateError<DbtCredentials>) ->
                 ),
             )
         }
-        CreateError::NameTaken { existing: existing @ (Existing::Hidden | Existing::Unknown(_)), error } => {
+        CreateError::NameTaken { existing, error } => {
             let mut diagnostics = errors::failure(&task, &error, BLAME);
             let detail = match existing {
+                Existing::OfOtherApp => format!(
+                    "In {scope}, a connection of another app has the name \"{name}\". Choose another name."
+                ),
                 Existing::Unknown(error) => format!(
-                    "In {scope} there is already a connection named \"{name}\", but it could not be looked up: {}. \
-                     Apply again: the error then names it, or adopt_existing takes it over.",
+                    "In {scope}, a connection named \"{name}\" exists, but it could not be looked up: {}. Apply again: \
+                     the error then names it, or adopt_existing takes it over.",
                     kms::report(&error)
                 ),
                 _ => format!(
-                    "In {scope} there is already a connection named \"{name}\", but not one of dbt that this machine \
-                     identity can read. Choose another name."
+                    "In {scope}, a connection named \"{name}\" exists, but this machine identity may not read it. \
+                     Choose another name."
                 ),
             };
             let summary = "The connection with this name can't be shown";
@@ -685,8 +692,8 @@ fn create_failure(config: &DbtConnection, error: CreateError<DbtCredentials>) ->
                     adoption_advice(config, &found)
                 ),
                 None => format!(
-                    "Whether the connection \"{name}\" was made in {scope} could not be found out. Apply again: if it \
-                     was, the error then names it and says how to adopt it."
+                    "The provider could not determine whether the connection \"{name}\" was created in {scope}. Apply \
+                     again: if it was, the error then names it and says how to adopt it."
                 ),
             };
             Diagnostics::from_attribute_error(

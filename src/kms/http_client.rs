@@ -5,19 +5,27 @@ use std::{sync::Arc, time::Duration};
 use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
-use super::{CaCertificate, Config, Error};
+use super::{
+    config::{CaCertificate, Config},
+    error::Error,
+};
 
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 
-/// The HTTP library's client. It follows no redirects and sets no time limit but for connecting: both are the send's.
+/// Idle connections are dropped before the server drops them, after about 30 s: a request that meets the server's end of
+/// a connection is lost.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The HTTP library's client. It follows no redirects and sets no time limit but for connecting: those are the exchange's.
 pub(super) fn http_client(config: &Config) -> Result<reqwest::Client, Error> {
-    // Less than the whole exchange may take, so that it fails first and tells "no connection" from "no answer".
+    // Less than the whole exchange may take, so that it fails first and "no connection" is known from "no response".
     let connect_timeout = config.request_timeout.mul_f64(0.9).min(LONGEST_CONNECT);
     let mut builder = reqwest::Client::builder()
         .user_agent(&config.user_agent)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
-        .connect_timeout(connect_timeout);
+        .connect_timeout(connect_timeout)
+        .pool_idle_timeout(IDLE_TIMEOUT);
     if let Some(ca_certificate) = &config.ca_certificate {
         builder = builder.tls_certs_merge(certificates(ca_certificate)?);
     } else if config.host.is_plain_http() {

@@ -1,8 +1,8 @@
 //! The process-wide view of the server's rate limits.
 //!
 //! The KMS counts requests per client address and route in a window of 60 s. All operations of a client share one
-//! [`Gate`] per route, so the first that learns that the window is used up pauses them all, once, instead of each
-//! finding out for itself. [`Window`] is the pure core; [`Gate`] adds the waiting.
+//! [`RateLimiter`] per route, so the first that learns that the window is used up pauses them all, once, instead of each
+//! finding out for itself. [`Window`] is the pure core; [`RateLimiter`] adds the waiting.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,22 +16,22 @@ use tokio::{sync::Notify, time::Instant};
 use super::retry;
 
 /// How long to wait after a 429 that doesn't say how long.
-const UNSAID_WAIT: Duration = Duration::from_secs(5);
+const DEFAULT_WAIT: Duration = Duration::from_secs(5);
 
 /// No pause is shorter: a server that says "0 seconds" again and again must still use up the operation's budget.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
-/// What the server says beyond this is taken as this. It only keeps the arithmetic from overflowing.
+/// A longer wait that the server asks for is taken as this. It only keeps the arithmetic from overflowing.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The ends that the answers of one window name lie less apart than this, for the server rounds its seconds up.
+/// The ends that the responses of one window name lie less apart than this, because the server rounds its seconds up.
 const ROUNDING: Duration = Duration::from_secs(1);
 
 /// At most this much is added to a pause, so that several processes behind one address don't return together, and
 /// because the server rounds its seconds.
 const JITTER: Duration = Duration::from_millis(500);
 
-/// What an answer says about the limit.
+/// What an response says about the limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Limits {
     /// Requests per window.
@@ -40,15 +40,15 @@ pub(super) struct Limits {
     remaining: Option<u32>,
     /// Time until the next window.
     reset: Option<Duration>,
-    /// How long to wait, of a 429 answer only.
+    /// How long to wait, of a 429 response only.
     pause: Option<Duration>,
-    /// What a 429 answer says to people.
+    /// What a 429 response says to people.
     words: Option<String>,
 }
 
 impl Limits {
-    /// Reads the headers of an answer that isn't a 429.
-    pub(super) fn of_answer(headers: &HeaderMap) -> Self {
+    /// Reads the headers of an response that isn't a 429.
+    pub(super) fn of_response(headers: &HeaderMap) -> Self {
         Self {
             limit: count(headers, "x-ratelimit-limit"),
             remaining: count(headers, "x-ratelimit-remaining"),
@@ -58,16 +58,16 @@ impl Limits {
         }
     }
 
-    /// Reads a 429 answer: how long to wait is said by `retry-after`, else by `x-ratelimit-reset`, else by the
+    /// Reads a 429 response: how long to wait is said by `retry-after`, else by `x-ratelimit-reset`, else by the
     /// message. `now` is the server's clock, or ours if it doesn't tell its own.
     pub(super) fn of_refusal(headers: &HeaderMap, message: &str, now: OffsetDateTime) -> Self {
-        let answer = Self::of_answer(headers);
+        let response = Self::of_response(headers);
         let pause = retry_after(headers, now)
-            .or(answer.reset)
+            .or(response.reset)
             .or_else(|| seconds_in_words(message))
-            .unwrap_or(UNSAID_WAIT)
+            .unwrap_or(DEFAULT_WAIT)
             .clamp(SHORTEST_WAIT, LONGEST_WAIT);
-        Self { pause: Some(pause), words: Some(message.to_owned()), ..answer }
+        Self { pause: Some(pause), words: Some(message.to_owned()), ..response }
     }
 }
 
@@ -109,15 +109,15 @@ enum Admission {
     Go,
     /// Not before this moment: the window is used up.
     Pause { until: Instant },
-    /// Not before an answer arrives or the window ends: what is under way may use up the window.
-    AwaitAnswer { until: Option<Instant> },
+    /// Not before an response arrives or the window ends: what is under way may use up the window.
+    AwaitResponse { until: Option<Instant> },
 }
 
 /// What is known of the server's current window for one route. Pure: the clock is an argument.
 ///
 /// A request goes if fewer are under way than the server has said are left. Those under way are perhaps not counted
 /// in what it said, and at most they are missing from it, so the limit isn't overrun by our own doing. While nothing
-/// is known, nothing is held back: waiting for the first answer would slow down every run, to spare few a refusal.
+/// is known, nothing is held back: waiting for the first response would slow down every run, to spare few a refusal.
 #[derive(Debug, Default, Clone)]
 struct Window {
     limit: Option<u32>,
@@ -139,7 +139,7 @@ impl Window {
         match (self.remaining, self.ends) {
             (Some(0), Some(until)) => Admission::Pause { until },
             (Some(remaining), until) if self.under_way >= remaining.max(1) => {
-                Admission::AwaitAnswer { until }
+                Admission::AwaitResponse { until }
             }
             _ => {
                 self.under_way += 1;
@@ -170,7 +170,7 @@ impl Window {
         }
     }
 
-    /// Notes that a request has ended that was sent after so many pauses, and what its answer said, if there was one.
+    /// Notes that a request has ended that was sent after so many pauses, and what its response said, if there was one.
     fn ended(&mut self, pauses: u32, now: Instant, limits: Option<Limits>, jitter: Duration) {
         self.roll(now);
         let is_old = pauses < self.pauses;
@@ -189,7 +189,7 @@ impl Window {
         };
         self.limit = limits.limit.or(self.limit);
         if let Some(pause) = limits.pause {
-            // Several answers may carry the same bad news. The latest end counts; it stays one pause.
+            // Several responses may carry the same bad news. The latest end counts; it stays one pause.
             let until = now + pause + jitter;
             if self.remaining == Some(0) {
                 self.ends = self.ends.max(Some(until));
@@ -199,11 +199,11 @@ impl Window {
             self.remaining = Some(0);
             self.words = limits.words;
         } else if self.remaining == Some(0) {
-            // An answer from before the pause: the pause stands.
+            // An response from before the pause: the pause stands.
         } else if let (Some(remaining), Some(reset)) = (limits.remaining, limits.reset) {
             self.learn(now, remaining, reset, jitter);
         } else if self.ends.is_none() {
-            // An answer without the headers came through: nothing is known, so nothing is held back.
+            // An response without the headers came through: nothing is known, so nothing is held back.
             self.remaining = None;
         } else {
             self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(1));
@@ -221,25 +221,25 @@ impl Window {
     }
 }
 
-/// Where the requests to one route pass before they are sent.
+/// Gives the requests to one route permits to be sent.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct RateLimiter {
     /// Method and route.
     name: String,
     window: Mutex<Window>,
     changed: Notify,
 }
 
-impl Gate {
+impl RateLimiter {
     pub(super) fn new(name: String) -> Self {
         Self { name, window: Mutex::default(), changed: Notify::new() }
     }
 
     /// Waits until a request may be sent. At most `budget` is waited. If the pause is known to be longer, nothing is; if
-    /// it is only others' answers that don't come, the request then goes without.
+    /// it is only others' responses that don't come, the request then goes without.
     ///
     /// Dropping the future takes nothing. The caller adds the time that passed to what it has waited.
-    pub(super) async fn enter(self: &Arc<Self>, budget: Duration) -> Result<Pass, TooLong> {
+    pub(super) async fn acquire(self: &Arc<Self>, budget: Duration) -> Result<Permit, TooLong> {
         let started = Instant::now();
         loop {
             let changed = self.changed.notified();
@@ -250,7 +250,7 @@ impl Gate {
             let until = {
                 let mut window = self.window();
                 match window.admit(now) {
-                    Admission::Go => return Ok(self.pass(&window)),
+                    Admission::Go => return Ok(self.permit(&window)),
                     Admission::Pause { until } => {
                         let asked = until.saturating_duration_since(now);
                         // A budget of a minute is meant to outlast a pause of a minute.
@@ -266,11 +266,13 @@ impl Gate {
                         }
                         Some(until)
                     }
-                    Admission::AwaitAnswer { .. } if left.is_zero() => {
+                    Admission::AwaitResponse { .. } if left.is_zero() => {
                         window.under_way += 1;
-                        return Ok(self.pass(&window));
+                        return Ok(self.permit(&window));
                     }
-                    Admission::AwaitAnswer { until } => until.into_iter().chain(now.checked_add(left)).min(),
+                    Admission::AwaitResponse { until } => {
+                        until.into_iter().chain(now.checked_add(left)).min()
+                    }
                 }
             };
             match until {
@@ -283,8 +285,8 @@ impl Gate {
         }
     }
 
-    fn pass(self: &Arc<Self>, window: &Window) -> Pass {
-        Pass { gate: Arc::clone(self), pauses: window.pauses, limits: None }
+    fn permit(self: &Arc<Self>, window: &Window) -> Permit {
+        Permit { limiter: Arc::clone(self), pauses: window.pauses, limits: None }
     }
 
     fn window(&self) -> MutexGuard<'_, Window> {
@@ -301,25 +303,25 @@ pub(super) struct TooLong {
 
 /// The right to send one request. Dropping it says that the request has ended.
 #[derive(Debug)]
-pub(super) struct Pass {
-    gate: Arc<Gate>,
+pub(super) struct Permit {
+    limiter: Arc<RateLimiter>,
     /// How many pauses were over when it was given.
     pauses: u32,
     limits: Option<Limits>,
 }
 
-impl Pass {
-    /// There was an answer, and it said this about the limits.
-    pub(super) fn answered(mut self, limits: Limits) {
+impl Permit {
+    /// There was a response, and it had this to say about the limits.
+    pub(super) fn complete(mut self, limits: Limits) {
         self.limits = Some(limits);
     }
 }
 
-impl Drop for Pass {
+impl Drop for Permit {
     fn drop(&mut self) {
         let jitter = JITTER.mul_f64(retry::chance());
-        self.gate.window().ended(self.pauses, Instant::now(), self.limits.take(), jitter);
-        self.gate.changed.notify_waiters();
+        self.limiter.window().ended(self.pauses, Instant::now(), self.limits.take(), jitter);
+        self.limiter.changed.notify_waiters();
     }
 }
 
@@ -335,8 +337,8 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(1994-11-06 08:49:00 UTC);
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn gate() -> Arc<Gate> {
-        Arc::new(Gate::new("GET /".to_owned()))
+    fn limiter() -> Arc<RateLimiter> {
+        Arc::new(RateLimiter::new("GET /".to_owned()))
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -384,10 +386,10 @@ mod tests {
         window.ended(0, now, Some(left(60, 2, 50)), Duration::ZERO);
         assert_eq!(window.admit(now), Admission::Go);
         assert_eq!(window.admit(now), Admission::Go);
-        assert_eq!(window.admit(now), Admission::AwaitAnswer { until: Some(now + 50 * SECOND) });
+        assert_eq!(window.admit(now), Admission::AwaitResponse { until: Some(now + 50 * SECOND) });
         window.ended(0, now, Some(left(60, 1, 50)), Duration::ZERO);
         // One is left, and one is still under way that may take it.
-        assert_eq!(window.admit(now), Admission::AwaitAnswer { until: Some(now + 50 * SECOND) });
+        assert_eq!(window.admit(now), Admission::AwaitResponse { until: Some(now + 50 * SECOND) });
         window.ended(0, now, Some(left(60, 0, 50)), Duration::ZERO);
         assert_eq!(window.admit(now), Admission::Pause { until: now + 50 * SECOND });
         assert!(window.announce());
@@ -404,11 +406,11 @@ mod tests {
         for _ in 0..60 {
             assert_eq!(window.admit(later), Admission::Go);
         }
-        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
+        assert_eq!(window.admit(later), Admission::AwaitResponse { until: None });
     }
 
     #[test]
-    fn of_answers_that_overtake_each_other_the_one_with_the_least_counts() {
+    fn of_responses_that_overtake_each_other_the_one_with_the_least_counts() {
         let now = Instant::now();
         let mut window = Window::default();
         let mut hear = |at, remaining, reset| {
@@ -418,9 +420,9 @@ mod tests {
         };
         let end = Some(now + 50 * SECOND);
         assert_eq!(hear(now, 4, 50), (Some(4), end));
-        assert_eq!(hear(now, 6, 50), (Some(4), end), "an older answer");
+        assert_eq!(hear(now, 6, 50), (Some(4), end), "an older response");
         assert_eq!(hear(now + SECOND / 2, 3, 50), (Some(3), end), "rounded to a later end");
-        assert_eq!(hear(now + SECOND, 5, 49), (Some(3), end), "an older answer");
+        assert_eq!(hear(now + SECOND, 5, 49), (Some(3), end), "an older response");
         // The server's window has ended, a little before ours.
         let next = now + 49 * SECOND;
         assert_eq!(hear(next, 59, 60), (Some(59), Some(next + 60 * SECOND)));
@@ -448,13 +450,13 @@ mod tests {
         let later = now + 11 * SECOND;
         assert!(matches!(window.admit(later - SECOND), Admission::Pause { .. }));
         assert_eq!(window.admit(later), Admission::Go);
-        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
-        // It came through, or its answer is lost: all go.
-        for answer in [Some(Limits::default()), None] {
+        assert_eq!(window.admit(later), Admission::AwaitResponse { until: None });
+        // It came through, or its response is lost: all go.
+        for response in [Some(Limits::default()), None] {
             let mut window = window.clone();
-            window.ended(1, later, answer.clone(), Duration::ZERO);
+            window.ended(1, later, response.clone(), Duration::ZERO);
             for _ in 0..9 {
-                assert_eq!(window.admit(later), Admission::Go, "{answer:?}");
+                assert_eq!(window.admit(later), Admission::Go, "{response:?}");
             }
         }
     }
@@ -467,11 +469,11 @@ mod tests {
         window.ended(0, now, Some(left(60, 0, 10)), Duration::ZERO);
         let later = now + 10 * SECOND;
         assert_eq!(window.admit(later), Admission::Go);
-        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
+        assert_eq!(window.admit(later), Admission::AwaitResponse { until: None });
         window.ended(1, later, Some(left(60, 2, 60)), Duration::ZERO);
         assert_eq!(window.admit(later), Admission::Go);
         assert_eq!(window.admit(later), Admission::Go);
-        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: Some(later + 60 * SECOND) });
+        assert_eq!(window.admit(later), Admission::AwaitResponse { until: Some(later + 60 * SECOND) });
     }
 
     #[test]
@@ -483,12 +485,12 @@ mod tests {
         window.ended(0, now, Some(pause(10)), Duration::ZERO);
         let later = now + 10 * SECOND;
         assert_eq!(window.admit(later), Admission::Go);
-        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
+        assert_eq!(window.admit(later), Admission::AwaitResponse { until: None });
         window.ended(0, later, Some(left(60, 30, 50)), Duration::ZERO);
-        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: None });
+        assert_eq!(window.admit(later), Admission::AwaitResponse { until: None });
         window.ended(1, later, Some(left(60, 1, 60)), Duration::ZERO);
         assert_eq!(window.admit(later), Admission::Go);
-        assert_eq!(window.admit(later), Admission::AwaitAnswer { until: Some(later + 60 * SECOND) });
+        assert_eq!(window.admit(later), Admission::AwaitResponse { until: Some(later + 60 * SECOND) });
     }
 
     #[test]
@@ -504,16 +506,16 @@ mod tests {
     /// A server with a limit that counts per window, and what it saw.
     #[tokio::test(start_paused = true)]
     async fn many_callers_wait_out_one_pause_and_overrun_nothing() {
-        let gate = gate();
+        let limiter = limiter();
         let started = Instant::now();
         let served = Arc::new(AtomicU32::new(0));
         let refused = Arc::new(AtomicU32::new(0));
         let callers: Vec<_> = (0..30)
             .map(|_| {
-                let (gate, served, refused) = (gate.clone(), served.clone(), refused.clone());
+                let (limiter, served, refused) = (limiter.clone(), served.clone(), refused.clone());
                 tokio::spawn(async move {
                     loop {
-                        let pass = gate.enter(Duration::from_secs(600)).await.unwrap();
+                        let permit = limiter.acquire(Duration::from_secs(600)).await.unwrap();
                         // The server: 10 a minute.
                         let minute = u32::try_from(started.elapsed().as_secs() / 60).unwrap();
                         let reset = 60 - started.elapsed().as_secs() % 60;
@@ -521,11 +523,11 @@ mod tests {
                         if served.load(Ordering::Relaxed) < allowed {
                             let remaining = allowed - served.fetch_add(1, Ordering::Relaxed) - 1;
                             tokio::time::sleep(SECOND).await;
-                            return pass.answered(left(10, remaining, reset));
+                            return permit.complete(left(10, remaining, reset));
                         }
                         refused.fetch_add(1, Ordering::Relaxed);
                         tokio::time::sleep(SECOND).await;
-                        pass.answered(Limits { limit: Some(10), ..pause(reset) });
+                        permit.complete(Limits { limit: Some(10), ..pause(reset) });
                     }
                 })
             })
@@ -541,34 +543,34 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_beyond_the_budget_is_refused_at_once_with_the_servers_words() {
-        let gate = gate();
+        let limiter = limiter();
         let words = Some("try again in 60 seconds".to_owned());
-        gate.enter(Duration::ZERO).await.unwrap().answered(Limits { words, ..pause(60) });
+        limiter.acquire(Duration::ZERO).await.unwrap().complete(Limits { words, ..pause(60) });
         let started = Instant::now();
-        let too_long = gate.enter(Duration::from_secs(59)).await.unwrap_err();
+        let too_long = limiter.acquire(Duration::from_secs(59)).await.unwrap_err();
         assert!(too_long.asked >= 60 * SECOND);
         assert_eq!(too_long.words.as_deref(), Some("try again in 60 seconds"));
         assert_eq!(started.elapsed(), Duration::ZERO);
-        drop(gate.enter(Duration::from_secs(60)).await.unwrap());
+        drop(limiter.acquire(Duration::from_secs(60)).await.unwrap());
         assert!(started.elapsed() >= 60 * SECOND);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_words_of_a_pause_end_with_it() {
-        let gate = gate();
+        let limiter = limiter();
         let words = Some("try again in 3 seconds".to_owned());
-        gate.enter(Duration::ZERO).await.unwrap().answered(Limits { words, ..pause(3) });
-        gate.enter(60 * SECOND).await.unwrap().answered(left(60, 0, 55));
-        assert_eq!(gate.enter(Duration::ZERO).await.unwrap_err().words, None);
+        limiter.acquire(Duration::ZERO).await.unwrap().complete(Limits { words, ..pause(3) });
+        limiter.acquire(60 * SECOND).await.unwrap().complete(left(60, 0, 55));
+        assert_eq!(limiter.acquire(Duration::ZERO).await.unwrap_err().words, None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_does_not_come_is_awaited_within_the_budget() {
-        let gate = gate();
-        gate.enter(Duration::ZERO).await.unwrap().answered(left(60, 1, 3600));
-        let _hanging = gate.enter(Duration::ZERO).await.unwrap();
+        let limiter = limiter();
+        limiter.acquire(Duration::ZERO).await.unwrap().complete(left(60, 1, 3600));
+        let _hanging = limiter.acquire(Duration::ZERO).await.unwrap();
         let started = Instant::now();
-        drop(gate.enter(5 * SECOND).await.unwrap());
+        drop(limiter.acquire(5 * SECOND).await.unwrap());
         assert!((5..6).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
     }
 }

@@ -1,0 +1,306 @@
+//! The KMS's own error responses, and the only place that reads the server's prose.
+//!
+//! Callers match on [`ApiErrorKind`], never on text. When the server's wording changes, [`read`] and its table of
+//! recorded responses change, and nothing else does.
+
+use std::fmt;
+
+use http::StatusCode;
+use serde_json::Value;
+
+/// An error response of the KMS itself.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub struct ApiError {
+    /// What it means; the field to match on.
+    pub kind: ApiErrorKind,
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The server's words, without secrets and control characters.
+    pub message: String,
+    /// The broken rules, when a request broke some.
+    pub issues: Vec<Issue>,
+    /// The server's ID of the request, if it gave one.
+    pub req_id: Option<String>,
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HTTP {}: {}", self.status.as_u16(), self.message)?;
+        for (number, issue) in self.issues.iter().enumerate() {
+            f.write_str(if number == 0 { ": " } else { "; " })?;
+            write!(f, "{issue}")?;
+        }
+        if let Some(req_id) = &self.req_id {
+            write!(f, " (request {req_id})")?;
+        }
+        Ok(())
+    }
+}
+
+/// One broken rule in a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// The field in the request's body, such as `["credentials", "accountId"]`.
+    pub path: Vec<String>,
+    /// The rule, in the server's words.
+    pub message: String,
+}
+
+impl fmt::Display for Issue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path.join("."))?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// What an error response of the KMS means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ApiErrorKind {
+    /// The object doesn't exist.
+    NotFound,
+    /// Another connection of the scope has this name.
+    NameTaken,
+    /// The object exists, but it belongs to another app.
+    OtherApp,
+    /// dbt refused the credentials, or could not be reached with them.
+    CredentialsRefused,
+    /// The machine identity lacks a permission.
+    PermissionDenied,
+    /// The access token is missing, unknown, malformed, expired or used up, or a login was refused.
+    Unauthorized,
+    /// The object can't be deleted while something uses it.
+    InUse,
+    /// There is no project with this ID.
+    UnknownProject,
+    /// Too many requests.
+    RateLimited,
+    /// A field broke a rule of the server.
+    Invalid,
+    /// Anything else.
+    Other,
+}
+
+/// Reads an error response. `clean` removes from the server's words what must not be shown. `None` if the response
+/// isn't the KMS's own: a JSON object with `reqId`, `error`, `message`, and a `statusCode` that is that of the response.
+pub(super) fn read(status: StatusCode, body: &[u8], clean: impl Fn(&str) -> String) -> Option<ApiError> {
+    let Value::Object(body) = serde_json::from_slice(body).ok()? else { return None };
+    let error = body.get("error")?.as_str()?;
+    let req_id = body.get("reqId")?.as_str().filter(|id| !id.is_empty())?;
+    if body.get("statusCode")?.as_u64()? != u64::from(status.as_u16()) {
+        return None;
+    }
+    let (message, issues) = match body.get("message")? {
+        Value::String(message) => (message.trim(), Vec::new()),
+        Value::Array(issues) => {
+            let issues = issues.iter().filter_map(|value| issue(value, &clean));
+            ("the request broke a rule", issues.collect())
+        }
+        _ => return None,
+    };
+    let kind = kind(status, error, message);
+    Some(ApiError { kind, status, message: clean(message), issues, req_id: Some(clean(req_id)) })
+}
+
+fn issue(issue: &Value, clean: impl Fn(&str) -> String) -> Option<Issue> {
+    let message = clean(issue.get("message")?.as_str()?);
+    let path = match issue.get("path") {
+        Some(Value::Array(path)) => path.iter().map(|step| clean(&path_step(step))).collect(),
+        _ => Vec::new(),
+    };
+    Some(Issue { path, message })
+}
+
+fn path_step(step: &Value) -> String {
+    match step {
+        Value::String(name) => name.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn kind(status: StatusCode, error: &str, message: &str) -> ApiErrorKind {
+    match (status.as_u16(), error) {
+        (400, _) => kind_of_bad_request(message),
+        (401, _) | (403, "TokenError") => ApiErrorKind::Unauthorized,
+        // The name of the error can be a sentence, such as "You are not member of this project".
+        (403, _) => ApiErrorKind::PermissionDenied,
+        (404, _) if names_unknown_project(message) => ApiErrorKind::UnknownProject,
+        (404, _) => ApiErrorKind::NotFound,
+        (422, _) => ApiErrorKind::Invalid,
+        (429, _) => ApiErrorKind::RateLimited,
+        _ => ApiErrorKind::Other,
+    }
+}
+
+/// How messages begin that pass on what dbt said. The rest is dbt's text, or the HTTP library's, and may say anything.
+const DBT_REFUSALS: [&str; 6] = [
+    "failed to validate credentials",
+    "unable to validate connection",
+    "failed to list projects",
+    "unable to list projects",
+    "invalid dbt instance url",
+    "invalid credential format",
+];
+
+/// How messages refuse a host of the local network.
+const LOCAL_HOSTS: [&str; 3] = ["local ips not allowed", "local ip not allowed", "private ip"];
+
+fn kind_of_bad_request(message: &str) -> ApiErrorKind {
+    let message = message.to_ascii_lowercase();
+    let begins_with = |starts: &[&str]| starts.iter().any(|start| message.starts_with(start));
+    if begins_with(&DBT_REFUSALS) || begins_with(&LOCAL_HOSTS) {
+        ApiErrorKind::CredentialsRefused
+    } else if message.contains("access token number of uses limit reached") {
+        ApiErrorKind::Unauthorized
+    } else if message.contains("is not for app \"") {
+        ApiErrorKind::OtherApp
+    } else if message.contains("with the name") && message.contains("already exists") {
+        ApiErrorKind::NameTaken
+    } else if message.starts_with("cannot delete")
+        || message.contains("in use")
+        || message.contains("still use")
+    {
+        ApiErrorKind::InUse
+    } else if names_unknown_project(&message) {
+        ApiErrorKind::UnknownProject
+    } else {
+        ApiErrorKind::Other
+    }
+}
+
+/// Whether the message says that a project doesn't exist. One that only mentions a project while it is about a
+/// connection or a secret doesn't count.
+fn names_unknown_project(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    let is_about_project = match message.find("project") {
+        Some(at) => ["connection", "secret", "folder"].iter().all(|other| !message[..at].contains(other)),
+        None => false,
+    };
+    let is_missing = ["not found", "could not find", "failed to find", "does not exist", "doesn't exist"];
+    is_about_project && is_missing.iter().any(|words| message.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{ApiErrorKind::*, *};
+
+    fn response(status: u16, error: &str, message: &str) -> Vec<u8> {
+        let body = json!({"reqId": "r", "statusCode": status, "message": message, "error": error});
+        body.to_string().into_bytes()
+    }
+
+    fn read_plainly(status: u16, body: &[u8]) -> Option<ApiError> {
+        read(StatusCode::from_u16(status).unwrap(), body, str::to_owned)
+    }
+
+    #[test]
+    fn error_responses_mean_what_the_server_meant() {
+        let refused = "Failed to validate credentials: An account with the name \"x\" already exists";
+        let in_use = "Cannot delete App Connection with existing connections. Remove all existing connections and \
+                      try again.";
+        let uses = "Unable to renew because access token number of uses limit reached";
+        let table = [
+            (400, "BadRequest", "An App Connection with the name \"a\" already exists", NameTaken),
+            (400, "BadRequest", "Failed to validate credentials: 401 Unauthorized", CredentialsRefused),
+            (400, "BadRequest", refused, CredentialsRefused),
+            (400, "BadRequest", "Unable to validate connection - verify credentials", CredentialsRefused),
+            (400, "BadRequest", "Failed to list projects: Invalid token.", CredentialsRefused),
+            (
+                400,
+                "BadRequest",
+                "Failed to list projects: The requested resource was not found.",
+                CredentialsRefused,
+            ),
+            (400, "BadRequest", "Unable to list projects", CredentialsRefused),
+            (400, "BadRequest", "Invalid DBT instance URL: x", CredentialsRefused),
+            (400, "BadRequest", "Local IPs not allowed as URL", CredentialsRefused),
+            (400, "BadRequest", in_use, InUse),
+            (400, "BadRequest", "The App Connection is in use by 2 secret syncs", InUse),
+            (400, "BadRequest", "Project with ID 'p' not found", UnknownProject),
+            (400, "BadRequest", "Could not find project with ID p", UnknownProject),
+            (400, "BadRequest", "App Connection with ID x is not for App \"dbt\"", OtherApp),
+            (400, "BadRequest", "App Connection with name x is not for App \"dbt\"", OtherApp),
+            (400, "BadRequest", uses, Unauthorized),
+            (401, "UnauthorizedError", "Invalid credentials", Unauthorized),
+            (401, "UnauthorizedError", "Failed to renew MI access token due to TTL expiration", Unauthorized),
+            (403, "PermissionDenied", "You are not allowed to read on app-connections", PermissionDenied),
+            (403, "TokenError", "Your token has expired", Unauthorized),
+            (403, "You are not member of this project", "You are not allowed", PermissionDenied),
+            (403, "Forbidden", "This IP address is not allowed", PermissionDenied),
+            (401, "UnauthorizedError", uses, Unauthorized),
+            (429, "RateLimitExceeded", "Failed to acquire lock: rate limit exceeded", RateLimited),
+            (404, "NotFound", "Could not find App Connection with ID x", NotFound),
+            (404, "NotFound", "Could not find App Connection with name x in project scope.", NotFound),
+            (404, "NotFound", "Secret with name 'project' not found", NotFound),
+            (404, "NotFound", "Project with ID 'p' not found", UnknownProject),
+            (404, "NotFound", "Project with 3f0c not found", UnknownProject),
+            (404, "NotFound", "Project with slug 'p' not found", UnknownProject),
+            (429, "RateLimitExceeded", "Rate limit exceeded. Please try again in 9 seconds", RateLimited),
+            (500, "InternalServerError", "Something went wrong", Other),
+            (504, "GatewayTimeoutError", "Timed out", Other),
+        ];
+        for (status, error, message, kind) in table {
+            let read = read_plainly(status, &response(status, error, message)).unwrap();
+            assert_eq!(read.kind, kind, "{status} {message}");
+            assert_eq!((read.message.as_str(), read.req_id.as_deref()), (message, Some("r")));
+        }
+    }
+
+    #[test]
+    fn responses_of_others_are_not_taken_for_the_kms_s() {
+        let of_router = json!({"message": "Route GET:/x not found", "error": "Not Found", "statusCode": 404});
+        let without = |field: &str| {
+            let mut body: Value = serde_json::from_slice(&response(404, "NotFound", "x")).unwrap();
+            body.as_object_mut().unwrap().remove(field);
+            body.to_string()
+        };
+        for body in [
+            "<html>NotFound</html>".to_owned(),
+            String::new(),
+            "\"NotFound\"".to_owned(),
+            r#"{"message":"Forbidden"}"#.to_owned(),
+            r#"{"reqId":"r","statusCode":200,"error":"NotFound","message":"x"}"#.to_owned(),
+            r#"{"reqId":"","statusCode":404,"error":"NotFound","message":"x"}"#.to_owned(),
+            r#"{"reqId":"r","statusCode":404,"error":{"code":"NotFound"},"message":"x"}"#.to_owned(),
+            r#"{"reqId":"r","statusCode":404,"error":"NotFound","message":"x""#.to_owned(),
+            of_router.to_string(),
+            without("reqId"),
+            without("statusCode"),
+            without("error"),
+            without("message"),
+        ] {
+            assert!(read_plainly(404, body.as_bytes()).is_none(), "{body}");
+        }
+    }
+
+    #[test]
+    fn broken_rules_are_listed_by_field() {
+        let body = json!({"reqId": "r7", "statusCode": 422, "error": "ValidationFailure", "message": [
+            {"code": "too_big", "path": ["credentials", "accountId"], "message": "Too long"},
+            {"code": "custom", "path": ["tags", 3], "message": "No"},
+            {"code": "custom", "message": "Never"},
+        ]});
+        let read = read_plainly(422, body.to_string().as_bytes()).unwrap();
+        assert_eq!(read.kind, Invalid);
+        assert_eq!(read.req_id.as_deref(), Some("r7"));
+        let issues: Vec<String> = read.issues.iter().map(Issue::to_string).collect();
+        assert_eq!(issues, ["credentials.accountId: Too long", "tags.3: No", "Never"]);
+    }
+
+    #[test]
+    fn all_that_the_server_says_is_cleaned() {
+        let clean = |text: &str| text.replace("dbtu_1", "-");
+        let body = json!({"reqId": "dbtu_1", "statusCode": 400, "error": "BadRequest", "message": "dbtu_1"});
+        let read_one = read(StatusCode::BAD_REQUEST, body.to_string().as_bytes(), clean).unwrap();
+        assert!(!format!("{read_one:?}").contains("dbtu_1"), "{read_one:?}");
+        let body = json!({"reqId": "r", "statusCode": 422, "error": "ValidationFailure",
+            "message": [{"path": ["dbtu_1"], "message": "dbtu_1"}]});
+        let read_one = read(StatusCode::UNPROCESSABLE_ENTITY, body.to_string().as_bytes(), clean).unwrap();
+        assert!(!format!("{read_one:?}").contains("dbtu_1"), "{read_one:?}");
+    }
+}

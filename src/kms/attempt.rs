@@ -1,0 +1,234 @@
+//! The tries of one request: waiting for the rate limit, one exchange, one log line, and the decision what follows.
+//!
+//! In this order: the stop check and the rate limit, the `Authorization` header, the exchange. The header comes after
+//! the wait, because an access token can expire during it.
+
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use super::{
+    api_error::{self, ApiError},
+    error::{Error, report},
+    exchange::{Response, ServerClock, exchange},
+    fate::{Reason, Repetition},
+    history::History,
+    outage::Cycle,
+    rate_limiter::{Limits, Permit},
+    redact::Redactor,
+    request::Request,
+    retry,
+    run::Run,
+    transport::Transport,
+};
+
+/// A result, and how the server's clock relates to ours.
+#[derive(Debug)]
+pub(super) struct Received<T> {
+    pub(super) value: T,
+    pub(super) sent_at: Instant,
+    pub(super) clock: Option<ServerClock>,
+}
+
+/// Makes the `Authorization` header of a try, right before it is sent.
+pub(super) trait Authorization: Send {
+    /// The header; `None` for a request that carries none.
+    fn header(&mut self, run: &Run) -> impl Future<Output = Result<Option<HeaderValue>, Error>> + Send;
+}
+
+/// Why the tries of a request ended without a result.
+pub(super) enum Failure {
+    /// The KMS refused the access token, and so did nothing, whatever the request's method.
+    TokenRefused(Box<ApiError>),
+    Final(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Final(error)
+    }
+}
+
+/// The tries of one request so far.
+pub(super) struct Tries {
+    number: u32,
+    repeats: u32,
+    cycle: Cycle,
+}
+
+impl Tries {
+    /// # Errors
+    /// [`Error::Unreachable`] when the KMS could not be reached a moment ago.
+    pub(super) fn begin(transport: &Transport, run: &Run) -> Result<Self, Error> {
+        Ok(Self { number: 0, repeats: 0, cycle: transport.outage.begin(run.insists(), Instant::now())? })
+    }
+}
+
+impl Transport {
+    /// Tries a request until it succeeds or nothing more can be done for it without another access token.
+    ///
+    /// # Errors
+    /// Why the last try failed. `history` gets all that failed.
+    pub(super) async fn attempt<T: DeserializeOwned>(
+        &self,
+        run: &Run,
+        request: &Request,
+        authorization: &mut impl Authorization,
+        tries: &mut Tries,
+        history: &mut History,
+    ) -> Result<Received<T>, Failure> {
+        let max_repeats = self.config.max_retries.min(request.max_repeats.unwrap_or(u32::MAX));
+        loop {
+            let permit = self.permit(run, request).await?;
+            let header = authorization.header(run).await?;
+            let sent_at = Instant::now();
+            tries.number += 1;
+            let response = self.exchange(run, request, header.as_ref()).await?;
+            let seen = Seen::of(response.as_ref().ok(), &self.redactor);
+            let result = self.judge(response, permit, sent_at);
+            let took = sent_at.elapsed();
+            log(request, tries.number, took, &seen, result.as_ref().err());
+            let reason = match result {
+                Ok(received) => {
+                    self.outage.heard();
+                    return Ok(received);
+                }
+                Err(reason) => reason,
+            };
+            if reason.is_of_kms() {
+                self.outage.heard();
+            }
+            let (repetition, is_outage) =
+                (reason.repetition(request.effect, header.is_some()), reason.is_outage());
+            if let (Repetition::WithNewToken, Reason::Api(refusal)) = (repetition, &reason) {
+                return Err(Failure::TokenRefused(refusal.clone()));
+            }
+            let error = history.add(request.error(reason), sent_at);
+            let may_repeat = retry::allows(repetition, tries.repeats, max_repeats)
+                && (!is_outage || self.outage.allows_repeat(&tries.cycle, Instant::now()));
+            if !may_repeat {
+                // A request that is never repeated has not tried hard enough to speak for others.
+                if is_outage && repetition != Repetition::Never {
+                    self.outage.gave_up(&tries.cycle, &error, took, Instant::now());
+                }
+                return Err(error.into());
+            }
+            // The response has closed the limiter, so the next permit waits.
+            if repetition != Repetition::AfterLimit {
+                let wait = retry::backoff(tries.repeats, retry::chance());
+                tries.repeats += 1;
+                run.unless_stopped(tokio::time::sleep(wait)).await?;
+            }
+        }
+    }
+
+    /// Waits until the rate limit lets the request pass.
+    async fn permit(&self, run: &Run, request: &Request) -> Result<Permit, Error> {
+        let budget = self.config.max_retry_wait.saturating_sub(run.waited());
+        let since = Instant::now();
+        let permit = run.unless_stopped(self.limiter(request).acquire(budget)).await;
+        run.add_waited(since.elapsed());
+        permit?.map_err(|too_long| Error::RateLimited {
+            request: request.name(),
+            waited: run.waited(),
+            asked: too_long.asked,
+            message: too_long.words,
+        })
+    }
+
+    /// One exchange, which a stop ends early if it changes nothing.
+    async fn exchange(
+        &self,
+        run: &Run,
+        request: &Request,
+        header: Option<&HeaderValue>,
+    ) -> Result<Result<Response, Reason>, Error> {
+        let http = self.http().await?;
+        let timeout = request.timeout.unwrap_or(Duration::MAX).min(self.config.request_timeout);
+        let exchange = exchange(http, &self.config.host, request, header, timeout);
+        if request.may_be_dropped() { run.unless_stopped(exchange).await } else { Ok(exchange.await) }
+    }
+
+    /// Reads what came of an exchange, and tells the limiter.
+    fn judge<T: DeserializeOwned>(
+        &self,
+        response: Result<Response, Reason>,
+        permit: Permit,
+        sent_at: Instant,
+    ) -> Result<Received<T>, Reason> {
+        let response = response?;
+        let Response { status, headers, body, clock } = &response;
+        if status.is_success() {
+            permit.complete(Limits::of_response(headers));
+            let value = decode(*status, body)?;
+            return Ok(Received { value, sent_at, clock: *clock });
+        }
+        let error = api_error::read(*status, body, |text| self.redactor.clean(text));
+        if *status == StatusCode::TOO_MANY_REQUESTS {
+            let now = clock.map_or_else(OffsetDateTime::now_utc, |clock| clock.date);
+            let words = error.as_ref().map(|error| error.message.as_str());
+            permit.complete(Limits::of_refusal(headers, words.unwrap_or_default(), now));
+        } else {
+            permit.complete(Limits::of_response(headers));
+        }
+        Err(match error {
+            Some(error) => Reason::Api(Box::new(error)),
+            None => Reason::Page { status: *status, problem: None },
+        })
+    }
+}
+
+/// Reads a response of success. Nothing of its text may be in the error, because it may hold a secret.
+fn decode<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, Reason> {
+    serde_json::from_slice(body).map_err(|error| match error.classify() {
+        Category::Data => {
+            let (line, column) = (error.line(), error.column());
+            let problem = format!("a field is missing or is of another type (line {line}, column {column})");
+            Reason::Unreadable { problem }
+        }
+        Category::Eof => Reason::Page { status, problem: Some("it is cut off") },
+        Category::Syntax | Category::Io => Reason::Page { status, problem: Some("it isn't JSON") },
+    })
+}
+
+/// What the log line shows of a response.
+struct Seen {
+    status: Option<u16>,
+    request_id: Option<String>,
+}
+
+impl Seen {
+    fn of(response: Option<&Response>, redactor: &Redactor) -> Self {
+        Self {
+            status: response.map(|response| response.status.as_u16()),
+            request_id: response.and_then(Response::request_id).map(|id| redactor.clean(id)),
+        }
+    }
+}
+
+/// The one line of a try. Never the query, a header or anything of a body, not even of an error's.
+fn log(request: &Request, attempt: u32, took: Duration, seen: &Seen, reason: Option<&Reason>) {
+    let req_id = match reason {
+        Some(Reason::Api(error)) => error.req_id.as_deref(),
+        _ => seen.request_id.as_deref(),
+    };
+    let fault = match reason {
+        Some(Reason::NoConnection { source, .. } | Reason::NoResponse { source }) => Some(report(source)),
+        _ => None,
+    };
+    tracing::debug!(
+        target: "kms",
+        method = request.method.as_str(),
+        path = request.path.as_str(),
+        status = seen.status,
+        duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        attempt,
+        req_id,
+        fault,
+        "request to the KMS"
+    );
+}

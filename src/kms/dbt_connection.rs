@@ -1,0 +1,314 @@
+//! Connections to dbt: their fields in requests and responses.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    error::Error,
+    object::{NewObject, Object, ObjectPatch, or_default},
+    request::Request,
+};
+use crate::secret::Secret;
+
+/// The app, as routes and responses name it.
+const APP: &str = "dbt";
+
+/// The method, as requests and responses name it.
+const METHOD: &str = "api-token";
+
+/// What the KMS needs to call dbt.
+#[derive(Debug, Clone)]
+pub struct DbtCredentials {
+    /// The URL of the dbt instance, such as `https://cloud.getdbt.com`.
+    pub instance_url: String,
+    /// The ID of the dbt account: digits in practice.
+    pub account_id: String,
+    /// The token that dbt gave.
+    pub api_token: Secret,
+}
+
+/// What the KMS shows of the credentials that it stores.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredDbtCredentials {
+    /// The URL of the dbt instance.
+    pub instance_url: String,
+    /// The ID of the dbt account.
+    pub account_id: String,
+}
+
+/// Where a connection is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionPlace {
+    /// The name.
+    pub name: String,
+    /// The project's ID; without one the organization is the scope.
+    pub project_id: Option<String>,
+}
+
+/// A connection to create.
+#[derive(Debug, Clone)]
+pub struct NewDbtConnection {
+    /// Its name, a slug, and the scope in which the name is unique.
+    pub place: ConnectionPlace,
+    /// A description, if it is to have one.
+    pub description: Option<String>,
+    /// The credentials. The KMS tries them at dbt before it stores them.
+    pub credentials: DbtCredentials,
+}
+
+/// What to change of a connection; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct DbtConnectionPatch {
+    /// The new name.
+    pub name: Option<String>,
+    /// The new description; `Some(None)` removes it.
+    pub description: Option<Option<String>>,
+    /// The new credentials, always whole.
+    pub credentials: Option<DbtCredentials>,
+    /// The connection's `credentials_hash` as last read. It shows whether credentials were written since.
+    pub hash_before: String,
+}
+
+impl DbtConnectionPatch {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.name.is_none() && self.description.is_none() && self.credentials.is_none()
+    }
+}
+
+/// A connection as the KMS shows it. Fields that this client doesn't know are passed over.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DbtConnection {
+    /// The ID, a UUID.
+    pub id: String,
+    /// The name.
+    pub name: String,
+    /// The description, if it has one.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// The project's ID, unless the organization is the scope.
+    #[serde(default)]
+    pub project_id: Option<String>,
+    /// The server's version number of the connection.
+    #[serde(default, deserialize_with = "or_default")]
+    pub version: i64,
+    /// The organization's ID.
+    #[serde(default, deserialize_with = "or_default")]
+    pub org_id: String,
+    /// When it was created: RFC 3339, UTC, in milliseconds.
+    #[serde(default, deserialize_with = "or_default")]
+    pub created_at: String,
+    /// When it was last changed, in the same form.
+    #[serde(default, deserialize_with = "or_default")]
+    pub updated_at: String,
+    /// Whether the KMS manages the credentials itself.
+    #[serde(default, deserialize_with = "or_default")]
+    pub is_platform_managed_credentials: bool,
+    /// The app; absent in the responses of some servers.
+    #[serde(default)]
+    pub app: Option<String>,
+    /// The method of its credentials.
+    #[serde(default, deserialize_with = "or_default")]
+    pub method: String,
+    /// A fingerprint of the stored credentials: 64 hex digits that change with every write of credentials, equal ones
+    /// too, and at no other time.
+    #[serde(default, deserialize_with = "or_default")]
+    pub credentials_hash: String,
+    /// What the KMS shows of the credentials.
+    pub credentials: StoredDbtCredentials,
+}
+
+impl Object for DbtConnection {
+    const COLLECTION: &'static str = "/api/v1/app-connections/dbt";
+    const ONE: &'static str = "appConnection";
+    const MANY: &'static str = "appConnections";
+    const HAS_LIST_OF_ALL: bool = true;
+
+    type Place = ConnectionPlace;
+    type New = NewDbtConnection;
+    type Patch = DbtConnectionPatch;
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn project_id(&self) -> Option<&str> {
+        self.project_id.as_deref()
+    }
+
+    fn created_at(&self) -> &str {
+        &self.created_at
+    }
+
+    fn updated_at(&self) -> &str {
+        &self.updated_at
+    }
+
+    fn is_of_kind(&self) -> bool {
+        self.app.as_deref().is_none_or(|app| app == APP)
+    }
+
+    fn is_whole(&self) -> bool {
+        let Self { org_id, created_at, updated_at, method, credentials_hash, .. } = self;
+        [org_id, created_at, updated_at, method, credentials_hash].iter().all(|text| !text.is_empty())
+    }
+
+    fn is_at(&self, place: &ConnectionPlace) -> bool {
+        // Older servers store names in lower case.
+        self.name.eq_ignore_ascii_case(&place.name) && self.project_id == place.project_id
+    }
+
+    fn project_of(place: &ConnectionPlace) -> Option<&str> {
+        place.project_id.as_deref()
+    }
+
+    fn get_by_name(place: &ConnectionPlace) -> Result<Request, Error> {
+        let route = format!("{}/connection-name/:name", Self::COLLECTION);
+        Ok(Request::get(route, &[&place.name])?.with_query("projectId", place.project_id.as_deref()))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CredentialsBody<'a> {
+    instance_url: &'a str,
+    account_id: &'a str,
+    api_token: &'a str,
+}
+
+impl DbtCredentials {
+    fn body(&self) -> CredentialsBody<'_> {
+        CredentialsBody {
+            instance_url: &self.instance_url,
+            account_id: &self.account_id,
+            api_token: self.api_token.expose(),
+        }
+    }
+
+    /// Whether `stored` is what the KMS shows after storing these.
+    fn are_shown_by(&self, stored: &StoredDbtCredentials) -> bool {
+        self.instance_url == stored.instance_url && self.account_id == stored.account_id
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewBody<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project_id: Option<&'a str>,
+    method: &'static str,
+    credentials: CredentialsBody<'a>,
+}
+
+impl NewObject<DbtConnection> for NewDbtConnection {
+    fn body(&self) -> impl Serialize {
+        NewBody {
+            name: &self.place.name,
+            description: self.description.as_deref(),
+            project_id: self.place.project_id.as_deref(),
+            method: METHOD,
+            credentials: self.credentials.body(),
+        }
+    }
+
+    fn secrets(&self) -> Vec<&Secret> {
+        vec![&self.credentials.api_token]
+    }
+
+    fn place(&self) -> ConnectionPlace {
+        self.place.clone()
+    }
+
+    fn is_shown_by(&self, found: &DbtConnection) -> bool {
+        found.name == self.place.name
+            && found.description == self.description
+            && found.project_id == self.place.project_id
+            && found.method == METHOD
+            && self.credentials.are_shown_by(&found.credentials)
+    }
+}
+
+#[derive(Serialize)]
+struct PatchBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    /// `Some(None)` is written as null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<Option<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credentials: Option<CredentialsBody<'a>>,
+}
+
+impl ObjectPatch<DbtConnection> for DbtConnectionPatch {
+    fn body(&self) -> impl Serialize {
+        PatchBody {
+            name: self.name.as_deref(),
+            description: self.description.as_ref().map(Option::as_deref),
+            credentials: self.credentials.as_ref().map(DbtCredentials::body),
+        }
+    }
+
+    fn secrets(&self) -> Vec<&Secret> {
+        self.credentials.iter().map(|credentials| &credentials.api_token).collect()
+    }
+
+    fn is_shown_by(&self, seen: &DbtConnection, is_changed_since: bool) -> bool {
+        let name = self.name.as_ref().is_none_or(|name| *name == seen.name);
+        let description =
+            self.description.as_ref().is_none_or(|description| *description == seen.description);
+        // The token can't be read back. That the fingerprint changed after we sent shows that it was written.
+        let credentials = self.credentials.as_ref().is_none_or(|credentials| {
+            credentials.are_shown_by(&seen.credentials)
+                && seen.credentials_hash != self.hash_before
+                && is_changed_since
+        });
+        name && description && credentials
+    }
+
+    fn leaves_a_mark(&self) -> bool {
+        self.credentials.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kms::object::{Many, One};
+
+    #[test]
+    fn absent_null_and_unknown_fields_do_no_harm() {
+        let credentials = json!({"instanceUrl": "u", "accountId": "1", "region": "eu"});
+        let sparse =
+            json!({"id": "id-1", "name": "a", "credentials": credentials, "new": {"x": [1.5, 1e99]}});
+        let nulls = json!({"id": "id-1", "name": "a", "description": null, "projectId": null, "version": null,
+            "orgId": null, "createdAt": null, "updatedAt": null, "isPlatformManagedCredentials": null, "app": null,
+            "method": null, "credentialsHash": null, "gatewayId": null, "project": null, "credentials": credentials});
+        for connection in [sparse, nulls] {
+            let text = json!({"new": 1, "appConnection": connection}).to_string();
+            let read = serde_json::from_str::<One<DbtConnection>>(&text).unwrap().0;
+            assert_eq!((read.description.as_deref(), read.project_id.as_deref()), (None, None));
+            assert_eq!(read.credentials.account_id, "1");
+            assert!(read.is_of_kind() && !read.is_whole());
+        }
+    }
+
+    #[test]
+    fn an_odd_entry_leaves_the_rest_of_a_list_readable() {
+        let good = json!({"id": "id-1", "name": "a", "credentials": {"instanceUrl": "u", "accountId": "1"}});
+        let list = json!({"appConnections": [
+            good, {"id": 7}, null, "x", {"id": "id-2", "name": "b", "credentials": null},
+            {"id": "id-3", "name": "c", "app": "github", "credentials": {"instanceUrl": "u", "accountId": "1"}},
+        ]});
+        let many: Many<DbtConnection> = serde_json::from_str(&list.to_string()).unwrap();
+        assert_eq!((many.objects.len(), many.unreadable), (1, 5));
+        for broken in [r#"{"appConnections": [{"id": }]}"#, r#"{"appConnections": {}}"#, "{}"] {
+            assert!(serde_json::from_str::<Many<DbtConnection>>(broken).is_err(), "{broken}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The dbt projects behind a connection.
+
+use serde::Deserialize;
+
+use super::{client::Operation, error::Error, request::Request};
+
+/// A project of dbt, as the stored credentials see it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DbtProject {
+    /// dbt's ID of the project.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Its description, if it has one.
+    pub description: Option<String>,
+    /// When it was created, as dbt writes it.
+    pub created_at: Option<String>,
+    /// When it was last changed, as dbt writes it.
+    pub updated_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Projects {
+    projects: Vec<DbtProject>,
+}
+
+impl Operation {
+    /// The dbt projects that a connection's stored credentials see. The KMS asks dbt, so this is a live test of them.
+    ///
+    /// # Errors
+    /// `Api` with [`NotFound`](super::ApiErrorKind::NotFound) if there is no such connection, and with
+    /// [`CredentialsRefused`](super::ApiErrorKind::CredentialsRefused) if dbt refused them; and every other error that a
+    /// read can end in.
+    pub async fn dbt_projects(&self, id: &str) -> Result<Vec<DbtProject>, Error> {
+        let request = Request::get("/api/v1/app-connections/dbt/:id/projects", &[id])?.of_list();
+        Ok(self.send::<Projects>(&request).await?.projects)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::kms::test_server::{Reply, Server};
+
+    #[tokio::test(start_paused = true)]
+    async fn projects_are_read_through_a_connection() {
+        let server = Server::start(|seen, _| {
+            assert!(seen.is("GET", "/api/v1/app-connections/dbt/id-1/projects"));
+            Reply::json(
+                200,
+                json!({"projects": [
+                    {"id": 70_403_103_919_i64, "name": "Jaffle", "description": null, "createdAt": "a", "updatedAt": "b"},
+                    {"id": 2, "name": "Bare"},
+                ]}),
+            )
+        })
+        .await;
+        let projects = server.operation().dbt_projects("id-1").await.unwrap();
+        assert_eq!((projects[0].id, projects[0].name.as_str()), (70_403_103_919, "Jaffle"));
+        assert_eq!(projects[1].created_at, None);
+    }
+}

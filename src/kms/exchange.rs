@@ -1,0 +1,221 @@
+//! One HTTP exchange: a request out, its response back, whole or not at all. It decides nothing.
+
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
+use tokio::time::Instant;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::{
+    config::Host,
+    fate::{Effect, Obstacle, Reason},
+    request::{MAX_OBJECT, Request},
+};
+
+/// How many redirects of one read are followed.
+const MAX_REDIRECTS: u32 = 5;
+
+/// A response as it came.
+pub(super) struct Response {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Zeroizing<Vec<u8>>,
+    pub(super) clock: Option<ServerClock>,
+}
+
+impl Response {
+    /// The ID of the request, if something on the way gave one.
+    pub(super) fn request_id(&self) -> Option<&str> {
+        self.headers.get("x-request-id")?.to_str().ok()
+    }
+}
+
+/// How the server's clock relates to ours, from the `Date` header of a response.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ServerClock {
+    pub(super) date: OffsetDateTime,
+    /// When the response's headers were here. The server read its clock before that.
+    seen_at: Instant,
+}
+
+impl ServerClock {
+    /// The server's time at a moment of ours, or earlier: what the server stamped before this was before `moment`.
+    ///
+    /// The header is cut to whole seconds and was written a little before it arrived. Both make the result too early,
+    /// by less than a second and a round trip. Only elapsed time is taken from our clock, never its reading.
+    pub(super) fn earliest_at(&self, moment: Instant) -> OffsetDateTime {
+        if moment > self.seen_at { self.date } else { self.date - (self.seen_at - moment) }
+    }
+}
+
+/// Sends the request, and a read again to where its responses point, within the configured host.
+///
+/// # Errors
+/// The reason why there is no response.
+pub(super) async fn exchange(
+    http: &reqwest::Client,
+    host: &Host,
+    request: &Request,
+    authorization: Option<&HeaderValue>,
+    timeout: Duration,
+) -> Result<Response, Reason> {
+    match tokio::time::timeout(timeout, follow(http, host, request, authorization)).await {
+        Ok(response) => response,
+        Err(_) => Err(Reason::NoResponse { source: Arc::new(TimedOut(timeout)) }),
+    }
+}
+
+async fn follow(
+    http: &reqwest::Client,
+    host: &Host,
+    request: &Request,
+    authorization: Option<&HeaderValue>,
+) -> Result<Response, Reason> {
+    let mut url = host.url(&request.path, &request.query);
+    let mut redirects = 0;
+    loop {
+        let mut builder = http.request(request.method.clone(), url.clone());
+        builder = builder.header(header::ACCEPT, "application/json");
+        if let Some(authorization) = authorization {
+            builder = builder.header(header::AUTHORIZATION, authorization);
+        }
+        if let Some(body) = &request.body {
+            builder = builder.header(header::CONTENT_TYPE, "application/json").body(body.to_vec());
+        }
+        let mut response = builder.send().await.map_err(|error| no_response(error, request.effect))?;
+        let status = response.status();
+        if is_redirect(status) {
+            let target = location(&url, response.headers());
+            match target {
+                Some(target)
+                    if request.effect == Effect::Read
+                        && redirects < MAX_REDIRECTS
+                        && host.is_origin_of(&target) =>
+                {
+                    redirects += 1;
+                    url = target;
+                    continue;
+                }
+                _ => {
+                    let to = target.map(|target| target.origin().ascii_serialization());
+                    return Err(Reason::Redirected { status, to });
+                }
+            }
+        }
+        let headers = std::mem::take(response.headers_mut());
+        let clock = date(&headers).map(|date| ServerClock { date, seen_at: Instant::now() });
+        let body = if status.is_success() {
+            read_whole(&mut response, request).await?
+        } else {
+            read_start(&mut response).await
+        };
+        return Ok(Response { status, headers, body, clock });
+    }
+}
+
+/// The body of a success. Without its end it is no response.
+async fn read_whole(
+    response: &mut reqwest::Response,
+    request: &Request,
+) -> Result<Zeroizing<Vec<u8>>, Reason> {
+    let mut body = Zeroizing::new(Vec::new());
+    while let Some(chunk) = response.chunk().await.map_err(|error| no_response(error, request.effect))? {
+        if body.len() + chunk.len() > request.max_response {
+            let problem = format!("it is larger than {} MiB", request.max_response / (1024 * 1024));
+            return Err(Reason::Unreadable { problem });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The beginning of the body of an error. Its status and headers count even if the rest doesn't arrive.
+async fn read_start(response: &mut reqwest::Response) -> Zeroizing<Vec<u8>> {
+    let mut body = Zeroizing::new(Vec::new());
+    while let Ok(Some(chunk)) = response.chunk().await {
+        if body.len() + chunk.len() > MAX_OBJECT {
+            break;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    body
+}
+
+fn no_response(error: reqwest::Error, effect: Effect) -> Reason {
+    // Errors name the request by its route; the URL has IDs and names in it.
+    let error = error.without_url();
+    let obstacle = obstacle(&error);
+    let is_unsent = error.is_connect() || error.is_builder();
+    let source = Arc::new(error);
+    match obstacle {
+        // What came back isn't HTTP, so whoever is there has not understood the request.
+        Some(Obstacle::NotHttp) if !effect.is_change() => Reason::NoConnection { obstacle, source },
+        _ if is_unsent => Reason::NoConnection { obstacle, source },
+        _ => Reason::NoResponse { source },
+    }
+}
+
+/// What lasting reason the chain of an error names.
+fn obstacle(error: &reqwest::Error) -> Option<Obstacle> {
+    let mut cause = StdError::source(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<hyper::Error>()
+            && error.is_parse()
+            && !error.is_incomplete_message()
+        {
+            return Some(Obstacle::NotHttp);
+        }
+        // An I/O error stands for the error that it wraps, and doesn't give it as its source.
+        let mut wrapped: &(dyn StdError + 'static) = error;
+        while let Some(inner) = wrapped.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            wrapped = inner;
+        }
+        if let Some(error) = wrapped.downcast_ref::<rustls::Error>() {
+            return obstacle_of_tls(error);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn obstacle_of_tls(error: &rustls::Error) -> Option<Obstacle> {
+    use rustls::{CertificateError as Certificate, Error, InvalidMessage};
+    match error {
+        Error::InvalidCertificate(problem) => Some(match problem {
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => Obstacle::WrongName,
+            Certificate::Expired
+            | Certificate::ExpiredContext { .. }
+            | Certificate::NotValidYet
+            | Certificate::NotValidYetContext { .. } => Obstacle::CertificateDates,
+            _ => Obstacle::UntrustedCertificate,
+        }),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(Obstacle::NotTls),
+        _ => None,
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn location(base: &Url, headers: &HeaderMap) -> Option<Url> {
+    base.join(headers.get(header::LOCATION)?.to_str().ok()?).ok()
+}
+
+fn date(headers: &HeaderMap) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(headers.get(header::DATE)?.to_str().ok()?, &Rfc2822).ok()
+}
+
+/// The exchange took longer than it may.
+#[derive(Debug)]
+struct TimedOut(Duration);
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "timed out after {:?}", self.0)
+    }
+}
+
+impl StdError for TimedOut {}

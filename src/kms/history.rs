@@ -1,0 +1,91 @@
+//! The tries of one change, taken together.
+
+use tokio::time::Instant;
+
+use super::{error::Error, fate::Fate};
+
+/// What is known of a change after all tries so far. Reads and logins leave no history, because they change nothing.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// When the first try was sent whose fate is unknown.
+    since: Option<Instant>,
+    /// The failure of the last such try.
+    unknown: Option<Error>,
+    /// Whether one of these tries may still be under way.
+    is_open: bool,
+}
+
+impl History {
+    /// When the first try was sent that may have been performed.
+    pub(super) fn unknown_since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    /// Whether a try may still be under way at the KMS, so that not seeing its effect proves nothing.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Adds a try that was sent at `sent_at` and failed.
+    pub(super) fn add(&mut self, error: Error, sent_at: Instant) -> Error {
+        match error {
+            Error::Request(mut failed) if failed.effect.is_change() => {
+                let Fate::Unknown { is_over } = failed.reason.fate() else { return Error::Request(failed) };
+                failed.since = Some(*self.since.get_or_insert(sent_at));
+                self.is_open |= !is_over;
+                let error = Error::Request(failed);
+                self.unknown = Some(error.clone());
+                error
+            }
+            error => error,
+        }
+    }
+
+    /// The error that all tries amount to, if `error` was the last. If the last try wasn't sent but an earlier one may
+    /// have been performed, it must not read as if nothing had been changed.
+    pub(super) fn end(&self, error: Error) -> Error {
+        match (error.fate(), &self.unknown) {
+            (Fate::NotSent, Some(unknown)) => unknown.clone(),
+            _ => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::kms::{
+        fate::{Effect, Reason},
+        request::Request,
+    };
+
+    fn lost(effect: Effect) -> Error {
+        let mut request = Request::delete("/x", &[]).unwrap();
+        request.effect = effect;
+        request.error(Reason::NoResponse { source: Arc::new(std::io::Error::other("reset")) })
+    }
+
+    #[test]
+    fn a_change_that_may_have_been_made_stays_so_whatever_keeps_its_repeat_from_being_sent() {
+        let mut history = History::default();
+        let first = Instant::now();
+        assert!(history.add(lost(Effect::Write), first).may_have_changed_something());
+        assert!(history.is_open());
+        for not_sent in [Error::Cancelled, Error::Config { message: "x".into(), source: None }] {
+            assert!(history.end(not_sent).may_have_changed_something());
+        }
+        let later = first + std::time::Duration::from_secs(9);
+        assert!(history.add(lost(Effect::Write), later).may_have_changed_something());
+        assert_eq!(history.unknown_since(), Some(first));
+    }
+
+    #[test]
+    fn reads_leave_no_history() {
+        let mut history = History::default();
+        history.add(lost(Effect::Read), Instant::now());
+        assert_eq!(history.unknown_since(), None);
+        assert!(matches!(history.end(Error::Cancelled), Error::Cancelled));
+    }
+}

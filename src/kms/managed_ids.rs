@@ -1,0 +1,114 @@
+//! Which objects of the KMS this process manages, as far as it knows.
+//!
+//! An object that is managed already must not be taken for the result of another create, and must not be adopted: two
+//! managers of one object undo each other's changes, and the end of one destroys the other's object.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// The IDs of managed objects. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct ManagedIds(Arc<Mutex<Ids>>);
+
+#[derive(Debug, Default)]
+struct Ids {
+    managed: HashSet<String>,
+    adopted: HashSet<String>,
+    /// How many creates are under way, by place. The object may exist already while its ID isn't known yet.
+    creating: HashMap<String, usize>,
+}
+
+impl ManagedIds {
+    /// Adds an object. Returns false if it is managed already.
+    pub fn add(&self, id: &str) -> bool {
+        self.ids().managed.insert(id.to_ascii_lowercase())
+    }
+
+    /// Whether the object is managed.
+    pub fn contains(&self, id: &str) -> bool {
+        self.ids().managed.contains(&id.to_ascii_lowercase())
+    }
+
+    /// Whether the object was adopted by this process. If it is then to be deleted for another manager, such as the
+    /// object that a replacement was created before, it has to stay.
+    pub fn is_adopted(&self, id: &str) -> bool {
+        self.ids().adopted.contains(&id.to_ascii_lowercase())
+    }
+
+    /// Removes an object.
+    pub fn remove(&self, id: &str) {
+        let id = id.to_ascii_lowercase();
+        let mut ids = self.ids();
+        ids.managed.remove(&id);
+        ids.adopted.remove(&id);
+    }
+
+    /// Adds an object that was found at a place, to be taken over. Returns false if it is managed already, or may be the
+    /// result of a create under way.
+    pub(super) fn adopt(&self, id: &str, place: &str) -> bool {
+        let id = id.to_ascii_lowercase();
+        let mut ids = self.ids();
+        let is_free = !ids.creating.contains_key(place) && ids.managed.insert(id.clone());
+        if is_free {
+            ids.adopted.insert(id);
+        }
+        is_free
+    }
+
+    /// Begins a create at a place. It ends when the result is dropped.
+    pub(super) fn creating(&self, place: String) -> Creating<'_> {
+        *self.ids().creating.entry(place.clone()).or_default() += 1;
+        Creating { ids: self, place }
+    }
+
+    fn ids(&self) -> MutexGuard<'_, Ids> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A create under way.
+pub(super) struct Creating<'a> {
+    ids: &'a ManagedIds,
+    place: String,
+}
+
+impl Drop for Creating<'_> {
+    fn drop(&mut self) {
+        let mut ids = self.ids.ids();
+        if let Some(count) = ids.creating.get_mut(&self.place) {
+            *count -= 1;
+            if *count == 0 {
+                ids.creating.remove(&self.place);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_has_one_manager() {
+        let ids = ManagedIds::default();
+        assert!(ids.add("Made") && !ids.add("made"));
+        assert!(!ids.adopt("made", "a") && !ids.is_adopted("made"));
+        assert!(ids.adopt("found", "b") && ids.is_adopted("FOUND"));
+        assert!(!ids.adopt("found", "b"), "a second one wants it too");
+        ids.remove("found");
+        assert!(!ids.is_adopted("found") && !ids.contains("found") && ids.adopt("found", "b"));
+    }
+
+    #[test]
+    fn what_a_create_under_way_may_have_made_is_not_adopted() {
+        let ids = ManagedIds::default();
+        let (first, second) = (ids.creating("a".to_owned()), ids.creating("a".to_owned()));
+        assert!(!ids.adopt("found", "a"));
+        drop(first);
+        assert!(!ids.adopt("found", "a"));
+        drop(second);
+        assert!(ids.adopt("found", "a"));
+    }
+}

@@ -1,0 +1,145 @@
+//! Whether anybody serves the KMS's address.
+//!
+//! Each operation repeats its requests for a while. If nobody is there, a run over a thousand objects would take hours
+//! to find that out for each. So after one complete cycle of repeats without any response of the KMS, the rest of the
+//! process gets one try for each request; and if tries take long to fail, the last failure serves for a while too.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::error::Error;
+
+/// How long a request is repeated while nobody is there. A server that restarts is back by then.
+const LONGEST_CYCLE: Duration = Duration::from_secs(40);
+
+/// A failure that took this long or longer serves others, for [`SERVES`] times as long as it took. So a refused connection
+/// is tried each time, and one that takes seconds to fail is tried rarely.
+const SLOW: Duration = Duration::from_secs(1);
+const SERVES: u32 = 10;
+
+/// The process's view of whether the KMS can be reached.
+#[derive(Debug, Default)]
+pub(super) struct Outage(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Counts the KMS's responses.
+    responses: u64,
+    given_up: Option<GivenUp>,
+}
+
+/// The end of a complete cycle of repeats, or of a single try after one.
+#[derive(Debug)]
+struct GivenUp {
+    error: Error,
+    serves_until: Instant,
+}
+
+/// A request's view of the outage, from its first try on.
+#[derive(Debug)]
+pub(super) struct Cycle {
+    began: Instant,
+    responses: u64,
+    is_single: bool,
+}
+
+impl Outage {
+    /// Begins the tries of a request. `insists`: it is tried at least once in any case.
+    ///
+    /// # Errors
+    /// Nobody was there a moment ago, and finding that out took long.
+    pub(super) fn begin(&self, insists: bool, now: Instant) -> Result<Cycle, Error> {
+        let state = self.state();
+        match &state.given_up {
+            Some(GivenUp { error, serves_until }) if now < *serves_until && !insists => {
+                Err(Error::Unreachable { source: Box::new(error.clone()) })
+            }
+            given_up => Ok(Cycle { began: now, responses: state.responses, is_single: given_up.is_some() }),
+        }
+    }
+
+    /// The KMS responded.
+    pub(super) fn heard(&self) {
+        let mut state = self.state();
+        state.responses += 1;
+        state.given_up = None;
+    }
+
+    /// Whether a request that failed as if nobody were there may be repeated.
+    pub(super) fn allows_repeat(&self, cycle: &Cycle, now: Instant) -> bool {
+        let heard_since = self.state().responses > cycle.responses;
+        heard_since || (!cycle.is_single && now < cycle.began + LONGEST_CYCLE)
+    }
+
+    /// A request that failed as if nobody were there is not repeated any more. Its last try took `took`.
+    pub(super) fn gave_up(&self, cycle: &Cycle, error: &Error, took: Duration, now: Instant) {
+        let mut state = self.state();
+        if state.responses == cycle.responses {
+            let serves_until = if took < SLOW { now } else { now + took * SERVES };
+            state.given_up = Some(GivenUp { error: error.clone(), serves_until });
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn after_one_failed_cycle_everything_gets_one_try() {
+        let (outage, now) = (Outage::default(), Instant::now());
+        let first = outage.begin(false, now).unwrap();
+        assert!(outage.allows_repeat(&first, now + 39 * SECOND));
+        assert!(!outage.allows_repeat(&first, now + 40 * SECOND));
+        outage.gave_up(&first, &Error::Cancelled, Duration::ZERO, now);
+        let second = outage.begin(false, now).unwrap();
+        assert!(!outage.allows_repeat(&second, now));
+    }
+
+    #[test]
+    fn a_failure_that_took_long_serves_others_for_a_while() {
+        let (outage, now) = (Outage::default(), Instant::now());
+        let first = outage.begin(false, now).unwrap();
+        outage.gave_up(&first, &Error::Cancelled, 2 * SECOND, now);
+        assert!(matches!(outage.begin(false, now + 19 * SECOND), Err(Error::Unreachable { .. })));
+        assert!(outage.begin(true, now).unwrap().is_single, "it insists");
+        assert!(outage.begin(false, now + 20 * SECOND).unwrap().is_single);
+    }
+
+    #[test]
+    fn a_failure_that_took_no_time_serves_nobody() {
+        let (outage, now) = (Outage::default(), Instant::now());
+        let first = outage.begin(false, now).unwrap();
+        outage.gave_up(&first, &Error::Cancelled, SECOND / 2, now);
+        assert!(outage.begin(false, now).unwrap().is_single);
+    }
+
+    #[test]
+    fn a_response_ends_the_outage() {
+        let (outage, now) = (Outage::default(), Instant::now());
+        let first = outage.begin(false, now).unwrap();
+        outage.gave_up(&first, &Error::Cancelled, SECOND, now);
+        outage.heard();
+        assert!(!outage.begin(false, now).unwrap().is_single);
+    }
+
+    #[test]
+    fn one_request_that_fails_while_others_succeed_is_no_outage() {
+        let (outage, now) = (Outage::default(), Instant::now());
+        let hanging = outage.begin(false, now).unwrap();
+        outage.heard();
+        assert!(outage.allows_repeat(&hanging, now + 300 * SECOND));
+        outage.gave_up(&hanging, &Error::Cancelled, 30 * SECOND, now);
+        assert!(!outage.begin(false, now).unwrap().is_single);
+    }
+}

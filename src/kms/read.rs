@@ -1,0 +1,252 @@
+//! Reading objects: one by one, as lists, and from lists that serve many reads.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    api_error::ApiErrorKind,
+    attempt::Received,
+    client::{Listed, Operation},
+    error::Error,
+    fate::Reason,
+    history::History,
+    list_cache::{Key, Listing, Scope, Step},
+    object::{Many, Object, One},
+    request::Request,
+};
+
+/// How long the first reads wait for others, after the login. Callers that read many objects at once start them within
+/// a few milliseconds.
+const GATHERING: Duration = Duration::from_millis(10);
+
+/// How long to wait for another's read to reveal a scope. It may hang, or wait for the rate limit.
+const SEARCH_TURN: Duration = Duration::from_secs(1);
+
+/// The longest time for one try of a list that serves reads, and its repeats. Both tries together take no longer than
+/// one read may, so nobody waits longer for the list than for a read.
+const LIST_TIMEOUT: Duration = Duration::from_secs(15);
+const LIST_REPEATS: u32 = 1;
+
+/// Which objects to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListScope<'a> {
+    /// Those of the organization itself.
+    Organization,
+    /// Those of the project with this ID.
+    Project(&'a str),
+    /// Those of the organization and of all its projects.
+    All,
+}
+
+/// A list of objects, in the server's order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObjectList<O> {
+    /// The objects.
+    pub objects: Vec<O>,
+    /// How many entries were left out because they can't be read or are of another kind.
+    pub unreadable: usize,
+}
+
+impl Operation {
+    /// Reads an object, from the server and now.
+    ///
+    /// # Errors
+    /// `Api` with [`NotFound`](ApiErrorKind::NotFound) if the KMS itself says that there is none, with
+    /// [`OtherApp`](ApiErrorKind::OtherApp) if it is of another app, and with [`Invalid`](ApiErrorKind::Invalid) if `id`
+    /// is no UUID; and every other error that a read can end in.
+    pub async fn get<O: Object>(&self, id: &str) -> Result<O, Error> {
+        Ok(self.get_received(id).await?.value)
+    }
+
+    /// Reads the object at a place, from the server and now.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_by_name<O: Object>(&self, place: &O::Place) -> Result<O, Error> {
+        Ok(self.get_received_by_name(place).await?.value)
+    }
+
+    /// Lists objects.
+    ///
+    /// # Errors
+    /// `Api` with [`UnknownProject`](ApiErrorKind::UnknownProject) if there is no such project, and every other error
+    /// that a read can end in.
+    pub async fn list<O: Object>(&self, scope: ListScope<'_>) -> Result<ObjectList<O>, Error> {
+        let project_id = match scope {
+            ListScope::Project(id) => Some(id),
+            ListScope::Organization | ListScope::All => None,
+        };
+        let mut list = self.send_list(&list_request::<O>(project_id)?).await?;
+        if scope == ListScope::Organization {
+            // Without a project, the server lists those of the organization's projects too.
+            list.objects.retain(|object: &O| object.project_id().is_none());
+        }
+        Ok(list)
+    }
+
+    /// Reads an object from a list that this process has, or gets if many objects are read. The list may be 30 seconds
+    /// old, but is newer than every write that was finished in this process before the call.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get). That there is no such object is never concluded from a list.
+    pub async fn read<O: Listed>(&self, id: &str, scope: Scope<'_>) -> Result<O, Error> {
+        self.read_listed(Key::Id(id), scope).await
+    }
+
+    /// Reads the object at a place as [`read`](Self::read) does.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn read_by_name<O: Listed>(&self, place: &O::Place) -> Result<O, Error> {
+        let scope = O::project_of(place).map_or(Scope::Organization, Scope::Project);
+        self.read_listed(Key::Place(place), scope).await
+    }
+
+    pub(super) async fn get_received<O: Object>(&self, id: &str) -> Result<Received<O>, Error> {
+        let request = Request::get(format!("{}/:id", O::COLLECTION), &[id])?;
+        let received = self.one::<O>(&request, &mut History::default()).await?;
+        if received.value.id().eq_ignore_ascii_case(id) {
+            Ok(received)
+        } else {
+            Err(request.unreadable("it is about another object"))
+        }
+    }
+
+    pub(super) async fn get_received_by_name<O: Object>(
+        &self,
+        place: &O::Place,
+    ) -> Result<Received<O>, Error> {
+        let request = O::get_by_name(place)?;
+        let received = self.one::<O>(&request, &mut History::default()).await?;
+        if received.value.is_at(place) {
+            Ok(received)
+        } else {
+            Err(request.unreadable("it is about another object"))
+        }
+    }
+
+    /// Sends a request whose response is one object.
+    pub(super) async fn one<O: Object>(
+        &self,
+        request: &Request,
+        history: &mut History,
+    ) -> Result<Received<O>, Error> {
+        let Received { value: One(object), sent_at, clock } =
+            self.send_noting::<One<O>>(request, history).await?;
+        if object.is_of_kind() {
+            Ok(Received { value: object, sent_at, clock })
+        } else {
+            Err(history.add(request.unreadable("it is about an object of another kind"), sent_at))
+        }
+    }
+
+    async fn send_list<O: Object>(&self, request: &Request) -> Result<ObjectList<O>, Error> {
+        let Many { objects, unreadable } = self.send(request).await.map_err(|error| match error {
+            // A list is never missing; the project is.
+            Error::Request(mut failed) => {
+                if let Reason::Api(error) = &mut failed.reason
+                    && error.kind == ApiErrorKind::NotFound
+                {
+                    error.kind = ApiErrorKind::UnknownProject;
+                }
+                Error::Request(failed)
+            }
+            other => other,
+        })?;
+        Ok(ObjectList { objects, unreadable })
+    }
+
+    async fn read_listed<O: Listed>(&self, key: Key<'_, O>, scope: Scope<'_>) -> Result<O, Error> {
+        let cache = O::lists(&self.client);
+        let writes = self.client.finished_writes();
+        cache.state().count(key, scope, writes, Instant::now());
+        if cache.state().is_early() {
+            // Others come while the login is under way, and shortly after.
+            self.client.session().token(&self.run).await?;
+            self.run.unless_stopped(tokio::time::sleep(GATHERING)).await?;
+        }
+        if let Some(object) = self.look_up(key, scope, writes).await? {
+            return Ok(object);
+        }
+        match (key, scope) {
+            (Key::Place(place), _) => self.get_by_name(place).await,
+            (Key::Id(id), Scope::Unknown) => self.search(id, writes).await,
+            (Key::Id(id), _) => self.get(id).await,
+        }
+    }
+
+    /// Looks an object up in the lists, which are asked for as far as that is worth it. `None`: read it by itself.
+    async fn look_up<O: Listed>(
+        &self,
+        key: Key<'_, O>,
+        scope: Scope<'_>,
+        writes: u64,
+    ) -> Result<Option<O>, Error> {
+        let cache = O::lists(&self.client);
+        loop {
+            let step = cache.state().step(key, scope, writes, Instant::now());
+            match step {
+                Step::Found(object) => return Ok(Some(*object)),
+                Step::Single => return Ok(None),
+                // Either the list is fresh afterwards, or it isn't asked for again soon.
+                Step::List(listing) => self.ask_for_list::<O>(&listing, writes).await?,
+            }
+        }
+    }
+
+    /// Asks for a list, unless another operation does.
+    async fn ask_for_list<O: Listed>(&self, listing: &Listing, writes: u64) -> Result<(), Error> {
+        let cache = O::lists(&self.client);
+        let waiting_since = Instant::now();
+        let turn = cache.turn(listing);
+        let _turn = self.run.unless_stopped(turn.lock()).await?;
+        if !cache.state().is_wanted(listing, writes, Instant::now()) {
+            if cache.state().is_limited(listing) {
+                // The budget that ran out was another operation's. Ours is less by what we waited with it.
+                self.run.add_waited(waiting_since.elapsed());
+            }
+            return Ok(());
+        }
+        let project_id = match listing {
+            Listing::All => None,
+            Listing::Project(id) => Some(id.as_str()),
+        };
+        let timeout = (self.client.transport().config.request_timeout / (LIST_REPEATS + 1)).min(LIST_TIMEOUT);
+        let request = list_request::<O>(project_id)?.giving_up_after(LIST_REPEATS, timeout);
+        let writes = self.client.finished_writes();
+        let result = self.send_list::<O>(&request).await;
+        match &result {
+            Ok(list) if list.unreadable > 0 => tracing::debug!(
+                target: "kms", entries = list.unreadable,
+                "a list has entries that can't be read, so these are read by themselves"
+            ),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(
+                target: "kms", error = super::error::report(error),
+                "objects can't be listed, so each is read by itself"
+            ),
+        }
+        let is_stopped = matches!(result, Err(Error::Cancelled));
+        cache.state().keep(listing, result.map(|list| list.objects), writes, Instant::now());
+        if is_stopped { Err(Error::Cancelled) } else { Ok(()) }
+    }
+
+    /// Reads an object of unknown scope by itself. Those who do take turns, unless one takes long, because each may
+    /// reveal the scope whose list shows the others.
+    async fn search<O: Listed>(&self, id: &str, writes: u64) -> Result<O, Error> {
+        let cache = O::lists(&self.client);
+        let turn = tokio::time::timeout(SEARCH_TURN, cache.searching.lock());
+        let _turn = self.run.unless_stopped(turn).await?;
+        if let Some(object) = self.look_up(Key::Id(id), Scope::Unknown, writes).await? {
+            return Ok(object);
+        }
+        let object: O = self.get(id).await?;
+        cache.state().reveal(object.project_id());
+        Ok(object)
+    }
+}
+
+fn list_request<O: Object>(project_id: Option<&str>) -> Result<Request, Error> {
+    Ok(Request::get(O::COLLECTION, &[])?.with_query("projectId", project_id).of_list())
+}

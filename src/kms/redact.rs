@@ -1,0 +1,227 @@
+//! Cleans the texts that others put into their responses before anybody sees them.
+
+use std::{
+    borrow::Cow,
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
+
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::secret::Secret;
+
+/// What is shown in the place of a secret.
+const REDACTED: &str = "(redacted)";
+
+/// The most characters of a text that are shown. The server's longest own messages are far shorter.
+const MAX_SHOWN: usize = 1000;
+
+/// The characters that JavaScript's `encodeURIComponent` leaves alone.
+const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// The secrets that the process holds, to be kept out of what it shows.
+#[derive(Default)]
+pub(super) struct Redactor {
+    secrets: Mutex<HashSet<Secret>>,
+}
+
+impl Redactor {
+    /// Keeps a secret out of all texts from now on.
+    pub(super) fn add(&self, secret: &Secret) {
+        if !secret.is_empty() {
+            self.secrets.lock().unwrap_or_else(PoisonError::into_inner).insert(secret.clone());
+        }
+    }
+
+    /// The text without secrets in plain, percent-encoded, base64 or JSON-escaped form, without control characters, and
+    /// cut to a reasonable length.
+    pub(super) fn clean(&self, text: &str) -> String {
+        let text = without_control_characters(text);
+        let mut text = self.without_secrets(&text);
+        if let Some((end, _)) = text.char_indices().nth(MAX_SHOWN) {
+            text.truncate(end);
+            text.push_str(" ...");
+        }
+        text
+    }
+
+    fn without_secrets(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in self.secrets.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            // People paste secrets with a newline; what was sent is trimmed.
+            let plain = without_control_characters(secret.expose().trim()).into_owned();
+            for form in forms(&plain) {
+                text = replace_ignoring_case_of_hex(&text, &form);
+            }
+            // Whatever else was escaped in it: better no message than a secret.
+            if !plain.is_empty() && percent_decode_str(&text).decode_utf8_lossy().contains(&plain) {
+                return REDACTED.to_owned();
+            }
+        }
+        text
+    }
+}
+
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Redactor")
+    }
+}
+
+/// Terminals act on control characters, and some invisible ones reorder or hide text.
+fn without_control_characters(text: &str) -> Cow<'_, str> {
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let spaced = text.chars().filter_map(|c| match c {
+        '\n' | '\r' | '\t' => Some(' '),
+        c if is_hidden(c) => None,
+        c => Some(c),
+    });
+    Cow::Owned(spaced.collect())
+}
+
+/// The forms that a secret takes in the texts of others, longest first.
+fn forms(secret: &str) -> Vec<String> {
+    if secret.is_empty() {
+        return Vec::new();
+    }
+    let json = serde_json::Value::from(secret).to_string();
+    let mut forms = vec![
+        secret.to_owned(),
+        json[1..json.len() - 1].to_owned(),
+        utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(),
+        utf8_percent_encode(secret, URI_COMPONENT).to_string(),
+    ];
+    forms.extend(base64_forms(secret.as_bytes()));
+    forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+    forms.dedup();
+    forms
+}
+
+/// Base64 of a text that contains the secret, in both alphabets. The characters that also depend on what surrounds the
+/// secret are left out. Very short secrets would match by chance.
+fn base64_forms(secret: &[u8]) -> Vec<String> {
+    let mut forms = Vec::new();
+    if secret.len() < 6 {
+        return vec![STANDARD_NO_PAD.encode(secret)];
+    }
+    for before in 0..3 {
+        let padded = [&[0; 2][..before.min(2)], secret].concat();
+        let skipped = [0, 2, 3][before];
+        let whole = padded.len() / 3 * 4;
+        forms.extend([STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)].map(|encoded| {
+            let end = whole.min(encoded.len());
+            encoded[skipped..end].to_owned()
+        }));
+    }
+    forms.push(STANDARD_NO_PAD.encode(secret));
+    forms.push(URL_SAFE_NO_PAD.encode(secret));
+    forms
+}
+
+/// Replaces a form wherever it occurs. Some encoders write `%2f` and some `%2F`.
+fn replace_ignoring_case_of_hex(text: &str, form: &str) -> String {
+    let replaced = text.replace(form, REDACTED);
+    if form.contains('%') {
+        let lower = lower_hex(form);
+        return replaced.replace(&lower, REDACTED);
+    }
+    replaced
+}
+
+fn lower_hex(text: &str) -> String {
+    let mut since_percent = 3;
+    let lowered = text.chars().map(|c| {
+        since_percent = if c == '%' { 0 } else { since_percent + 1 };
+        if since_percent <= 2 { c.to_ascii_lowercase() } else { c }
+    });
+    lowered.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
+
+    use super::*;
+
+    const SECRET: &str = "dbtu_a/b+\"c\\é?";
+
+    fn redactor() -> Redactor {
+        let redactor = Redactor::default();
+        redactor.add(&Secret::new(SECRET));
+        redactor
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_in_every_form() {
+        let percent = utf8_percent_encode(SECRET, NON_ALPHANUMERIC).to_string();
+        let json = serde_json::Value::from(SECRET).to_string();
+        let forms = [
+            SECRET.to_owned(),
+            percent.to_lowercase().replace("dbtu", "dbtu"),
+            percent,
+            utf8_percent_encode(SECRET, URI_COMPONENT).to_string(),
+            json[1..json.len() - 1].to_owned(),
+            BASE64_STANDARD.encode(SECRET),
+            BASE64_URL_SAFE.encode(SECRET),
+        ];
+        for form in forms {
+            let cleaned = redactor().clean(&format!("token {form} is bad"));
+            assert_eq!(cleaned, "token (redacted) is bad", "{form}");
+        }
+    }
+
+    #[test]
+    fn a_secret_inside_other_base64_is_taken_out() {
+        for around in ["", "c", "cl", "client:"] {
+            let encoded = BASE64_STANDARD.encode(format!("{around}{SECRET}{around}"));
+            let cleaned = redactor().clean(&encoded);
+            assert!(cleaned.contains(REDACTED), "{around}: {cleaned}");
+        }
+    }
+
+    #[test]
+    fn a_partly_encoded_secret_takes_the_whole_text_with_it() {
+        let text = format!("bad {}", SECRET.replace('/', "%2F"));
+        assert_eq!(redactor().clean(&text), REDACTED);
+    }
+
+    #[test]
+    fn control_characters_hide_no_secret() {
+        let broken: String = SECRET.chars().flat_map(|c| [c, '\u{0}', '\u{200b}']).collect();
+        assert_eq!(redactor().clean(&broken), REDACTED);
+        assert_eq!(redactor().clean("a\u{1b}[31mb\r\nc"), "a[31mb  c");
+    }
+
+    #[test]
+    fn texts_are_cut() {
+        let cleaned = redactor().clean(&"é".repeat(5000));
+        assert_eq!(cleaned.chars().count(), MAX_SHOWN + 4);
+        // Cut after the secrets are out, so that no part of one is left at the end.
+        let cleaned = redactor().clean(&format!("{}{SECRET}", "x".repeat(MAX_SHOWN - 5)));
+        assert!(!cleaned.contains("dbtu"), "{cleaned}");
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        assert_eq!(format!("{:?}", redactor()), "Redactor");
+    }
+}

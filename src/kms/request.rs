@@ -1,0 +1,180 @@
+//! Requests as values: method, route, query and body, and how a request may be repeated. No I/O.
+
+use std::{sync::Arc, time::Duration};
+
+use http::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::{
+    error::{Error, RequestError},
+    fate::{Effect, Reason},
+};
+
+/// The largest response to a call about one object, in bytes.
+pub(super) const MAX_OBJECT: usize = 1024 * 1024;
+
+/// The largest response to a call that lists objects, in bytes. A connection takes under 1 KiB, so this holds over
+/// 16,000.
+const MAX_LIST: usize = 16 * 1024 * 1024;
+
+/// The characters that aren't escaped in a path.
+const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// One request, independent of who sends it.
+#[derive(Debug)]
+pub struct Request {
+    pub(super) method: Method,
+    /// The path with placeholders. Errors name the request by it.
+    pub(super) route: String,
+    /// The path, percent-encoded.
+    pub(super) path: String,
+    pub(super) query: Vec<(&'static str, String)>,
+    pub(super) body: Option<Zeroizing<Vec<u8>>>,
+    pub(super) effect: Effect,
+    /// The size of the largest response that is read, in bytes.
+    pub(super) max_response: usize,
+    /// The most repeats after a fault, if fewer than configured.
+    pub(super) max_repeats: Option<u32>,
+    /// The longest time for one exchange, if shorter than configured.
+    pub(super) timeout: Option<Duration>,
+}
+
+impl Request {
+    /// A read. `values` fill the route's placeholders, each of which is a path segment that begins with a colon.
+    ///
+    /// # Errors
+    /// `Config` when a value can't be a path segment.
+    pub(super) fn get(route: impl Into<String>, values: &[&str]) -> Result<Self, Error> {
+        Self::new(Method::GET, Effect::Read, route.into(), values)
+    }
+
+    /// A deletion.
+    ///
+    /// # Errors
+    /// `Config` when a value can't be a path segment.
+    pub(super) fn delete(route: impl Into<String>, values: &[&str]) -> Result<Self, Error> {
+        Self::new(Method::DELETE, Effect::Delete, route.into(), values)
+    }
+
+    /// A creation or a change.
+    ///
+    /// # Errors
+    /// `Config` when a value can't be a path segment.
+    pub(super) fn write(
+        method: Method,
+        route: impl Into<String>,
+        values: &[&str],
+        body: &impl Serialize,
+    ) -> Result<Self, Error> {
+        Self::new(method, Effect::Write, route.into(), values)?.with_body(body)
+    }
+
+    /// A login.
+    ///
+    /// # Errors
+    /// `Config` when the body can't be written as JSON.
+    pub(super) fn login(route: &'static str, body: &impl Serialize) -> Result<Self, Error> {
+        Self::new(Method::POST, Effect::Login, route.to_owned(), &[])?.with_body(body)
+    }
+
+    fn new(method: Method, effect: Effect, route: String, values: &[&str]) -> Result<Self, Error> {
+        let path = fill(&route, values)?;
+        Ok(Self {
+            method,
+            route,
+            path,
+            query: Vec::new(),
+            body: None,
+            effect,
+            max_response: MAX_OBJECT,
+            max_repeats: None,
+            timeout: None,
+        })
+    }
+
+    fn with_body(mut self, body: &impl Serialize) -> Result<Self, Error> {
+        let body = serde_json::to_vec(body).map_err(|error| Error::Config {
+            message: "the request can't be written as JSON".to_owned(),
+            source: Some(Arc::new(error)),
+        })?;
+        self.body = Some(Zeroizing::new(body));
+        Ok(self)
+    }
+
+    /// Adds a query parameter, if it has a value.
+    pub(super) fn with_query(mut self, name: &'static str, value: Option<&str>) -> Self {
+        self.query.extend(value.map(|value| (name, value.to_owned())));
+        self
+    }
+
+    /// Expects a response that lists objects.
+    pub(super) fn of_list(mut self) -> Self {
+        self.max_response = MAX_LIST;
+        self
+    }
+
+    /// Gives up earlier than configured: after this many repeats, and each time after `timeout`.
+    pub(super) fn giving_up_after(mut self, max_repeats: u32, timeout: Duration) -> Self {
+        self.max_repeats = Some(max_repeats);
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Method and route. The server counts requests of one name together.
+    pub(super) fn name(&self) -> String {
+        format!("{} {}", self.method, self.route)
+    }
+
+    /// The failure of this request.
+    pub(super) fn error(&self, reason: Reason) -> Error {
+        let (method, route, effect) = (self.method.clone(), self.route.clone(), self.effect);
+        Error::Request(Box::new(RequestError { method, route, effect, since: None, reason }))
+    }
+
+    /// The failure of this request: the KMS's response isn't one that it can have.
+    pub(super) fn unreadable(&self, problem: impl Into<String>) -> Error {
+        self.error(Reason::Unreadable { problem: problem.into() })
+    }
+
+    /// Whether it may be given up under way, because it changes nothing.
+    pub(super) fn may_be_dropped(&self) -> bool {
+        !self.effect.is_change()
+    }
+}
+
+fn fill(route: &str, values: &[&str]) -> Result<String, Error> {
+    let mut values = values.iter();
+    let mut path = String::with_capacity(route.len() + 40);
+    for segment in route.split('/').skip(1) {
+        path.push('/');
+        match segment.strip_prefix(':').and_then(|_| values.next()) {
+            // These would name another route: URLs resolve dots, and an empty segment is the collection.
+            Some(value) if matches!(*value, "" | "." | "..") => {
+                let message = format!("{value:?} can't be the ID or the name of an object in the KMS");
+                return Err(Error::Config { message, source: None });
+            }
+            Some(value) => path.extend(utf8_percent_encode(value, PATH_SEGMENT)),
+            None => path.push_str(segment),
+        }
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_can_not_leave_their_segment_of_the_path() {
+        let route = "/api/v1/x/:id/projects";
+        assert_eq!(
+            fill(route, &["a b/../?#%é~"]).unwrap(),
+            "/api/v1/x/a%20b%2F..%2F%3F%23%25%C3%A9~/projects"
+        );
+        for value in ["", ".", ".."] {
+            assert!(matches!(fill(route, &[value]), Err(Error::Config { .. })), "{value}");
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! One login shared by all requests.
+//!
+//! The first request logs in; those that come meanwhile wait for it. A refused login is remembered and never tried
+//! again, because three wrong client secrets lock an identity out. A token is renewed a little before it expires, and
+//! when the server refuses it: the first request to be refused logs in, the others find its token.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use http::HeaderValue;
+use serde::{Deserialize, Deserializer};
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use super::{
+    api_error::ApiError,
+    attempt::{Authorization, Failure, Tries},
+    auth,
+    config::Auth,
+    error::{AuthError, Error},
+    history::History,
+    run::Run,
+    transport::Transport,
+};
+use crate::secret::Secret;
+
+/// A token is renewed this long before it expires, or a tenth of its life before if that is less.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// How long to wait until the next early renewal, after one that failed.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
+
+/// After so many logins in a row whose tokens the server refused each time, no more are tried.
+const MAX_BARREN_LOGINS: u32 = 5;
+
+/// How often one request renews the token. A token may be good for a few uses only, and other requests may have used it
+/// up, several times in a row.
+const MAX_RENEWALS: u32 = 16;
+
+/// After so many requests in a row whose renewals were in vain, a token that serves others isn't renewed again soon.
+const MAX_VAIN: u32 = 3;
+
+/// How long a new token that serves others is taken to be good then.
+const FRESH: Duration = Duration::from_secs(30);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LoginResponse {
+    #[serde(deserialize_with = "secret_text")]
+    access_token: Secret,
+    /// Seconds.
+    expires_in: Option<u64>,
+}
+
+fn secret_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    String::deserialize(deserializer).map(Secret::new)
+}
+
+/// An access token as one request uses it.
+#[derive(Debug, Clone)]
+pub(super) struct AccessToken {
+    text: Secret,
+    /// 1 for the first token of the process, 2 for the next, and so on.
+    generation: u64,
+    /// Whether the server refused the one before, although that had not expired.
+    follows_refusal: bool,
+    uses: Arc<Uses>,
+}
+
+/// What has happened to a token.
+#[derive(Debug, Default)]
+struct Uses {
+    /// How often it was given to a request.
+    given: AtomicU32,
+    /// How often the server refused it.
+    refused: AtomicU32,
+    /// How often the server accepted it.
+    accepted: AtomicU32,
+}
+
+impl AccessToken {
+    /// The value of the `Authorization` header, marked so that no library prints it.
+    ///
+    /// # Errors
+    /// [`AuthError::TokenMalformed`].
+    pub(super) fn header(&self) -> Result<HeaderValue, AuthError> {
+        // A token pasted or read from a file often ends with a newline.
+        let text = Zeroizing::new(format!("Bearer {}", self.text.expose().trim()));
+        let mut header = HeaderValue::from_str(&text).map_err(|_| AuthError::TokenMalformed)?;
+        header.set_sensitive(true);
+        Ok(header)
+    }
+}
+
+/// The login of a process.
+pub(super) struct Session {
+    transport: Arc<Transport>,
+    state: Mutex<State>,
+    /// Held by the request that logs in. If it is stopped or dropped, the next in line takes over.
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    token: Option<Token>,
+    generation: u64,
+    /// Why no login is tried any more.
+    refused: Option<AuthError>,
+    /// Logins since the server last accepted a token.
+    barren_logins: u32,
+    /// Requests in a row whose renewals were in vain.
+    vain: u32,
+    /// How many uses a token is good for, as far as refusals have shown.
+    max_uses: Option<u32>,
+    failures: u64,
+    last_failure: Option<Error>,
+}
+
+/// The current token.
+#[derive(Debug)]
+struct Token {
+    token: AccessToken,
+    /// When the login for it began.
+    asked_at: Instant,
+    /// From when on a new one is wanted; `None` if it isn't known to expire.
+    renew_at: Option<Instant>,
+    expires_at: Option<Instant>,
+    is_usable: bool,
+    /// Whether the server refused it, although it had not expired.
+    is_refused: bool,
+}
+
+impl Token {
+    fn new(
+        text: Secret,
+        generation: u64,
+        follows_refusal: bool,
+        asked_at: Instant,
+        life: Option<Duration>,
+    ) -> Self {
+        let at = |after: Duration| asked_at.checked_add(after);
+        Self {
+            token: AccessToken { text, generation, follows_refusal, uses: Arc::default() },
+            asked_at,
+            renew_at: life.and_then(|life| at(life - SLACK.min(life / 10))),
+            expires_at: life.and_then(at),
+            is_usable: true,
+            is_refused: false,
+        }
+    }
+
+    fn is_expired(&self, now: Instant) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+}
+
+impl State {
+    /// The current token, if a request may use it.
+    fn usable(&self, now: Instant) -> Option<AccessToken> {
+        let current = self.good(now)?;
+        if current.renew_at.is_some_and(|at| at <= now) {
+            return None;
+        }
+        Some(give(current))
+    }
+
+    /// The current token, if it is about to expire but still good.
+    fn expiring(&self, now: Instant) -> Option<AccessToken> {
+        self.good(now).map(give)
+    }
+
+    fn good(&self, now: Instant) -> Option<&Token> {
+        let current = self.token.as_ref()?;
+        let is_used_up =
+            self.max_uses.is_some_and(|max| current.token.uses.given.load(Ordering::Relaxed) >= max);
+        if !current.is_usable || is_used_up || current.is_expired(now) { None } else { Some(current) }
+    }
+
+    /// Whether a refused token is the current one and serves other requests, so that it isn't to blame.
+    fn serves_others(&self, token: &AccessToken, now: Instant) -> bool {
+        self.token.as_ref().is_some_and(|current| {
+            let life = current.expires_at.map_or(FRESH, |at| (at - current.asked_at) / 2);
+            current.token.generation == token.generation
+                && token.uses.accepted.load(Ordering::Relaxed) > 0
+                && now < current.asked_at + FRESH.min(life)
+        })
+    }
+
+    /// Replaces the token. If the server accepted the last one as often as it may be used, the next one may perhaps be used
+    /// more often.
+    fn replace(&mut self, new: Token) {
+        let last = self.token.replace(new);
+        if let (Some(last), Some(max)) = (last, self.max_uses)
+            && last.token.uses.accepted.load(Ordering::Relaxed) >= max
+        {
+            self.max_uses = Some(max.saturating_mul(2));
+        }
+    }
+
+    /// The server refused a token. One such refusal may mean anything. But if it happens to one token after the other, and
+    /// never to one that a request had to itself, they are good for no more uses than were not refused.
+    fn refuse(&mut self, token: &AccessToken, now: Instant) {
+        let current = self.token.as_mut().filter(|current| current.token.generation == token.generation);
+        let is_expired = current.as_ref().is_some_and(|current| current.is_expired(now));
+        if let Some(current) = current {
+            current.is_refused = !is_expired;
+            current.is_usable = false;
+        }
+        if token.follows_refusal && !is_expired && self.vain == 0 {
+            let refused = token.uses.refused.load(Ordering::Relaxed);
+            let not_refused = token.uses.given.load(Ordering::Relaxed).saturating_sub(refused).max(1);
+            self.max_uses = Some(self.max_uses.map_or(not_refused, |max| max.min(not_refused)));
+        }
+    }
+}
+
+fn give(current: &Token) -> AccessToken {
+    current.token.uses.given.fetch_add(1, Ordering::Relaxed);
+    current.token.clone()
+}
+
+/// How often a request has renewed its token.
+#[derive(Debug, Default)]
+pub(super) struct Renewals(u32);
+
+impl Session {
+    pub(super) fn new(transport: Arc<Transport>) -> Self {
+        Self { transport, state: Mutex::default(), turn: tokio::sync::Mutex::default() }
+    }
+
+    /// A token to send, logging in if there is none.
+    ///
+    /// # Errors
+    /// `Auth` when the login is refused or can't be made; every other error that a request can end in.
+    pub(super) async fn token(&self, run: &Run) -> Result<AccessToken, Error> {
+        let failures_before = {
+            let state = self.state();
+            if let Some(token) = state.usable(Instant::now()) {
+                return Ok(token);
+            }
+            state.failures
+        };
+        let waiting_since = Instant::now();
+        let _turn = run.unless_stopped(self.turn.lock()).await?;
+        {
+            let now = Instant::now();
+            let state = self.state();
+            if let Some(token) = state.usable(now) {
+                return Ok(token);
+            }
+            if let Some(error) = &state.refused {
+                return state.expiring(now).ok_or_else(|| error.clone().into());
+            }
+            if state.failures != failures_before {
+                match &state.last_failure {
+                    // The budget that ran out was another operation's. Ours is less by what we waited with it.
+                    Some(Error::RateLimited { .. }) => run.add_waited(waiting_since.elapsed()),
+                    Some(error) => return Err(error.clone()),
+                    None => {}
+                }
+            }
+        }
+        let asked_at = Instant::now();
+        let login = self.log_in(run).await;
+        let mut state = self.state();
+        match login {
+            Ok((text, life)) => {
+                state.generation += 1;
+                state.barren_logins += 1;
+                let follows_refusal = state.token.as_ref().is_some_and(|last| last.is_refused);
+                let token = Token::new(text, state.generation, follows_refusal, asked_at, life);
+                let given = give(&token);
+                state.replace(token);
+                Ok(given)
+            }
+            Err(error) => {
+                match &error {
+                    Error::Auth(refused @ AuthError::LoginRefused { .. }) => {
+                        state.refused = Some(refused.clone());
+                    }
+                    // It says nothing about those who wait behind us.
+                    Error::Cancelled => return Err(error),
+                    _ => {}
+                }
+                let now = Instant::now();
+                if let Some(token) = state.expiring(now) {
+                    if let Some(current) = &mut state.token {
+                        current.renew_at = now.checked_add(RENEWAL_PAUSE);
+                    }
+                    return Ok(token);
+                }
+                if state.refused.is_none() {
+                    state.failures += 1;
+                    state.last_failure = Some(error.clone());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The server accepted a token: it responded to the request that carried it.
+    pub(super) fn accepted(&self, token: &AccessToken, renewals: &Renewals) {
+        token.uses.accepted.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.state();
+        state.barren_logins = 0;
+        if renewals.0 > 0 {
+            state.vain = 0;
+        }
+    }
+
+    /// The server refused a token with `response`. The request may try again with another one.
+    ///
+    /// # Errors
+    /// Another token can't be had, or wouldn't help.
+    pub(super) fn refused(
+        &self,
+        token: &AccessToken,
+        renewals: &mut Renewals,
+        response: Box<ApiError>,
+    ) -> Result<(), AuthError> {
+        if let Auth::Token(_) = self.transport.config.auth {
+            return Err(AuthError::TokenRefused { source: response });
+        }
+        let now = Instant::now();
+        let mut state = self.state();
+        token.uses.refused.fetch_add(1, Ordering::Relaxed);
+        // Nobody else can have used up a token that was given to this request alone.
+        let was_alone = renewals.0 > 0 && token.uses.given.load(Ordering::Relaxed) == 1;
+        let is_vain = was_alone || renewals.0 >= MAX_RENEWALS;
+        if is_vain {
+            state.vain += 1;
+            state.max_uses = None;
+        }
+        let is_current = state.token.as_ref().is_some_and(|it| it.token.generation == token.generation);
+        let is_barren = state.barren_logins >= MAX_BARREN_LOGINS && is_current;
+        if is_vain || is_barren || (state.vain >= MAX_VAIN && state.serves_others(token, now)) {
+            return Err(AuthError::FreshTokensRefused { source: response });
+        }
+        state.refuse(token, now);
+        renewals.0 += 1;
+        Ok(())
+    }
+
+    async fn log_in(&self, run: &Run) -> Result<(Secret, Option<Duration>), Error> {
+        let Transport { config, redactor, .. } = &*self.transport;
+        let slug = config.organization_slug.as_deref();
+        let login = match auth::source(&config.auth, slug, redactor)? {
+            auth::Source::Token(token) => return Ok((token.clone(), None)),
+            auth::Source::Login(login) => login,
+        };
+        let mut tries = Tries::begin(&self.transport, run)?;
+        let response = self
+            .transport
+            .attempt::<LoginResponse>(run, &login.request, &mut NoToken, &mut tries, &mut History::default())
+            .await;
+        match response {
+            Ok(received) => {
+                let LoginResponse { access_token, expires_in } = received.value;
+                redactor.add(&access_token);
+                // A life of 0 seconds is how identities are set up whose tokens don't expire.
+                let life = expires_in.filter(|seconds| *seconds > 0).map(Duration::from_secs);
+                Ok((access_token, life))
+            }
+            Err(Failure::TokenRefused(source)) => {
+                Err(AuthError::LoginRefused { method: login.method, source }.into())
+            }
+            Err(Failure::Final(error)) => Err(match error.api() {
+                Some(response) if response.status.is_client_error() => {
+                    let source = Box::new(response.clone());
+                    AuthError::LoginRefused { method: login.method, source }.into()
+                }
+                _ => error,
+            }),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A login carries no `Authorization` header: the server would check it and refuse a stale one.
+struct NoToken;
+
+impl Authorization for NoToken {
+    async fn header(&mut self, _: &Run) -> Result<Option<HeaderValue>, Error> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,151 @@
+//! Nobody there: how long a run takes to find out, and what can't get better.
+
+use std::time::Duration;
+
+use tokio::{io::AsyncWriteExt, net::TcpListener, time::Instant};
+
+use super::{is_lost, is_unsent};
+use crate::{
+    kms::{
+        Auth, CaCertificate, CancellationToken, Client, Config, DbtConnection, Error, Host, Obstacle, Reason,
+        test_server::{Reply, Server, new_client, tls_server},
+    },
+    secret::Secret,
+};
+
+/// The configuration of a client with the default patience, for another host.
+async fn config(host: &str) -> Config {
+    let server = Server::start(|_, _| Reply::close()).await;
+    Config {
+        host: Host::parse(host).unwrap(),
+        auth: Auth::Token(Secret::new("st.1")),
+        max_retries: 8,
+        ..server.config()
+    }
+}
+
+async fn read(client: &Client) -> Result<DbtConnection, Error> {
+    client.operation(CancellationToken::new()).get::<DbtConnection>("id-1").await
+}
+
+/// Reads a thousand times, ten at once, as a plan does. Returns the errors and how long it took.
+async fn plan_of_thousand(client: &Client) -> (Vec<Error>, Duration) {
+    let started = Instant::now();
+    let workers: Vec<_> = (0..10)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                let mut errors = Vec::new();
+                for _ in 0..100 {
+                    errors.push(read(&client).await.unwrap_err());
+                }
+                errors
+            })
+        })
+        .collect();
+    let mut errors = Vec::new();
+    for worker in workers {
+        errors.extend(worker.await.unwrap());
+    }
+    (errors, started.elapsed())
+}
+
+/// An address where nobody listens.
+fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("127.0.0.1:{}", listener.local_addr().unwrap().port())
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_connections_end_a_run_of_a_thousand_soon() {
+    let client = new_client(config(&format!("http://{}", free_address())).await);
+    let (errors, took) = plan_of_thousand(&client).await;
+    assert!(errors.iter().all(is_unsent));
+    assert!((Duration::from_secs(15)..Duration::from_secs(60)).contains(&took), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_hang_end_a_run_of_a_thousand_soon() {
+    // It accepts connections, and never says anything.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = new_client(config(&format!("https://{}", listener.local_addr().unwrap())).await);
+    let (errors, took) = plan_of_thousand(&client).await;
+    let is_told = |error: &Error| is_unsent(error) || matches!(error, Error::Unreachable { .. });
+    assert!(errors.iter().all(is_told), "{errors:?}");
+    assert!(took < Duration::from_secs(90), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_responds_ends_a_run_of_a_thousand_soon() {
+    let server = Server::start(|_, _| Reply::never()).await;
+    let client = new_client(config(&server.url()).await);
+    let (errors, took) = plan_of_thousand(&client).await;
+    let is_told = |error: &Error| is_lost(error) || matches!(error, Error::Unreachable { .. });
+    assert!(errors.iter().all(is_told));
+    assert!(took < Duration::from_secs(90), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_without_a_kms_behind_it_ends_a_run_of_a_thousand_soon() {
+    let server = Server::start(|_, _| Reply::html(502)).await;
+    let client = new_client(config(&server.url()).await);
+    let (errors, took) = plan_of_thousand(&client).await;
+    assert!(errors.iter().all(|error| matches!(error.reason(), Some(Reason::Page { .. }))));
+    assert!(took < Duration::from_secs(60), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kms_that_comes_back_is_found() {
+    let started = Instant::now();
+    let server = Server::start(move |_, _| {
+        if started.elapsed() < Duration::from_secs(100) { Reply::html(503) } else { Reply::not_found() }
+    })
+    .await;
+    let client = new_client(config(&server.url()).await);
+    assert!(matches!(read(&client).await.unwrap_err().reason(), Some(Reason::Page { .. })));
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert!(read(&client).await.unwrap_err().is_not_found());
+    // And then requests are repeated as before.
+    let failures = server.count("GET");
+    let stopped =
+        Server::start(move |seen, _| if seen.earlier == 0 { Reply::close() } else { Reply::not_found() })
+            .await;
+    assert!(read(&new_client(config(&stopped.url()).await)).await.unwrap_err().is_not_found());
+    assert_eq!((stopped.count("GET"), server.count("GET")), (2, failures));
+}
+
+/// The https URL of a server that answers everything as HTTP servers answer the beginning of TLS.
+async fn plain_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n").await;
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn what_can_not_get_better_is_not_repeated_and_named() {
+    let (host, pem) = tls_server(&["localhost"]).await;
+    let (other, other_pem) = tls_server(&["elsewhere.example"]).await;
+    let (_, unrelated) = tls_server(&["localhost"]).await;
+    let plain = plain_server().await;
+    for (url, trusted, expected) in [
+        (host.clone(), unrelated, Obstacle::UntrustedCertificate),
+        (other, other_pem, Obstacle::WrongName),
+        (plain, pem, Obstacle::NotTls),
+        (host.replace("https:", "http:"), Vec::new(), Obstacle::NotHttp),
+    ] {
+        let mut config = config(&url).await;
+        config.ca_certificate = (!trusted.is_empty()).then(|| CaCertificate::Pem(trusted));
+        let client = new_client(config);
+        let started = Instant::now();
+        let error = read(&client).await.unwrap_err();
+        let Some(Reason::NoConnection { obstacle, .. }) = error.reason() else { panic!("{error:?}") };
+        assert_eq!(*obstacle, Some(expected), "{error:?}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{expected:?} was repeated");
+    }
+}

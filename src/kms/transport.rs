@@ -1,0 +1,52 @@
+//! What all requests of a process share: the configuration, the HTTP connections, the view of the rate limits and of
+//! outages, and the secrets to keep out of messages.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::OnceCell;
+
+use super::{
+    config::Config, error::Error, http_client::http_client, outage::Outage, rate_limiter::RateLimiter,
+    redact::Redactor, request::Request,
+};
+
+/// The way to one server.
+pub(super) struct Transport {
+    pub(super) config: Config,
+    /// Built at the first request: setting up TLS reads the system's trust store, and many processes never call.
+    http: OnceCell<reqwest::Client>,
+    /// The view of the rate limit of each route.
+    limiters: Mutex<HashMap<String, Arc<RateLimiter>>>,
+    pub(super) outage: Outage,
+    pub(super) redactor: Redactor,
+}
+
+impl Transport {
+    pub(super) fn new(config: Config) -> Self {
+        Self {
+            config,
+            http: OnceCell::new(),
+            limiters: Mutex::default(),
+            outage: Outage::default(),
+            redactor: Redactor::default(),
+        }
+    }
+
+    /// The limiter of the request's route.
+    pub(super) fn limiter(&self, request: &Request) -> Arc<RateLimiter> {
+        let name = request.name();
+        let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(limiters.entry(name.clone()).or_insert_with(|| Arc::new(RateLimiter::new(name))))
+    }
+
+    /// The HTTP library's client.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when it can't be set up as configured.
+    pub(super) async fn http(&self) -> Result<&reqwest::Client, Error> {
+        self.http.get_or_try_init(async || http_client(&self.config)).await
+    }
+}

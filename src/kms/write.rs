@@ -1,0 +1,359 @@
+//! Creating, changing and deleting objects, and finding out what became of a change whose fate is unknown.
+//!
+//! The KMS has no idempotency key and no version check, so a change that may have been performed isn't simply sent
+//! again. It is looked up first:
+//!
+//! | change | the KMS shows | what follows |
+//! |---|---|---|
+//! | create | the object, and it can only be ours | done |
+//! | create | another object of that name | reported as unconfirmed, with that object |
+//! | create | nothing | sent again, as often as configured; a page of somebody else with a 4xx status twice |
+//! | change | the change | done |
+//! | change | no change | sent again, likewise |
+//! | change or deletion | no such object | that is the result |
+//! | any | can't be found out | reported as unknown |
+
+use std::time::Duration;
+
+use http::Method;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::time::Instant;
+
+use super::{
+    api_error::ApiErrorKind,
+    attempt::Received,
+    client::Operation,
+    error::Error,
+    fate::{Effect, Fate},
+    history::History,
+    object::{NewObject as _, Object, ObjectPatch as _},
+    request::Request,
+    retry,
+};
+use crate::secret::Secret;
+
+/// How long to wait before each look for a change whose fate is unknown. The server may still be working on it.
+const LOOK_AFTER: [Duration; 3] =
+    [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(3)];
+
+/// How far apart the clocks behind `Date` and behind an object's timestamps may be: a proxy writes the one, the database
+/// perhaps the other. They are assumed to be synchronized. A `Date` is also cut to whole seconds.
+const CLOCK_SLACK: Duration = Duration::from_secs(2);
+
+/// Why a create gave no object that is surely ours.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError<O: Object> {
+    /// The scope has an object with this name. Nothing was created.
+    #[error("the name is taken")]
+    NameTaken {
+        /// What is known of that object.
+        existing: Existing<O>,
+        /// The KMS's response.
+        #[source]
+        error: Error,
+    },
+    /// The object may exist, but nothing shows that this create made it.
+    #[error("it could not be confirmed that the object was created")]
+    Unconfirmed {
+        /// The object that has the name, if there is one and it could be looked up.
+        found: Option<Box<O>>,
+        /// What happened to the request.
+        #[source]
+        error: Error,
+    },
+    /// Nothing was created.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+/// Why an object was not adopted.
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptError {
+    /// Another manager of this process has it.
+    #[error("the object is managed already")]
+    Managed,
+    /// The change that adopts it failed.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+/// What is known of the object that has a name already.
+#[derive(Debug)]
+pub enum Existing<O: Object> {
+    /// This is it.
+    Visible(Box<O>),
+    /// It is of another app.
+    OfOtherApp,
+    /// The machine identity may not read it.
+    NotVisible,
+    /// Looking it up failed.
+    Unknown(Error),
+}
+
+impl<O: Object> CreateError<O> {
+    /// The error of the request itself.
+    pub fn error(&self) -> &Error {
+        match self {
+            CreateError::NameTaken { error, .. } | CreateError::Unconfirmed { error, .. } => error,
+            CreateError::Failed(error) => error,
+        }
+    }
+}
+
+impl Operation {
+    /// Creates an object. The KMS first tries its credentials at the other side, so this takes a while.
+    ///
+    /// If the fate of the request is unknown, the object is looked up by name and scope. An object that is found counts
+    /// as ours only if it can't be anything else: equal in all that was sent, created after that by the server's own
+    /// clock, and not managed already. If there is none, the create is sent again.
+    ///
+    /// # Errors
+    /// [`CreateError::NameTaken`] and [`CreateError::Unconfirmed`] as they say. Every other error comes as
+    /// [`CreateError::Failed`], with `Api` kinds such as
+    /// [`CredentialsRefused`](ApiErrorKind::CredentialsRefused), [`Invalid`](ApiErrorKind::Invalid),
+    /// [`PermissionDenied`](ApiErrorKind::PermissionDenied) and [`UnknownProject`](ApiErrorKind::UnknownProject).
+    ///
+    /// # Cancellation
+    /// Stopping the operation ends it only while nothing was sent. A create under way runs to its end and, if its fate
+    /// is unknown, is looked up; it isn't sent again then. Dropping the future may leave an object behind that nobody
+    /// knows of.
+    pub async fn create<O: Object>(&self, new: &O::New) -> Result<O, CreateError<O>> {
+        let request = Request::write(Method::POST, O::COLLECTION, &[], &new.body())?;
+        self.redact(new.secrets());
+        let _writing = self.client.writing();
+        let _creating = self.client.managed().creating(key::<O>(&new.place()));
+        let mut history = History::default();
+        let mut repeats = 0;
+        loop {
+            let error = match self.one::<O>(&request, &mut history).await {
+                Ok(received) => {
+                    self.client.managed().add(received.value.id());
+                    return Ok(received.value);
+                }
+                Err(error) => error,
+            };
+            let is_taken = error.api_kind() == Some(ApiErrorKind::NameTaken);
+            let Some(since) = history.unknown_since() else {
+                return Err(if is_taken {
+                    CreateError::NameTaken { existing: self.existing(new).await, error }
+                } else {
+                    error.into()
+                });
+            };
+            match self.unstoppable().look_for::<O>(new).await {
+                Ok(Some(Received { value: found, clock, .. })) => {
+                    let earliest = clock.map(|clock| clock.earliest_at(since));
+                    let is_ours = new.is_shown_by(&found) && is_not_before(found.created_at(), earliest);
+                    // Two creates of one name in this process are alike in all that can be compared.
+                    if is_ours && self.client.managed().add(found.id()) {
+                        return Ok(found);
+                    }
+                    let found = Some(Box::new(found));
+                    return Err(CreateError::Unconfirmed { found, error: history.end(error) });
+                }
+                Ok(None) if is_taken => {
+                    return Err(CreateError::NameTaken { existing: Existing::NotVisible, error });
+                }
+                Ok(None) if self.may_repeat(&error, repeats) => repeats += 1,
+                // There is nothing, and the KMS has finished with every try.
+                Ok(None) if !history.is_open() || error.fate() == Fate::Refused => {
+                    return Err(history.end(error).into());
+                }
+                Err(other) if other.api_kind() == Some(ApiErrorKind::OtherApp) => {
+                    return Err(CreateError::NameTaken { existing: Existing::OfOtherApp, error });
+                }
+                Ok(None) | Err(_) => {
+                    return Err(CreateError::Unconfirmed { found: None, error: history.end(error) });
+                }
+            }
+        }
+    }
+
+    /// Changes an object.
+    ///
+    /// If the fate of the request is unknown, the object is read. If it shows the change, that is the result; otherwise
+    /// the change is sent again.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create) describes for `Api`, and [`NotFound`](ApiErrorKind::NotFound) if there is no such
+    /// object. [`Error::may_have_changed_something`] says whether the object may have been changed all the same.
+    ///
+    /// # Cancellation
+    /// Stopping the operation ends it only while nothing was sent. A change under way runs to its end and, if its fate
+    /// is unknown, is looked up. Dropping the future leaves open whether the change was made.
+    pub async fn update<O: Object>(&self, id: &str, patch: &O::Patch) -> Result<O, Error> {
+        let request = Request::write(Method::PATCH, format!("{}/:id", O::COLLECTION), &[id], &patch.body())?;
+        self.redact(patch.secrets());
+        let _writing = self.client.writing();
+        let mut history = History::default();
+        let mut repeats = 0;
+        loop {
+            let error = match self.one::<O>(&request, &mut history).await {
+                Ok(received) if received.value.id().eq_ignore_ascii_case(id) => {
+                    let changed = received.value;
+                    return Ok(if history.is_open() && patch.leaves_a_mark() {
+                        self.unstoppable().settle(changed, patch).await
+                    } else {
+                        changed
+                    });
+                }
+                Ok(received) => {
+                    history.add(request.unreadable("it is about another object"), received.sent_at)
+                }
+                Err(error) => error,
+            };
+            let Some(since) = history.unknown_since() else { return Err(error) };
+            if error.fate() == Fate::Refused {
+                return Err(error);
+            }
+            match self.unstoppable().look_at(id, patch, since).await {
+                Ok(Some(changed)) => return Ok(changed),
+                Ok(None) if self.may_repeat(&error, repeats) => repeats += 1,
+                Err(gone) if gone.is_not_found() => return Err(gone),
+                Ok(None) | Err(_) => return Err(history.end(error)),
+            }
+        }
+    }
+
+    /// Takes over an object that was found at a place, and changes it.
+    ///
+    /// # Errors
+    /// [`AdoptError::Managed`] if the object is managed already, or may be the result of another create under way. Every
+    /// other error as [`update`](Self::update) describes.
+    ///
+    /// # Cancellation
+    /// As [`update`](Self::update).
+    pub async fn adopt<O: Object>(
+        &self,
+        id: &str,
+        place: &O::Place,
+        patch: &O::Patch,
+    ) -> Result<O, AdoptError> {
+        if !self.client.managed().adopt(id, &key::<O>(place)) {
+            return Err(AdoptError::Managed);
+        }
+        self.update(id, patch).await.map_err(|error| {
+            self.client.managed().remove(id);
+            AdoptError::Failed(error)
+        })
+    }
+
+    /// Deletes an object. That it is gone already is success too.
+    ///
+    /// # Errors
+    /// `Api` with [`InUse`](ApiErrorKind::InUse) while something uses it, and with
+    /// [`PermissionDenied`](ApiErrorKind::PermissionDenied) if the identity may not; and every other error that a request
+    /// can end in.
+    ///
+    /// # Cancellation
+    /// Stopping the operation ends it only while nothing was sent; a deletion under way runs to its end. Dropping the
+    /// future leaves open whether the object was deleted.
+    pub async fn delete<O: Object>(&self, id: &str) -> Result<(), Error> {
+        let request = Request::delete(format!("{}/:id", O::COLLECTION), &[id])?;
+        let _writing = self.client.writing();
+        let mut history = History::default();
+        let error = match self.one::<O>(&request, &mut history).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => history.end(error),
+        };
+        if !error.may_have_changed_something() {
+            return Err(error);
+        }
+        match self.unstoppable().get::<O>(id).await {
+            Err(gone) if gone.is_not_found() => Ok(()),
+            _ => Err(error),
+        }
+    }
+
+    /// Keeps secrets that are sent out of everything that the server says.
+    fn redact(&self, secrets: Vec<&Secret>) {
+        secrets.into_iter().for_each(|secret| self.client.transport().redactor.add(secret));
+    }
+
+    /// Whether a change is sent again after it failed with `error` and the KMS didn't show it.
+    fn may_repeat(&self, error: &Error, repeats: u32) -> bool {
+        let max_repeats = self.client.transport().config.max_retries;
+        match error.reason() {
+            Some(reason) if error.fate() != Fate::NotSent => {
+                // Its effect was looked for and isn't there, so it may be repeated like a read.
+                let repetition = reason.repetition(Effect::Read, false);
+                !self.run.is_stopped()
+                    && repeats < max_repeats
+                    && retry::allows(repetition, repeats, max_repeats)
+            }
+            _ => false,
+        }
+    }
+
+    /// The object that has the name of `new` in its scope.
+    async fn existing<O: Object>(&self, new: &O::New) -> Existing<O> {
+        match self.get_by_name(&new.place()).await {
+            Ok(existing) => Existing::Visible(Box::new(existing)),
+            Err(error) => match error.api_kind() {
+                Some(ApiErrorKind::OtherApp) => Existing::OfOtherApp,
+                Some(ApiErrorKind::NotFound | ApiErrorKind::PermissionDenied) => Existing::NotVisible,
+                _ => Existing::Unknown(error),
+            },
+        }
+    }
+
+    /// Looks several times for an object whose create may still be under way.
+    async fn look_for<O: Object>(&self, new: &O::New) -> Result<Option<Received<O>>, Error> {
+        for wait in LOOK_AFTER {
+            tokio::time::sleep(wait).await;
+            match self.get_received_by_name(&new.place()).await {
+                Ok(found) => return Ok(Some(found)),
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks several times whether an object shows a change that was first sent at `since`.
+    async fn look_at<O: Object>(
+        &self,
+        id: &str,
+        patch: &O::Patch,
+        since: Instant,
+    ) -> Result<Option<O>, Error> {
+        for wait in LOOK_AFTER {
+            tokio::time::sleep(wait).await;
+            let Received { value: seen, clock, .. } = self.get_received::<O>(id).await?;
+            let earliest = clock.map(|clock| clock.earliest_at(since));
+            let is_changed_since = is_not_before(seen.updated_at(), earliest);
+            if patch.is_shown_by(&seen, is_changed_since) {
+                return Ok(Some(seen));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The object after a change of which an earlier try may still land. It would look like somebody else's change if it
+    /// were only seen later.
+    async fn settle<O: Object>(&self, changed: O, patch: &O::Patch) -> O {
+        let mut latest = changed;
+        for wait in LOOK_AFTER {
+            tokio::time::sleep(wait).await;
+            match self.get::<O>(latest.id()).await {
+                Ok(seen) if patch.is_shown_by(&seen, true) => latest = seen,
+                _ => break,
+            }
+        }
+        latest
+    }
+}
+
+/// What distinguishes a place from those of all kinds of objects.
+fn key<O: Object>(place: &O::Place) -> String {
+    format!("{} {place:?}", O::COLLECTION)
+}
+
+/// Whether a timestamp of the server isn't before a moment of its clock. Without that moment nothing is sure.
+fn is_not_before(stamp: &str, moment: Option<OffsetDateTime>) -> bool {
+    match (OffsetDateTime::parse(stamp, &Rfc3339), moment) {
+        (Ok(stamp), Some(moment)) => stamp >= moment - CLOCK_SLACK,
+        _ => false,
+    }
+}

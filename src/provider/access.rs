@@ -1,0 +1,78 @@
+//! The way to the KMS, and what belongs to one run of Terraform.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use super::import_warnings::{ImportWarning, Imports};
+use crate::{
+    kms,
+    plugin::{context::Context, diagnostics::Diagnostics},
+};
+
+/// The way to the KMS, which all types share. It opens when the provider is configured.
+#[derive(Clone, Default)]
+pub(super) struct Access {
+    run: Arc<RwLock<Run>>,
+}
+
+/// What belongs to one run of Terraform, which configures the provider at its beginning.
+#[derive(Default)]
+struct Run {
+    state: State,
+    /// The objects that resources of this run have, as far as the run has shown.
+    managed: kms::ManagedIds,
+    imports: Mutex<Imports>,
+}
+
+#[derive(Default)]
+pub(super) enum State {
+    #[default]
+    NotConfigured,
+    /// Some attributes of the provider block are known only after apply.
+    Waiting(Vec<String>),
+    Ready(kms::Client),
+}
+
+impl Access {
+    /// Begins a run.
+    pub(super) fn begin(&self, state: impl FnOnce(kms::ManagedIds) -> State) {
+        let managed = kms::ManagedIds::default();
+        let run = Run { state: state(managed.clone()), managed, imports: Mutex::default() };
+        *self.run.write().unwrap_or_else(PoisonError::into_inner) = run;
+    }
+
+    fn run(&self) -> RwLockReadGuard<'_, Run> {
+        self.run.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The objects that resources of this run have.
+    pub(super) fn managed(&self) -> kms::ManagedIds {
+        self.run().managed.clone()
+    }
+
+    /// Counts an imported object, and decides whether to warn of it.
+    pub(super) fn count_import(&self) -> ImportWarning {
+        self.run().imports.lock().unwrap_or_else(PoisonError::into_inner).count()
+    }
+
+    /// Begins an operation at the KMS, which ends early when Terraform asks to stop.
+    ///
+    /// # Errors
+    /// The provider's configuration isn't known yet.
+    pub(super) fn operation(&self, cx: &Context) -> Result<kms::Operation, Diagnostics> {
+        match &self.run().state {
+            State::Ready(client) => Ok(client.operation(cx.stop.clone())),
+            State::Waiting(unknown) => Err(Diagnostics::from_error(
+                "The provider's configuration is not known yet",
+                format!(
+                    "This needs the KMS now, but these attributes of the provider block are known only after apply: \
+                     {}. Apply first what they depend on, with -target, or set them in another way.",
+                    unknown.join(", ")
+                ),
+            )),
+            State::NotConfigured => Err(Diagnostics::from_error(
+                "The provider is not configured",
+                "This needs the KMS, but Terraform has not configured the provider.",
+            )),
+        }
+    }
+}
