@@ -1,13 +1,13 @@
 //! The faults of a sequence, and how the emulator plays them.
 //!
-//! [`Failure::played_by`] is the only place that knows the emulator's own faults: what it can't play yet is passed over.
+//! [`Failure::played_by`] is the only place that knows the emulator's own faults.
 
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::{
-    kms_emulator::{CLIENT_SECRET, CONNECTIONS, Fault, LOGIN, Target},
+    kms_emulator::{CLIENT_SECRET, CONNECTIONS, Fault, LOGIN, Performed, Reply, Target},
 };
 
 /// Which requests a fault hits.
@@ -38,8 +38,10 @@ pub enum Body {
     Kms,
     /// A page of something in between.
     Page,
+    /// JSON of something in between.
+    Gateway,
     Empty,
-    /// A page, cut off.
+    /// The KMS's own JSON, cut off.
     Cut,
     /// A page of more than 1 MiB.
     TooLarge,
@@ -53,25 +55,18 @@ pub enum Failure {
     Status { status: u16, body: Body, when: When },
     /// A success, cut off after so many bytes.
     Cut { keep: u8 },
-    /// A success that never ends.
-    Endless,
-    /// A success that is a page.
-    Page,
     Reset(When),
+    Close(When),
     /// Longer than the request timeout.
     Hang(When),
     /// Late, but in time: what is performed, or its response.
     Slow(When),
-    /// Performed after the client has given up.
-    Late { tenths: u8 },
     TokenExpired,
     RateLimited { seconds: u8 },
 }
 
 /// The time of one exchange with the KMS, as the provider is configured.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
-
-const PAGE: &str = "<!doctype html><html><head><title>Gateway</title></head><body>No.</body></html>";
 
 impl Call {
     pub fn method(self) -> &'static str {
@@ -104,45 +99,37 @@ impl Call {
 
 impl Failure {
     /// The emulator's fault that plays this one.
-    pub fn played_by(self, call: Call, tokens: &[&str]) -> Option<Fault> {
-        Some(match self {
-            Self::Status { when: When::Later(_), .. } | Self::Reset(When::Later(_)) | Self::Hang(When::Later(_)) => {
-                return None;
-            }
-            Self::Status { status, body, when } => {
-                let body = match body {
-                    Body::Kms => refusal(status),
-                    Body::Page => PAGE.into(),
-                    Body::Empty => "".into(),
-                    Body::TooLarge => PAGE.repeat(14_000).into(),
-                    Body::Quoting if call.is_write() => quoting(tokens),
-                    Body::Quoting => quoting(&[]),
-                    Body::Cut => return None,
-                };
-                if when == When::Before { Fault::Answer { status, body } } else { Fault::AnswerAfter { status, body } }
-            }
+    pub fn played_by(self, call: Call, tokens: &[&str]) -> Fault {
+        let respond = |status, reply, when| Fault::respond(status, reply, performed(when));
+        match self {
+            Self::Status { status, body, when } => match (body, when) {
+                (Body::Kms, _) => respond(status, Reply::Kms, when),
+                (Body::Page, _) => respond(status, Reply::Html, when),
+                (Body::Gateway, _) => respond(status, Reply::Gateway, when),
+                (Body::Empty, _) => respond(status, Reply::Empty, when),
+                (Body::Cut, _) => respond(status, Reply::Cut, when),
+                (Body::TooLarge, _) => respond(status, Reply::Oversized, when),
+                (Body::Quoting, When::Before) => Fault::Answer { status, body: quoting(status, call, tokens) },
+                (Body::Quoting, _) => Fault::AnswerAfter { status, body: quoting(status, call, tokens) },
+            },
             Self::Cut { keep } => Fault::Truncate { keep: keep.into() },
-            Self::Endless => Fault::Oversized { bytes: 2 << 20 },
-            Self::Page => Fault::NotJson,
-            Self::Reset(When::Before) => Fault::ResetBefore,
-            Self::Reset(_) => Fault::ResetAfter,
-            Self::Hang(When::Before) => Fault::HangBefore,
-            Self::Hang(_) => Fault::HangAfter,
+            Self::Reset(when) => respond(0, Reply::Reset, when),
+            Self::Close(when) => respond(0, Reply::Close, when),
+            Self::Hang(when) => respond(0, Reply::Hang, when),
             Self::Slow(When::Before) => Fault::slow(Duration::from_millis(100), Duration::ZERO),
             Self::Slow(_) => Fault::slow(Duration::ZERO, Duration::from_millis(100)),
-            Self::Late { .. } => Fault::slow(self.lateness(), Duration::ZERO),
             Self::TokenExpired => Fault::TokenExpired,
             Self::RateLimited { seconds } => Fault::RateLimited { seconds: seconds.into() },
-        })
+        }
     }
 
     /// How long after its request the KMS may still perform it.
     pub fn lateness(self) -> Duration {
         match self {
-            Self::Late { tenths } => REQUEST_TIMEOUT + tenths_of_a_second(tenths),
             Self::Status { when: When::Later(tenths), .. }
             | Self::Reset(When::Later(tenths))
-            | Self::Hang(When::Later(tenths)) => tenths_of_a_second(tenths),
+            | Self::Close(When::Later(tenths))
+            | Self::Hang(When::Later(tenths)) => Duration::from_millis(100 * u64::from(tenths)),
             _ => Duration::ZERO,
         }
     }
@@ -152,7 +139,7 @@ impl Failure {
         match self {
             // That refuses a login.
             Self::TokenExpired => call != Call::Login,
-            Self::Status { status, body: Body::Kms, when } => status >= 500 && !matches!(when, When::Later(_)),
+            Self::Status { status, body: Body::Kms | Body::Quoting, when } => status >= 500 && !matches!(when, When::Later(_)),
             Self::Status { status: 429, .. } => false,
             Self::RateLimited { seconds } => seconds <= 1,
             _ => self.lateness() == Duration::ZERO,
@@ -160,26 +147,21 @@ impl Failure {
     }
 }
 
-fn tenths_of_a_second(tenths: u8) -> Duration {
-    Duration::from_millis(100 * u64::from(tenths))
-}
-
-fn refusal(status: u16) -> serde_json::Value {
-    let (error, message) = match status {
-        400 => ("BadRequest", "The request was refused for a reason of its own"),
-        403 => ("PermissionDenied", "You are not allowed to do this on app-connections"),
-        409 => ("Conflict", "Something else is under way"),
-        _ => ("InternalServerError", "Something went wrong"),
-    };
-    json!({"reqId": "req-of-a-fault", "statusCode": status, "message": message, "error": error})
+fn performed(when: When) -> Performed {
+    match when {
+        When::Before => Performed::Never,
+        When::After => Performed::Before,
+        When::Later(tenths) => Performed::Later { ms: 100 * u64::from(tenths) },
+    }
 }
 
 /// What a debugging proxy, or a careless server, may send: all that it knows, in every form. `tokens` are those that the
 /// provider has now; of others it can't know that they are secrets.
-fn quoting(tokens: &[&str]) -> serde_json::Value {
+fn quoting(status: u16, call: Call, tokens: &[&str]) -> serde_json::Value {
+    let tokens = if call.is_write() { tokens } else { &[] };
     let mut message = format!("Upstream failed. Request was: client_secret={CLIENT_SECRET}");
     for token in tokens {
         message.push_str(&format!(" apiToken={token} {}", json!(token)));
     }
-    json!({"reqId": "req-of-a-fault", "statusCode": 500, "message": message, "error": "InternalServerError"})
+    json!({"reqId": "req-of-a-fault", "statusCode": status, "message": message, "error": "InternalServerError"})
 }

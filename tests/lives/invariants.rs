@@ -149,8 +149,8 @@ impl World<'_> {
             }
             let before = report.before.get(usize::from(said.slot)).and_then(|slot| slot.object.as_ref());
             let Some(before) = before.filter(|_| matches!(said.action, Action::Update | Action::Delete)) else { continue };
-            let version = |all: &BTreeMap<String, (AppConnection, _)>| all.get(before.id()).map(|(one, _)| one.version);
-            if version(&kms) != version(&report.kms_before) {
+            let written = |all: &BTreeMap<String, (AppConnection, _)>| all.get(before.id()).map(|(one, _)| one.updated_at);
+            if written(&kms) != written(&report.kms_before) {
                 return fail("untrue", format!("\"{}\", but {:?} was changed", said.detail, said.place));
             }
         }
@@ -223,7 +223,7 @@ impl World<'_> {
         let survivable = match &report.struck[..] {
             // No request is repeated oftener than this, whatever strikes it.
             struck if struck.len() <= MAX_RETRIES as usize => {
-                struck.iter().all(|(call, failure)| failure.is_transient(*call) && !self.forgiven.weakness(*call, *failure))
+                struck.iter().all(|(call, failure)| failure.is_transient(*call))
             }
             _ => false,
         };
@@ -265,8 +265,8 @@ impl World<'_> {
         let Some((holder, _)) = kms.values().find(|(one, _)| Place::of(one) == place) else { return Ok(()) };
         let is_managed = self.managed().iter().any(|(id, _)| *id == holder.id);
         let mut said = self.said.iter().filter(|said| (said.run, said.slot) == (report.run, number));
-        let is_wrong = holder.app != "dbt" || is_managed;
-        match said.find(|said| is_wrong && !self.forgiven.bad_advice() && said.advises_to_take_over()) {
+        let is_wrong = holder.app != "dbt" || is_managed && !self.forgiven.bad_advice();
+        match said.find(|said| is_wrong && said.advises_to_take_over()) {
             Some(said) => fail("bad advice", format!("resource {number} can't take over {}: {}", holder.id, said.detail)),
             None => Ok(()),
         }

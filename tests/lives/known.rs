@@ -2,7 +2,6 @@
 //! [`crate::regressions`] don't, and are ignored until they pass. An entry goes when its test does.
 
 use crate::{
-    faults::{Body, Call, Failure},
     model::{Config, Place},
     steps::{Run, Step, Tokens},
     world::World,
@@ -26,36 +25,16 @@ impl Forgiven {
         self.is_on()
     }
 
-    /// A taken name is said to be adoptable or importable, whatever has it.
+    /// A taken name is said to be adoptable or importable, though a resource has that connection.
     pub fn bad_advice(self) -> bool {
         self.is_on()
-    }
-
-    /// A single fault of this kind makes a run fail, though it could be got over.
-    pub fn weakness(self, _call: Call, failure: Failure) -> bool {
-        // Neither is repeated.
-        let is_too_large = matches!(failure, Failure::Status { body: Body::TooLarge, .. } | Failure::Endless);
-        self.is_on() && (is_foreign_refusal(failure) || is_too_large)
     }
 }
 
 /// Steps that random lives leave out.
 pub fn is_left_out(step: &Step) -> bool {
-    match step {
-        // What the server quotes is shown; a write behind a page counts as refused.
-        Step::Fault { call, failure, .. } => {
-            let quotes = matches!(failure, Failure::Status { body: Body::Quoting, .. });
-            quotes || call.is_write() && is_foreign_refusal(*failure)
-        }
-        // A known planned hash follows from the token.
-        Step::Apply(Run { tokens: Tokens::Others, .. }) => true,
-        _ => false,
-    }
-}
-
-/// A page of something in between, with a status that the KMS would refuse with.
-fn is_foreign_refusal(failure: Failure) -> bool {
-    matches!(failure, Failure::Status { status: 400..=428 | 430..=499, body, .. } if body != Body::Kms)
+    // A known planned hash follows from the token.
+    matches!(step, Step::Apply(Run { tokens: Tokens::Others, .. }))
 }
 
 /// Changes a configuration that ends badly: another resource's connection is taken over, if the apply doesn't hear of

@@ -105,9 +105,7 @@ impl World<'_> {
         let left: Vec<_> = state.faults.all().iter().map(|(target, _)| target.clone()).collect();
         state.faults.clear();
         for (target, (call, failure)) in left.into_iter().zip(&self.faults) {
-            if let Some(fault) = failure.played_by(*call, &tokens) {
-                state.faults.add(target, fault);
-            }
+            state.faults.add(target, failure.played_by(*call, &tokens));
         }
     }
 

@@ -222,9 +222,9 @@ fn when() -> impl Strategy<Value = When> {
 
 fn failure() -> impl Strategy<Value = Failure> {
     let any_status = prop::sample::select(vec![
-        400, 401, 403, 404, 405, 408, 409, 413, 418, 425, 429, 499, 500, 502, 503, 504, 520,
+        200, 400, 401, 403, 404, 405, 408, 409, 413, 418, 425, 429, 499, 500, 502, 503, 504, 520,
     ]);
-    let foreign = prop::sample::select(vec![Body::Page, Body::Page, Body::Empty, Body::Cut, Body::TooLarge]);
+    let foreign = prop::sample::select(vec![Body::Page, Body::Page, Body::Gateway, Body::Empty, Body::TooLarge]);
     prop_oneof![
         8 => (any_status, foreign, when())
             .prop_map(|(status, body, when)| Failure::Status { status, body, when }),
@@ -235,12 +235,12 @@ fn failure() -> impl Strategy<Value = Failure> {
             .prop_map(|(status, when)| Failure::Status { status, body: Body::Kms, when }),
         1 => when().prop_map(|when| Failure::Status { status: 500, body: Body::Quoting, when }),
         1 => prop::sample::select(vec![0, 1, 40, 200]).prop_map(|keep| Failure::Cut { keep }),
-        1 => Just(Failure::Endless),
-        1 => Just(Failure::Page),
-        3 => when().prop_map(Failure::Reset),
+        1 => (prop::sample::select(vec![200, 403, 404, 500]), when())
+            .prop_map(|(status, when)| Failure::Status { status, body: Body::Cut, when }),
+        2 => when().prop_map(Failure::Reset),
+        1 => when().prop_map(Failure::Close),
         1 => when().prop_map(Failure::Hang),
         1 => when().prop_map(Failure::Slow),
-        1 => (1..30_u8).prop_map(|tenths| Failure::Late { tenths }),
         1 => Just(Failure::TokenExpired),
         1 => prop::sample::select(vec![1, 60]).prop_map(|seconds| Failure::RateLimited { seconds }),
     ]

@@ -111,10 +111,8 @@ impl<'r> World<'r> {
             }
             Step::Outside(edit) => self.edit(edit),
             Step::Fault { call, skip, times, failure } => {
-                if let Some(fault) = failure.played_by(call, &[]) {
-                    self.emulator.fault(call.target(skip, times), fault);
-                    self.faults.push((call, failure));
-                }
+                self.emulator.fault(call.target(skip, times), failure.played_by(call, &[]));
+                self.faults.push((call, failure));
             }
             Step::Expire => self.emulator.expire_tokens(),
             Step::Uses(uses) => {
