@@ -1,7 +1,9 @@
 //! What a client needs to know before its first call. Nothing here does I/O or reads the environment.
 //!
-//! One exception lies outside our hands: the HTTP library takes proxies from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`
-//! and `NO_PROXY` when the connection is set up. The proxy settings of macOS and Windows are not read.
+//! Two libraries read the environment by themselves. The HTTP library takes proxies from `HTTPS_PROXY`, `HTTP_PROXY`,
+//! `ALL_PROXY` and `NO_PROXY` when the connection is set up; the proxy settings of macOS and Windows are not read. The
+//! AWS library reads the `AWS_` variables and the shared config and credentials files, at logins with
+//! [`Auth::AwsIam`] only.
 
 use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
@@ -170,6 +172,11 @@ pub enum Auth {
         identity_id: String,
         /// The service account's token.
         service_account_token: ServiceAccountToken,
+    },
+    /// AWS IAM Auth: a call of AWS STS, signed with the credentials that the usual AWS sources have at each login.
+    AwsIam {
+        /// The machine identity's ID.
+        identity_id: String,
     },
 }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     api_error::{ApiError, ApiErrorKind},
+    auth::AwsError,
     fate::{Cause, Effect, Fate, Reason},
 };
 
@@ -165,6 +166,17 @@ pub enum AuthError {
         path: PathBuf,
         /// What the system said.
         source: Cause,
+    },
+
+    /// There are no AWS credentials to log in with.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+
+    /// The KMS couldn't find out who signed the call of AWS STS. It gives no reason; most often, STS refused the call.
+    #[error("the KMS could not verify the AWS identity")]
+    AwsIdentityUnverified {
+        /// The KMS's response.
+        source: Box<ApiError>,
     },
 
     /// The access token holds characters that can't be sent in an HTTP header.

@@ -24,7 +24,8 @@
 //! dbt_projects, secret_value             further calls
 //! ```
 //!
-//! This layer doesn't know its caller, and takes its configuration from it and not from the environment.
+//! This layer doesn't know its caller. It takes its configuration from it and not from the environment, except for what
+//! libraries read by themselves: see [`config`].
 
 mod api_error;
 mod attempt;
@@ -63,6 +64,7 @@ pub use tokio_util::sync::CancellationToken;
 
 pub use self::{
     api_error::{ApiError, ApiErrorKind, Issue},
+    auth::AwsError,
     client::{Client, Listed, Operation},
     config::{Auth, CaCertificate, Config, Host, HostError, ServiceAccountToken},
     dbt_connection::{

@@ -280,7 +280,8 @@ impl Session {
             }
             Err(error) => {
                 match &error {
-                    Error::Auth(refused @ AuthError::LoginRefused { .. }) => {
+                    // Looking for AWS credentials again would take long and find nothing else.
+                    Error::Auth(refused @ (AuthError::LoginRefused { .. } | AuthError::Aws(_))) => {
                         state.refused = Some(refused.clone());
                     }
                     // It says nothing about those who wait behind us.
@@ -349,7 +350,7 @@ impl Session {
     async fn log_in(&self, run: &Run) -> Result<(Secret, Option<Duration>), Error> {
         let Transport { config, redactor, .. } = &*self.transport;
         let slug = config.organization_slug.as_deref();
-        let login = match auth::source(&config.auth, slug, redactor)? {
+        let login = match run.unless_stopped(auth::source(&config.auth, slug, redactor)).await?? {
             auth::Source::Token(token) => return Ok((token.clone(), None)),
             auth::Source::Login(login) => login,
         };
@@ -373,6 +374,9 @@ impl Session {
                 Some(response) if response.status.is_client_error() => {
                     let source = Box::new(response.clone());
                     AuthError::LoginRefused { method: login.method, source }.into()
+                }
+                Some(response) if login.is_verified_elsewhere => {
+                    AuthError::AwsIdentityUnverified { source: Box::new(response.clone()) }.into()
                 }
                 _ => error,
             }),

@@ -1,7 +1,7 @@
 //! What the user reads when a call to the KMS fails. The only place that words such failures.
 
 use crate::{
-    kms::{self, ApiError, ApiErrorKind, AuthError, Error, Obstacle, Reason},
+    kms::{self, ApiError, ApiErrorKind, AuthError, AwsError, Error, Obstacle, Reason},
     plugin::{diagnostics::Diagnostics, path::Path},
 };
 
@@ -232,6 +232,22 @@ fn auth_failure(task: &str, error: &AuthError, diagnostics: &mut Diagnostics) {
         }
         AuthError::ServiceAccountToken { .. } => {
             "Set \"auth.kubernetes.service_account_token_path\" to a file that exists in this pod."
+        }
+        AuthError::Aws(AwsError::NotFound { .. }) => {
+            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run Terraform where AWS provides a \
+             role: in ECS, EKS, CodeBuild or on EC2."
+        }
+        AuthError::Aws(AwsError::Region { .. }) => {
+            "Set AWS_REGION to a region of AWS, such as \"eu-central-1\"."
+        }
+        AuthError::Aws(_) => {
+            "Check this source with `aws sts get-caller-identity`, or set AWS_PROFILE or other AWS variables so that \
+             another source is used."
+        }
+        AuthError::AwsIdentityUnverified { .. } => {
+            "The KMS responds like this when AWS STS refuses the signed call. Check that the AWS credentials are valid \
+             (`aws sts get-caller-identity`), that the clock of this machine is right, and that the KMS can reach \
+             STS in the region of AWS_REGION."
         }
         _ => "Check the machine identity's settings in the KMS.",
     };

@@ -24,7 +24,6 @@ use crate::{
     kms,
     plugin::{
         diagnostics::Diagnostics,
-        model::Model as _,
         provider::{Provider, Types},
         schema::Schema,
     },
@@ -51,7 +50,7 @@ impl Provider for KmsProvider {
     }
 
     fn schema(&self) -> Schema {
-        ProviderConfig::schema(
+        config::schema(
             "Manages [Hanzo KMS](https://hanzo.ai/kms): the app connections through which it reaches dbt, with API \
              tokens that never touch Terraform's state.",
         )

@@ -24,7 +24,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use terraform_provider_kms::{plugin::provider::Provider as _, provider::KmsProvider};
+use terraform_provider_kms::{
+    plugin::{provider::Provider as _, schema::Kind},
+    provider::KmsProvider,
+};
 
 /// The project's top folder.
 fn root() -> &'static Path {
@@ -105,6 +108,36 @@ fn each_guide_begins_with_what_the_registry_needs() {
             assert!(front.lines().any(|line| line.starts_with(key)), "{}: no {key}", guide.display());
         }
     }
+}
+
+#[test]
+fn each_way_to_log_in_has_its_variables_in_the_guide_and_an_example() {
+    let guide = fs::read_to_string(root().join("docs/guides/authentication-in-ci.md")).unwrap();
+    let variable = regex::Regex::new(r"Environment: `([A-Z_]+)`").unwrap();
+    let schema = KmsProvider::new(|_| None).schema();
+    let auth = schema.attributes.iter().find(|attribute| attribute.name == "auth").unwrap();
+    let Kind::Nested(_, methods) = &auth.kind else { panic!("auth has no attributes") };
+    let examples: String = files_under("examples/provider")
+        .iter()
+        .map(|path| fs::read_to_string(root().join(path)).unwrap())
+        .collect();
+    let mut missing = Vec::new();
+    for method in methods {
+        let attributes = match &method.kind {
+            Kind::Nested(_, attributes) => {
+                if !examples.contains(&format!("    {} = {{", method.name)) {
+                    missing.push(format!("an example of {}", method.name));
+                }
+                attributes.as_slice()
+            }
+            Kind::Plain(_) => std::slice::from_ref(method),
+        };
+        let variables = attributes.iter().flat_map(|attribute| variable.captures(&attribute.description));
+        let variables: Vec<_> = variables.map(|found| found[1].to_owned()).collect();
+        assert!(!variables.is_empty(), "{} has no variable", method.name);
+        missing.extend(variables.into_iter().filter(|variable| !guide.contains(&format!("`{variable}`"))));
+    }
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

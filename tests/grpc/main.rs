@@ -5,6 +5,7 @@
 #[path = "../kms_emulator/mod.rs"]
 mod kms_emulator;
 
+mod aws;
 mod host;
 
 mod fates;

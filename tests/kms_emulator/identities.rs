@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
 pub use super::rights::{Action, Caller, Denial, Scope};
 use super::{
     answer::Refusal,
-    aws_login,
+    aws_login::{self, AwsKeys, AwsLogin},
     options::{Options, Server},
     tokens::Tokens,
     validation,
@@ -27,8 +28,8 @@ pub struct Identity {
     pub client_secret: String,
     /// The JWTs accepted for OIDC and Kubernetes logins.
     pub jwts: Vec<String>,
-    /// Access key id and secret key whose signature of STS calls is accepted.
-    pub aws_key: (String, String),
+    /// The AWS keys of the principal that may log in: a long-term and a temporary one.
+    pub aws_keys: Vec<AwsKeys>,
     pub denied: Vec<Denial>,
     /// The projects that it is a member of; `None` for all.
     pub member_of: Option<Vec<String>>,
@@ -44,7 +45,18 @@ impl Identity {
             client_id: client_id.into(),
             client_secret: client_secret.into(),
             jwts: vec![super::JWT.into()],
-            aws_key: (super::AWS_ACCESS_KEY_ID.into(), super::AWS_SECRET_ACCESS_KEY.into()),
+            aws_keys: vec![
+                AwsKeys {
+                    access_key_id: super::AWS_ACCESS_KEY_ID.into(),
+                    secret_access_key: super::AWS_SECRET_ACCESS_KEY.into(),
+                    session_token: None,
+                },
+                AwsKeys {
+                    access_key_id: super::AWS_TEMPORARY_ACCESS_KEY_ID.into(),
+                    secret_access_key: super::AWS_TEMPORARY_SECRET_ACCESS_KEY.into(),
+                    session_token: Some(super::AWS_SESSION_TOKEN.into()),
+                },
+            ],
             denied: Vec::new(),
             member_of: None,
             wrong_secrets: 0,
@@ -90,8 +102,6 @@ pub struct Identities {
     pub organizations: Vec<Organization>,
     pub token_ttl: Duration,
     pub token_uses: Option<u64>,
-    /// Why AWS would have refused the signed calls of logins. The server hides this from its callers.
-    pub aws_refusals: Vec<String>,
     tokens: Tokens,
 }
 
@@ -102,7 +112,6 @@ impl Identities {
             organizations,
             token_ttl: Duration::from_secs(30 * 24 * 3600),
             token_uses: None,
-            aws_refusals: Vec::new(),
             tokens: Tokens::default(),
         }
     }
@@ -207,19 +216,13 @@ impl Identities {
     /// `POST /auth/aws-auth/login`
     pub fn aws_login(&mut self, body: Option<&Value>) -> Result<Value, Refusal> {
         let names = ["identityId", "iamRequestBody", "iamRequestHeaders", "iamHttpRequestMethod"];
-        let ([identity_id, request_body, request_headers, method], slug) =
+        let ([identity_id, request_body, headers, method], slug) =
             validation::login(body, names, &[("iamHttpRequestMethod", "POST")])?;
         let identity = self
             .identity(&identity_id, "AWS auth method not found for identity, did you configure AWS auth?")?;
-        let (key_id, secret_key) = identity.aws_key.clone();
-        match aws_login::check(&method, &request_body, &request_headers, &key_id, &secret_key) {
-            Ok(()) => self.issue(&identity_id, slug.as_deref(), "slug"),
-            Err(aws_login::Refused::Region) => Err(Refusal::bad_request("Invalid AWS region")),
-            Err(aws_login::Refused::Call(reason)) => {
-                self.aws_refusals.push(reason);
-                Err(Refusal::internal())
-            }
-        }
+        let login = AwsLogin { method: &method, body: &request_body, headers: &headers };
+        aws_login::check(login, &identity.aws_keys, OffsetDateTime::now_utc())?;
+        self.issue(&identity_id, slug.as_deref(), "slug")
     }
 
     fn identity(&self, id: &str, unknown: &str) -> Result<&Identity, Refusal> {

@@ -23,7 +23,7 @@
 
 pub mod admin;
 pub mod answer;
-mod aws_login;
+pub mod aws_login;
 mod connections;
 pub mod credentials;
 pub mod dbt_cloud;
@@ -69,10 +69,14 @@ pub const STATIC_TOKEN: &str = "emulator-static-token";
 pub const JWT: &str = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJlbXVsYXRvciJ9.c2lnbmF0dXJl";
 pub const AWS_ACCESS_KEY_ID: &str = "AKIAEMULATOR00000001";
 pub const AWS_SECRET_ACCESS_KEY: &str = "emulator/aws/secret/key";
+pub const AWS_TEMPORARY_ACCESS_KEY_ID: &str = "ASIAEMULATOR00000001";
+pub const AWS_TEMPORARY_SECRET_ACCESS_KEY: &str = "emulator/aws/temporary/secret/key";
+pub const AWS_SESSION_TOKEN: &str = "emulator/aws/session/token/w9x8y7==";
 
 /// Path of the collection of dbt connections, for faults and for assertions on requests.
 pub const CONNECTIONS: &str = "/api/v1/app-connections/dbt";
 pub const LOGIN: &str = "/api/v1/auth/universal-auth/login";
+pub const AWS_LOGIN: &str = "/api/v1/auth/aws-auth/login";
 
 /// A running emulator. Dropping it closes its connections and frees its port.
 #[derive(Debug)]

@@ -2,17 +2,20 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime, macros::datetime};
 
 use crate::{
     client::Client,
     kms_emulator::{
-        CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials, Emulator, IDENTITY_ID, JWT, LOGIN, Options,
+        AWS_LOGIN, CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials, Emulator, IDENTITY_ID, JWT, LOGIN,
+        Options,
+        aws_login::{AwsLogin, check},
+        identities::Identity,
     },
 };
 
 const OIDC: &str = "/api/v1/auth/oidc-auth/login";
 const KUBERNETES: &str = "/api/v1/auth/kubernetes-auth/login";
-const AWS: &str = "/api/v1/auth/aws-auth/login";
 const UNKNOWN: &str = "b7b9a3f2-2c64-4f0d-8e1b-7c3f5d9e6aff";
 
 // H server/routes/v1/identity-universal-auth-router.ts @ 8040b54e.
@@ -151,47 +154,75 @@ async fn a_kubernetes_login_is_refused_in_kubernetes_own_words() {
 
 // H services/identity-aws-auth/identity-aws-auth-service.ts @ 4f216be5 and the router @ 5a78334c: nothing catches the HTTP
 // library's error when AWS refuses the call, so it is an internal one.
-#[tokio::test]
-async fn an_aws_login_needs_a_signature_that_sts_would_accept() {
-    let emulator = Emulator::start(Options::default()).await;
-    let client = Client::without_token(&emulator);
-    // Signed by AWS's own SDK with the emulator's key.
-    let headers = json!({
+/// Headers that AWS's own SDK for another language signed with the emulator's key.
+fn signed_by_the_aws_sdk() -> Value {
+    json!({
         "Content-Type": "application/x-www-form-urlencoded; charset=utf-8",
         "Host": "sts.eu-west-1.amazonaws.com",
         "X-Amz-Date": "20261121T214107Z",
         "Authorization": "AWS4-HMAC-SHA256 Credential=AKIAEMULATOR00000001/20261121/eu-west-1/sts/aws4_request, \
             SignedHeaders=content-type;host;x-amz-date, \
             Signature=5cc4538a498ab2dbd361c4aacc6242948b93f533d6a88102c14fbf99638f4c19",
-    });
-    let log_in = async |change: &dyn Fn(&mut Value), headers: &Value| {
-        let mut body = json!({
-            "identityId": IDENTITY_ID,
-            "iamRequestBody": STANDARD.encode("Action=GetCallerIdentity&Version=2011-06-15"),
-            "iamRequestHeaders": STANDARD.encode(headers.to_string()),
-        });
-        change(&mut body);
-        client.post(AWS, body).await
+    })
+}
+
+#[test]
+fn an_aws_login_needs_a_signature_that_sts_would_accept() {
+    let keys = &Identity::new(IDENTITY_ID, CLIENT_ID, CLIENT_SECRET).aws_keys;
+    let signed_at = datetime!(2026-11-21 21:41:07 UTC);
+    let status = |method: &str, headers: &Value, now: OffsetDateTime| {
+        let body = STANDARD.encode("Action=GetCallerIdentity&Version=2011-06-15");
+        let headers = STANDARD.encode(headers.to_string());
+        let checked = check(AwsLogin { method, body: &body, headers: &headers }, keys, now);
+        checked.map_or_else(|refusal| refusal.status, |()| 200)
     };
-    assert_eq!(log_in(&|_| (), &headers).await.status, 200);
-    assert_eq!(log_in(&|body| body["iamHttpRequestMethod"] = json!("POST"), &headers).await.status, 200);
-    let internal = (500, "InternalServerError", "Something went wrong");
-    assert_eq!(
-        log_in(&|body| body["iamHttpRequestMethod"] = json!("GET"), &headers).await.refusal(),
-        internal
-    );
-    let mut changed = headers.clone();
-    changed["X-Amz-Date"] = json!("20261121T214108Z");
-    assert_eq!(log_in(&|_| (), &changed).await.refusal(), internal);
-    assert_eq!(
-        emulator.state().identities.aws_refusals,
-        ["iamHttpRequestMethod is GET, not POST", "the request signature does not match"]
-    );
-    changed["Authorization"] = json!("AWS4-HMAC-SHA256 Credential=A/20261121/EU_WEST/sts/aws4_request");
-    assert_eq!(log_in(&|_| (), &changed).await.refusal(), (400, "BadRequest", "Invalid AWS region"));
-    let unknown = log_in(&|body| body["identityId"] = json!(UNKNOWN), &headers).await;
+    let good = signed_by_the_aws_sdk();
+    assert_eq!(status("POST", &good, signed_at), 200);
+    assert_eq!(status("POST", &good, signed_at + Duration::seconds(299)), 200);
+    assert_eq!(status("POST", &good, signed_at + Duration::seconds(301)), 500);
+    assert_eq!(status("POST", &good, signed_at - Duration::seconds(301)), 500);
+    assert_eq!(status("GET", &good, signed_at), 500);
+    let with = |name: &str, value: &str| {
+        let mut headers = good.clone();
+        headers[name] = json!(value);
+        status("POST", &headers, signed_at)
+    };
+    assert_eq!(with("X-Amz-Date", "20261121T214108Z"), 500);
+    assert_eq!(with("x-amz-security-token", "of-nobody"), 500);
+    assert_eq!(with("Accept", "text/xml"), 500, "the server reads JSON");
+    assert_eq!(with("X-Other", "unsigned"), 200);
+    let authorization = good["Authorization"].as_str().unwrap();
+    let mut global = good.clone();
+    global["Host"] = json!("sts.amazonaws.com");
+    let (fields, _) = authorization.split_once("Signature=").unwrap();
+    let signature = "cb3960a7062476264318e7e4ff70a7d18c09d9ea138fb70bd50e03122a9b7e10";
+    global["Authorization"] = json!(format!("{fields}Signature={signature}"));
+    assert_eq!(status("POST", &global, signed_at), 500, "the server calls the regional endpoint");
+    for (region, expected) in
+        [("eu-central-1", 500), ("eu.west", 400), ("", 400), ("a-region-far-too-long", 400)]
+    {
+        assert_eq!(with("Authorization", &authorization.replace("eu-west-1", region)), expected, "{region}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_aws_login_has_no_reason_but_an_unknown_identity_has() {
+    let emulator = Emulator::start(Options::default()).await;
+    let client = Client::without_token(&emulator);
+    let login = |identity_id: &str| {
+        json!({
+            "identityId": identity_id,
+            "iamRequestBody": STANDARD.encode("Action=GetCallerIdentity&Version=2011-06-15"),
+            "iamRequestHeaders": STANDARD.encode(signed_by_the_aws_sdk().to_string()),
+        })
+    };
+    let expired = client.post(AWS_LOGIN, login(IDENTITY_ID)).await;
+    assert_eq!(expired.refusal(), (500, "InternalServerError", "Something went wrong"));
+    let unknown = client.post(AWS_LOGIN, login("b7b9a3f2-0000-4f0d-8e1b-7c3f5d9e6a01")).await;
     assert_eq!(
         unknown.refusal(),
         (404, "NotFound", "AWS auth method not found for identity, did you configure AWS auth?")
     );
+    let incomplete = client.post(AWS_LOGIN, json!({"identityId": IDENTITY_ID})).await;
+    assert_eq!(incomplete.status, 422);
 }

@@ -98,11 +98,7 @@ async fn a_body_that_cannot_be_read_is_an_internal_error() {
         assert_eq!(answer.header("x-ratelimit-limit"), None, "it counts for no limit");
         assert_eq!(answer.header("connection"), large.then_some("close"));
     }
-    let id = emulator
-        .state()
-        .insert("x", None, None, crate::kms_emulator::ORG_ID, &credentials())
-        .id
-        .clone();
+    let id = emulator.state().insert("x", None, None, crate::kms_emulator::ORG_ID, &credentials()).id.clone();
     let deleted = client.send("DELETE", &format!("{CONNECTIONS}/{id}"), json, None).await.unwrap();
     assert_eq!(deleted.status, 200, "a deletion has no body, whatever it announces");
 }

@@ -140,7 +140,8 @@ impl Failure {
             // That refuses a login.
             Self::TokenExpired => call != Call::Login,
             Self::Status { status, body: Body::Kms | Body::Quoting, when } => status >= 500 && !matches!(when, When::Later(_)),
-            Self::Status { status: 429, .. } => false,
+            // Limits without a time, and what may be a newer server's own.
+            Self::Status { status: 429, .. } | Self::Status { status: 200, body: Body::Gateway, .. } => false,
             Self::RateLimited { seconds } => seconds <= 1,
             _ => self.lateness() == Duration::ZERO,
         }

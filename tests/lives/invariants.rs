@@ -220,13 +220,13 @@ impl World<'_> {
 
     /// What failed had a reason to.
     fn check_failures(&self, report: &RunReport) -> Checked {
-        let survivable = match &report.struck[..] {
-            // No request is repeated oftener than this, whatever strikes it.
-            struck if struck.len() <= MAX_RETRIES as usize => {
-                struck.iter().all(|(call, failure)| failure.is_transient(*call))
-            }
-            _ => false,
-        };
+        // No request is repeated oftener than this, whatever strikes it. And who is refused a fresh token twice has no
+        // reason to believe in a third.
+        let struck = &report.struck;
+        let expired = struck.iter().filter(|(_, failure)| *failure == Failure::TokenExpired).count();
+        let survivable = struck.len() <= MAX_RETRIES as usize
+            && expired <= 1
+            && struck.iter().all(|(call, failure)| failure.is_transient(*call));
         if !survivable || report.options.interrupt.is_some() || !self.is_undisturbed() || report.killed {
             return Ok(());
         }

@@ -174,6 +174,14 @@ fn a_message_that_quotes_secrets_is_shown_without_them() {
 }
 
 #[test]
+#[ignore = "encoded forms are made of the token without its control characters"]
+fn a_token_with_a_tab_is_shown_in_no_form() {
+    let failure = Failure::Status { status: 500, body: Body::Quoting, when: When::Before };
+    let with_tab = Write { slot: 0, config: Config { token: 2, ..Config::default() } };
+    lives(&[with_tab, Fault { call: Call::Create, skip: 0, times: 3, failure }, apply()]);
+}
+
+#[test]
 #[ignore = "an apply hears only of the resources that it changes"]
 fn what_another_resource_manages_is_not_taken_over() {
     let wanted = Config { adopt: true, ..Config::default() };

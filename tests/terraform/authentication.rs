@@ -59,6 +59,7 @@ fn every_method_logs_in() {
                     "  auth = {{ kubernetes = {{ identity_id = \"{IDENTITY_ID}\", service_account_token = var.secret }} }}"
                 ),
             ),
+            ("", format!("  auth = {{ aws_iam = {{ identity_id = \"{IDENTITY_ID}\" }} }}")),
         ] {
             workspace.set("TF_VAR_secret", secret);
             configure(&workspace, &arguments);

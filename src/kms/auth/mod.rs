@@ -1,11 +1,20 @@
-//! The auth methods: what each sends to log in. One file per method; no I/O but reading a token file.
+//! The auth methods: what each sends to log in. One file or folder per method. Credentials are looked up at each login.
 
+mod aws_iam;
 mod jwt;
 mod kubernetes;
 mod oidc;
 mod universal;
 
-use super::{config::Auth, error::Error, redact::Redactor, request::Request};
+use serde::Serialize;
+
+pub use self::aws_iam::AwsError;
+use super::{
+    config::Auth,
+    error::{AuthError, Error},
+    redact::Redactor,
+    request::Request,
+};
 use crate::secret::Secret;
 
 /// A login to send.
@@ -13,6 +22,14 @@ pub(super) struct Login {
     /// The name of the auth method, such as `Universal Auth`.
     pub(super) method: &'static str,
     pub(super) request: Request,
+    /// Whether the KMS has somebody else verify it, and reports a refusal as an internal error.
+    pub(super) is_verified_elsewhere: bool,
+}
+
+impl Login {
+    fn new(method: &'static str, route: &'static str, body: &impl Serialize) -> Result<Self, Error> {
+        Ok(Self { method, request: Request::login(route, body)?, is_verified_elsewhere: false })
+    }
 }
 
 /// What a session gets its token from.
@@ -26,7 +43,7 @@ pub(super) enum Source<'a> {
 ///
 /// # Errors
 /// [`Error::Auth`] when the method's credentials can't be had; [`Error::Config`].
-pub(super) fn source<'a>(
+pub(super) async fn source<'a>(
     auth: &'a Auth,
     organization_slug: Option<&str>,
     redactor: &Redactor,
@@ -39,18 +56,23 @@ pub(super) fn source<'a>(
         Auth::Universal { client_id, client_secret } => {
             redactor.add(client_secret);
             let body = universal::body(client_id, client_secret, organization_slug);
-            Login { method: universal::METHOD, request: Request::login(universal::ROUTE, &body)? }
+            Login::new(universal::METHOD, universal::ROUTE, &body)?
         }
         Auth::Oidc { identity_id, jwt } => {
             redactor.add(jwt);
             let body = oidc::body(identity_id, jwt, organization_slug);
-            Login { method: oidc::METHOD, request: Request::login(oidc::ROUTE, &body)? }
+            Login::new(oidc::METHOD, oidc::ROUTE, &body)?
         }
         Auth::Kubernetes { identity_id, service_account_token } => {
             let token = kubernetes::current(service_account_token)?;
             redactor.add(&token);
             let body = kubernetes::body(identity_id, &token, organization_slug);
-            Login { method: kubernetes::METHOD, request: Request::login(kubernetes::ROUTE, &body)? }
+            Login::new(kubernetes::METHOD, kubernetes::ROUTE, &body)?
+        }
+        Auth::AwsIam { identity_id } => {
+            let login = aws_iam::login(identity_id, organization_slug).await;
+            let (method, route, body) = login.map_err(AuthError::from)?;
+            Login { is_verified_elsewhere: true, ..Login::new(method, route, &body)? }
         }
     }))
 }

@@ -1,0 +1,103 @@
+//! Where AWS credentials come from: the sources of AWS's own tools, in their order.
+
+use aws_config::{
+    Region,
+    ecs::EcsCredentialsProvider,
+    environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider},
+    imds::{credentials::ImdsCredentialsProvider, region::ImdsRegionProvider},
+    meta::region::ProvideRegion as _,
+    profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider},
+    provider_config::ProviderConfig,
+    web_identity_token::WebIdentityTokenCredentialsProvider,
+};
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, error::CredentialsError},
+};
+
+use super::{AwsError, http::Http};
+use crate::kms::report;
+
+/// Where there is no region. Every account of the standard partition can call STS there.
+const DEFAULT_REGION: &str = "us-east-1";
+
+const INSTANCE_METADATA: &str = "the instance metadata service";
+
+/// Longer explanations of the AWS library are cut.
+const LONGEST_PROBLEM: usize = 500;
+
+/// Credentials and where to use them.
+pub(super) struct Found {
+    pub(super) credentials: Credentials,
+    pub(super) region: String,
+    pub(super) source_name: &'static str,
+}
+
+/// Asks one source after the other for credentials. A source that isn't configured is passed over; one that fails ends
+/// the search, because the next would be another identity.
+pub(super) async fn find() -> Result<Found, AwsError> {
+    let config = ProviderConfig::without_region().with_http_client(Http);
+    let region = configured_region(&config).await;
+    let default = || Region::from_static(DEFAULT_REGION);
+    let config = config.with_region(Some(region.clone().unwrap_or_else(default)));
+    let mut tried = Vec::new();
+    for (source_name, source) in sources(&config) {
+        match source.provide_credentials().await {
+            Ok(credentials) => {
+                let region = match region {
+                    None if source_name == INSTANCE_METADATA => instance_region(&config).await,
+                    configured => configured,
+                };
+                let region = region.unwrap_or_else(default).to_string();
+                return Ok(Found { credentials, region, source_name });
+            }
+            Err(error @ CredentialsError::CredentialsNotLoaded(_)) => {
+                tried.push(format!("{source_name}: {}", explanation(&error)));
+            }
+            Err(error) => return Err(AwsError::Source { source_name, problem: explanation(&error) }),
+        }
+    }
+    Err(AwsError::NotFound { tried })
+}
+
+fn sources(config: &ProviderConfig) -> [(&'static str, Box<dyn ProvideCredentials>); 5] {
+    [
+        ("the environment variables", Box::new(EnvironmentVariableCredentialsProvider::new())),
+        (
+            "the shared config and credentials files",
+            Box::new(ProfileFileCredentialsProvider::builder().configure(config).build()),
+        ),
+        (
+            "the web identity token",
+            Box::new(WebIdentityTokenCredentialsProvider::builder().configure(config).build()),
+        ),
+        (
+            "the container's credentials endpoint",
+            Box::new(EcsCredentialsProvider::builder().configure(config).build()),
+        ),
+        (INSTANCE_METADATA, Box::new(ImdsCredentialsProvider::builder().configure(config).build())),
+    ]
+}
+
+async fn configured_region(config: &ProviderConfig) -> Option<Region> {
+    if let Some(region) = EnvironmentVariableRegionProvider::new().region().await {
+        return Some(region);
+    }
+    ProfileFileRegionProvider::builder().configure(config).build().region().await
+}
+
+async fn instance_region(config: &ProviderConfig) -> Option<Region> {
+    ImdsRegionProvider::builder().configure(config).build().region().await
+}
+
+/// The causes of an error in one line. The error itself only says that there are no credentials.
+fn explanation(error: &CredentialsError) -> String {
+    let text = std::error::Error::source(error).map_or_else(|| "nothing is configured".to_owned(), report);
+    // What the library says is for those who compile it.
+    if text.contains("cargo feature") {
+        return "the profile gets its keys in a way that is not supported here; export them with `aws configure \
+                export-credentials`"
+            .to_owned();
+    }
+    text.chars().filter(|c| !c.is_control()).take(LONGEST_PROBLEM).collect()
+}

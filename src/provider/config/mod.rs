@@ -1,0 +1,268 @@
+//! The provider block: what it says, what the environment adds, and the KMS client's configuration that follows.
+//!
+//! ```text
+//! methods   the table of login methods
+//! login     which method is configured, and the login that follows
+//! host      the KMS's address and the certificates to trust
+//! limits    time limits and repeats
+//! source    the block first, the environment second
+//! ```
+
+mod host;
+mod limits;
+mod login;
+mod methods;
+mod source;
+
+use self::{
+    methods::{AuthConfig, METHODS},
+    source::{Setting, Source},
+};
+use super::rules;
+use crate::{
+    kms, model,
+    plugin::{
+        diagnostics::Diagnostics,
+        model::{AttributeType as _, Model as _},
+        path::Path,
+        schema::{Attribute, Kind, Schema, optional},
+        value::{Number, Value},
+    },
+    secret::Secret,
+};
+
+model! {
+    /// The provider block.
+    pub struct ProviderConfig {
+        /// Address of the KMS. A trailing `/`, `/api` or `/api/v1` is accepted. Default: `https://app.kms.hanzo.ai`.
+        host: String = optional().rule(rules::host),
+        /// How to log in: exactly one method. Without this block, the environment variables of one method decide.
+        auth: AuthConfig = optional(),
+        /// Client ID for Universal Auth.
+        client_id: String = optional().sensitive().deprecated("Use auth.universal.client_id instead."),
+        /// Client secret for Universal Auth.
+        client_secret: Secret = optional().sensitive().deprecated("Use auth.universal.client_secret instead."),
+        /// File with certificates (PEM) to trust besides the system's, for a KMS with a certificate of your own.
+        ca_certificate_file: String = optional(),
+        /// Certificates (PEM) to trust besides the system's. Conflicts with `ca_certificate_file`.
+        ca_certificate_pem: String = optional(),
+        /// Allows a `host` with `http://` that is not this very machine. Secrets then travel in plain text.
+        allow_plain_http: bool = optional(),
+        /// Longest time for one HTTP request and its answer, such as `30s`. Default: `30s`.
+        request_timeout: String = optional().rule(rules::positive_duration),
+        /// How often a request is repeated after a fault, if it may be repeated safely: 0 to 100. Default: 8.
+        max_retries: Number = optional(),
+        /// Longest time that one operation waits for the server's rate limit, in all. Default: `10m`.
+        max_retry_wait: String = optional().rule(rules::duration),
+    }
+}
+
+const HOST: Setting = Setting::new("host", "KMS_HOST");
+const ORGANIZATION_SLUG: Setting = Setting::new("auth.organization_slug", "KMS_AUTH_ORGANIZATION_SLUG");
+const CA_CERTIFICATE_FILE: Setting = Setting::new("ca_certificate_file", "KMS_CA_CERTIFICATE_FILE");
+const ALLOW_PLAIN_HTTP: Setting = Setting::new("allow_plain_http", "KMS_ALLOW_PLAIN_HTTP");
+const REQUEST_TIMEOUT: Setting = Setting::new("request_timeout", "KMS_REQUEST_TIMEOUT");
+const MAX_RETRIES: Setting = Setting::new("max_retries", "KMS_MAX_RETRIES");
+const MAX_RETRY_WAIT: Setting = Setting::new("max_retry_wait", "KMS_MAX_RETRY_WAIT");
+
+/// The settings that don't belong to one login method.
+static SETTINGS: &[Setting] = &[
+    HOST,
+    ORGANIZATION_SLUG,
+    CA_CERTIFICATE_FILE,
+    ALLOW_PLAIN_HTTP,
+    REQUEST_TIMEOUT,
+    MAX_RETRIES,
+    MAX_RETRY_WAIT,
+];
+
+/// What follows from the provider block.
+#[derive(Debug)]
+pub enum Resolved {
+    /// All that a client needs.
+    Ready(Box<kms::Config>),
+    /// The attributes whose values are known only after apply.
+    Waiting(Vec<String>),
+}
+
+/// An environment to look variables up in.
+pub type Environment = fn(&str) -> Option<String>;
+
+/// The schema of the provider block. Attributes that an environment variable can set name it in their descriptions.
+pub fn schema(description: &str) -> Schema {
+    let mut schema = ProviderConfig::schema(description);
+    for setting in settings() {
+        if let Some(attribute) = attribute_at(&mut schema.attributes, setting.attribute) {
+            attribute.description += &format!("\nEnvironment: `{}`.", setting.variable);
+        }
+    }
+    schema
+}
+
+fn settings() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().chain(METHODS.iter().flat_map(|method| method.settings))
+}
+
+/// The attribute with this path, whose parts are joined by dots.
+fn attribute_at<'a>(attributes: &'a mut [Attribute], path: &str) -> Option<&'a mut Attribute> {
+    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    let attribute = attributes.iter_mut().find(|attribute| attribute.name == name)?;
+    let Some(rest) = rest else { return Some(attribute) };
+    match &mut attribute.kind {
+        Kind::Nested(_, nested) => attribute_at(nested, rest),
+        Kind::Plain(_) => None,
+    }
+}
+
+/// Checks what concerns several attributes, without the environment: `terraform validate` runs where it isn't set. What
+/// is unknown contradicts nothing yet: in validation, all variables are, those that stay null too.
+pub fn validate(config: &ProviderConfig, diagnostics: &mut Diagnostics) {
+    login::validate(config, diagnostics);
+    host::validate(config, diagnostics);
+    limits::validate(config, diagnostics);
+}
+
+/// The client's configuration, from the block first and the environment second.
+///
+/// # Errors
+/// Something is missing, contradictory or malformed; the diagnostics say what was found where and what to set.
+pub fn resolve(
+    config: &ProviderConfig,
+    environment: impl Fn(&str) -> Option<String>,
+    user_agent: String,
+) -> Result<Resolved, Diagnostics> {
+    let unknown = unknown_attributes(config);
+    if !unknown.is_empty() {
+        return Ok(Resolved::Waiting(unknown));
+    }
+    let mut diagnostics = Diagnostics::new();
+    validate(config, &mut diagnostics);
+    let source = Source { environment: &environment };
+
+    let host = host::host(config, source, &mut diagnostics);
+    let auth = if diagnostics.has_errors() { None } else { login::auth(config, source, &mut diagnostics) };
+    let limits = limits::limits(config, source, &mut diagnostics);
+    let ca_certificate = host::ca_certificate(config, source, &mut diagnostics);
+    let slug = config.auth.known().map(|auth| &auth.organization_slug);
+    match (host, auth) {
+        (Some(host), Some(auth)) if !diagnostics.has_errors() => Ok(Resolved::Ready(Box::new(kms::Config {
+            host,
+            auth,
+            organization_slug: source.text(&ORGANIZATION_SLUG, slug),
+            ca_certificate,
+            request_timeout: limits.request_timeout,
+            max_retries: limits.max_retries,
+            max_retry_wait: limits.max_retry_wait,
+            user_agent,
+        }))),
+        _ => Err(diagnostics),
+    }
+}
+
+/// Every attribute whose value is not known yet.
+fn unknown_attributes(config: &ProviderConfig) -> Vec<String> {
+    fn walk(value: &Value, path: &Path, unknown: &mut Vec<String>) {
+        match value {
+            Value::Unknown(_) => unknown.push(path.to_string()),
+            Value::Map(attributes) => {
+                attributes.iter().for_each(|(name, value)| walk(value, &path.and(name), unknown));
+            }
+            _ => {}
+        }
+    }
+    let mut unknown = Vec::new();
+    walk(&config.clone().into_value(), &Path::root(), &mut unknown);
+    unknown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::model::Field;
+
+    /// Resolves with an environment of these variables.
+    pub(super) fn resolve_with(
+        config: &ProviderConfig,
+        variables: &[(&str, &str)],
+    ) -> Result<Resolved, Vec<String>> {
+        let variables: Vec<(String, String)> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let environment =
+            move |name: &str| variables.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
+        resolve(config, environment, "agent".into()).map_err(|errors| {
+            errors.iter().map(|error| format!("{}: {}", error.summary, error.detail)).collect()
+        })
+    }
+
+    pub(super) fn ready(config: &ProviderConfig, variables: &[(&str, &str)]) -> kms::Config {
+        match resolve_with(config, variables) {
+            Ok(Resolved::Ready(config)) => *config,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn error(config: &ProviderConfig, variables: &[(&str, &str)]) -> String {
+        match resolve_with(config, variables) {
+            Err(errors) => {
+                assert_eq!(errors.len(), 1, "{errors:?}");
+                errors[0].clone()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn known<T>(value: T) -> Field<T> {
+        Field::Known(value)
+    }
+
+    pub(super) fn text(value: &str) -> Field<String> {
+        known(value.to_owned())
+    }
+
+    pub(super) fn with_auth(auth: AuthConfig) -> ProviderConfig {
+        ProviderConfig { auth: known(auth), ..ProviderConfig::default() }
+    }
+
+    pub(super) fn with_token() -> ProviderConfig {
+        with_auth(AuthConfig { token: known(Secret::new("t")), ..AuthConfig::default() })
+    }
+
+    #[test]
+    fn the_organization_slug_goes_along() {
+        let slug =
+            |config: &ProviderConfig, variables: &[(&str, &str)]| ready(config, variables).organization_slug;
+        let variables = [("KMS_AUTH_ORGANIZATION_SLUG", "env")];
+        assert_eq!(slug(&with_token(), &[]), None);
+        assert_eq!(slug(&with_token(), &variables).as_deref(), Some("env"));
+        let block = with_auth(AuthConfig {
+            token: known(Secret::new("t")),
+            organization_slug: text("block"),
+            ..AuthConfig::default()
+        });
+        assert_eq!(slug(&block, &variables).as_deref(), Some("block"));
+    }
+
+    #[test]
+    fn unknown_values_wait_and_are_named() {
+        let config = ProviderConfig {
+            host: Field::unknown(),
+            auth: known(AuthConfig { token: Field::unknown(), ..AuthConfig::default() }),
+            ..ProviderConfig::default()
+        };
+        match resolve_with(&config, &[]) {
+            Ok(Resolved::Waiting(unknown)) => assert_eq!(unknown, ["auth.token", "host"]),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_setting_is_an_attribute_whose_description_names_its_variable() {
+        let mut schema = schema("Provider.");
+        for setting in settings() {
+            let attribute = attribute_at(&mut schema.attributes, setting.attribute);
+            let description = &attribute.unwrap_or_else(|| panic!("{setting:?}")).description;
+            let named = format!("Environment: `{}`.", setting.variable);
+            assert_eq!(description.matches(&named).count(), 1, "{description}");
+        }
+    }
+}
