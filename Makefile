@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix test-airflow bench install docs fmt lint
+.PHONY: help demo test test-matrix test-airflow lives bench install docs fmt lint
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -24,6 +24,10 @@ test-matrix: ## Runs the end-to-end tests on every Terraform from 1.11 on, and s
 
 test-airflow: ## Tries the functions on a real Airflow; installs it on first use
 	KMS_TEST_AIRFLOW=1 cargo test --test airflow -- --nocapture
+
+lives: ## Lives random lives, LIVES=20000 of them, and shows the shortest that fails
+	@LIVES=$(or $(LIVES),20000) LIVES_SEED=$(or $(LIVES_SEED),$$(date +%s)) LIVES_AT_ONCE=$(or $(LIVES_AT_ONCE),64) \
+		cargo test --test lives random -- --nocapture
 
 bench: ## Measures start-up, memory, and Terraform runs over many connections
 	cargo build --release --bin terraform-provider-kms

@@ -104,6 +104,11 @@ impl Host {
         Provider::new(self.channel.clone()).max_decoding_message_size(64 << 20)
     }
 
+    /// What the provider has logged since this was last called.
+    pub fn take_log(&self) -> Vec<String> {
+        std::mem::take(&mut self.log.lock().unwrap())
+    }
+
     /// Ends the provider as Terraform does, and returns its exit code and what else it printed on stdout.
     pub async fn shut_down(mut self) -> (Option<i32>, String, Vec<String>) {
         let mut controller =

@@ -1,0 +1,408 @@
+//! The calls to the provider that core makes for one resource, each with core's checks of the response.
+//!
+//! A broken check is a [`Violation`]. Errors of the provider, and a provider that was killed, are outcomes: `None`, and
+//! what was said is kept.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use prost::Message;
+use terraform_provider_kms::plugin::value::Value;
+use tonic::{Response, Status};
+
+use crate::{
+    Checked, Violation,
+    core::{ResourceType, text},
+    host::{Provider, message, proto},
+    known::Forgiven,
+    model::{Action, Place, Sent},
+    secrets,
+    words::{Said, is_of_a_crash},
+};
+
+/// Longer than a call may take, whatever goes wrong: repeats, looks and time-outs included.
+pub const LONGEST_CALL: Duration = Duration::from_secs(90);
+
+/// An object as core stores it.
+#[derive(Clone, Debug)]
+pub struct Object {
+    pub state: Value,
+    pub private: Vec<u8>,
+    pub identity: Option<proto::ResourceIdentityData>,
+    pub tainted: bool,
+    /// The model's twin of what the provider keeps in `private`.
+    pub sent: Option<Sent>,
+}
+
+impl Object {
+    pub fn id(&self) -> &str {
+        text(&self.state, "id").unwrap_or_default()
+    }
+}
+
+/// What a process of the provider goes through, and what it says.
+#[derive(Debug, Default)]
+pub struct Process {
+    pub killed: AtomicBool,
+    pub stopping: AtomicBool,
+    pub said: Mutex<Vec<Said>>,
+}
+
+impl Process {
+    pub fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::SeqCst)
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    pub fn take_said(&self) -> Vec<Said> {
+        std::mem::take(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a call is about.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub run: u32,
+    pub slot: u8,
+    pub action: Action,
+    pub place: Place,
+}
+
+/// A planned change.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    pub state: Value,
+    pub private: Vec<u8>,
+    pub identity: Option<proto::ResourceIdentityData>,
+    pub replaces: bool,
+}
+
+/// What an apply came to.
+#[derive(Debug)]
+pub struct Applied {
+    pub object: Option<Object>,
+    pub failed: bool,
+    /// The provider was killed before it could answer.
+    pub cut: bool,
+}
+
+/// A connection to a configured provider.
+#[derive(Clone)]
+pub struct Calls {
+    pub provider: Provider,
+    pub kind: &'static ResourceType,
+    pub process: Arc<Process>,
+    pub forgiven: Forgiven,
+}
+
+fn capabilities() -> Option<proto::ClientCapabilities> {
+    Some(proto::ClientCapabilities { write_only_attributes_allowed: true, ..Default::default() })
+}
+
+impl Calls {
+    async fn call<A: Message>(
+        &self,
+        rpc: &'static str,
+        response: impl Future<Output = Result<Response<A>, Status>>,
+    ) -> Checked<Option<A>> {
+        match tokio::time::timeout(LONGEST_CALL, response).await {
+            Err(_) => Err(Violation::new("stuck", format!("{rpc} didn't return within {LONGEST_CALL:?}"))),
+            Ok(Ok(response)) => {
+                let response = response.into_inner();
+                secrets::look(&String::from_utf8_lossy(&response.encode_to_vec()), rpc)?;
+                Ok(Some(response))
+            }
+            Ok(Err(_)) if self.process.is_killed() => Ok(None),
+            Ok(Err(status)) => Err(Violation::new("broken call", format!("{rpc}: {status}"))),
+        }
+    }
+
+    /// Keeps what was said, and returns whether there was an error.
+    fn hear(&self, about: &About, diagnostics: &[proto::Diagnostic]) -> Checked<bool> {
+        let mut failed = false;
+        let mut said = self.process.said.lock().unwrap_or_else(PoisonError::into_inner);
+        for diagnostic in diagnostics {
+            if is_of_a_crash(diagnostic) {
+                return Err(Violation::new("crash", diagnostic.detail.clone()));
+            }
+            if !matches!(diagnostic.severity, 1 | 2) || diagnostic.summary.is_empty() {
+                return Err(Violation::new("protocol", format!("a diagnostic of no kind: {diagnostic:?}")));
+            }
+            failed |= diagnostic.severity == 1;
+            said.push(Said {
+                run: about.run,
+                slot: about.slot,
+                action: about.action,
+                place: about.place.clone(),
+                is_error: diagnostic.severity == 1,
+                summary: diagnostic.summary.clone(),
+                detail: diagnostic.detail.clone(),
+            });
+        }
+        Ok(failed)
+    }
+
+    fn decode(&self, rpc: &str, state: Option<proto::DynamicValue>) -> Checked<Value> {
+        let Some(state) = state else { return Ok(Value::Null) };
+        if state.msgpack.is_empty() {
+            return Ok(Value::Null);
+        }
+        Value::from_msgpack(&state.msgpack, &self.kind.value_type)
+            .map_err(|error| Violation::new("protocol", format!("{rpc} returned a value that is {error}")))
+    }
+
+    fn check(&self, rpc: &str, faults: Vec<String>) -> Checked {
+        match faults.is_empty() {
+            true => Ok(()),
+            false => Err(Violation::new("core", format!("{rpc}: {}", faults.join("; ")))),
+        }
+    }
+
+    fn check_identity(&self, rpc: &str, identity: &Option<proto::ResourceIdentityData>, state: &Value) -> Checked {
+        let identity = self.kind.identity(identity).map_err(|fault| Violation::new("core", format!("{rpc}: {fault}")))?;
+        let identity = identity.ok_or_else(|| Violation::new("core", format!("{rpc} returned no identity")))?;
+        if text(&identity, "id") != text(state, "id") {
+            return Err(Violation::new("core", format!("{rpc}: the identity is of another object")));
+        }
+        Ok(())
+    }
+
+    /// Brings a stored object along, as core does whenever it takes one from the state.
+    pub async fn upgrade(&self, about: &About, object: &Object) -> Checked<Option<()>> {
+        const RPC: &str = "UpgradeResourceState";
+        let request = proto::upgrade_resource_state::Request {
+            type_name: self.kind.name.into(),
+            version: 0,
+            raw_state: Some(proto::RawState { json: self.kind.stored(&object.state), ..Default::default() }),
+        };
+        let response = self.call(RPC, self.provider.clone().upgrade_resource_state(request)).await?;
+        let Some(response) = response else { return Ok(None) };
+        if self.hear(about, &response.diagnostics)? || self.decode(RPC, response.upgraded_state)? != object.state {
+            return Err(Violation::new("core", format!("{RPC}: the state came back as another")));
+        }
+        Ok(Some(()))
+    }
+
+    /// Reads an object. `Some(None)`: it is gone.
+    pub async fn read(&self, about: &About, object: &Object) -> Checked<Option<Option<Object>>> {
+        const RPC: &str = "ReadResource";
+        let request = proto::read_resource::Request {
+            type_name: self.kind.name.into(),
+            current_state: message(&object.state),
+            private: object.private.clone(),
+            current_identity: object.identity.clone(),
+            client_capabilities: capabilities(),
+            ..Default::default()
+        };
+        let response = self.call(RPC, self.provider.clone().read_resource(request)).await?;
+        let Some(response) = response else { return Ok(None) };
+        if self.hear(about, &response.diagnostics)? {
+            return Ok(None);
+        }
+        let state = self.decode(RPC, response.new_state)?;
+        if state.is_null() {
+            return Ok(Some(None));
+        }
+        self.check(RPC, self.kind.faults_of_state(&state))?;
+        self.check_identity(RPC, &response.new_identity, &state)?;
+        let (private, identity) = (response.private, response.new_identity);
+        Ok(Some(Some(Object { state, private, identity, ..object.clone() })))
+    }
+
+    pub async fn validate(&self, about: &About, config: &Value) -> Checked<Option<()>> {
+        let request = proto::validate_resource_config::Request {
+            type_name: self.kind.name.into(),
+            config: message(config),
+            client_capabilities: capabilities(),
+        };
+        let response = self.call("ValidateResourceConfig", self.provider.clone().validate_resource_config(request)).await?;
+        let Some(response) = response else { return Ok(None) };
+        if self.hear(about, &response.diagnostics)? {
+            return Err(Violation::new("refused", format!("a good configuration: {:?}", response.diagnostics)));
+        }
+        Ok(Some(()))
+    }
+
+    /// Plans a create, an update, or what turns out to be a replacement: then once more, from nothing.
+    pub async fn plan(
+        &self,
+        about: &About,
+        object: Option<&Object>,
+        config: &Value,
+        replace: bool,
+    ) -> Checked<Option<Planned>> {
+        let prior = object.filter(|object| !object.tainted);
+        let Some(planned) = self.plan_from(about, prior, config).await? else { return Ok(None) };
+        if object.is_none() || !(planned.replaces || replace || object.is_some_and(|object| object.tainted)) {
+            return Ok(Some(planned));
+        }
+        let leftover = Object {
+            state: Value::Null,
+            private: planned.private,
+            identity: planned.identity,
+            tainted: false,
+            sent: None,
+        };
+        let planned = self.plan_from(about, Some(&leftover), config).await?;
+        Ok(planned.map(|planned| Planned { replaces: true, ..planned }))
+    }
+
+    async fn plan_from(&self, about: &About, prior: Option<&Object>, config: &Value) -> Checked<Option<Planned>> {
+        const RPC: &str = "PlanResourceChange";
+        let state = prior.map_or(Value::Null, |prior| prior.state.clone());
+        let request = proto::plan_resource_change::Request {
+            type_name: self.kind.name.into(),
+            prior_state: message(&state),
+            proposed_new_state: message(&self.kind.proposed(&state, config)),
+            config: message(config),
+            prior_private: prior.map(|prior| prior.private.clone()).unwrap_or_default(),
+            prior_identity: prior.and_then(|prior| prior.identity.clone()),
+            client_capabilities: capabilities(),
+            ..Default::default()
+        };
+        let response = self.call(RPC, self.provider.clone().plan_resource_change(request)).await?;
+        let Some(response) = response else { return Ok(None) };
+        if self.hear(about, &response.diagnostics)? {
+            return Ok(None);
+        }
+        let planned = self.decode(RPC, response.planned_state)?;
+        self.check(RPC, self.kind.faults_of_plan(&state, config, &planned))?;
+        if !state.is_null() {
+            self.check_identity(RPC, &response.planned_identity, &state)?;
+        }
+        let replaces = !state.is_null() && self.kind.replaced(&state, &planned, &response.requires_replace);
+        let (private, identity) = (response.planned_private, response.planned_identity);
+        Ok(Some(Planned { state: planned, private, identity, replaces }))
+    }
+
+    /// Plans that an object goes.
+    pub async fn plan_destroy(&self, about: &About, object: &Object) -> Checked<Option<Planned>> {
+        const RPC: &str = "PlanResourceChange";
+        let request = proto::plan_resource_change::Request {
+            type_name: self.kind.name.into(),
+            prior_state: message(&object.state),
+            proposed_new_state: message(&Value::Null),
+            config: message(&Value::Null),
+            prior_private: object.private.clone(),
+            prior_identity: object.identity.clone(),
+            client_capabilities: capabilities(),
+            ..Default::default()
+        };
+        let response = self.call(RPC, self.provider.clone().plan_resource_change(request)).await?;
+        let Some(response) = response else { return Ok(None) };
+        if self.hear(about, &response.diagnostics)? {
+            return Ok(None);
+        }
+        let state = self.decode(RPC, response.planned_state)?;
+        if !state.is_null() {
+            return Err(Violation::new("core", "a planned destroy left something"));
+        }
+        let (private, identity) = (response.planned_private, response.planned_identity);
+        Ok(Some(Planned { state, private, identity, replaces: false }))
+    }
+
+    /// Makes a planned change. `sent` is what the model has it that the provider sends.
+    pub async fn apply(
+        &self,
+        about: &About,
+        prior: Option<&Object>,
+        planned: Planned,
+        config: &Value,
+        sent: impl FnOnce(&Value) -> Option<Sent>,
+    ) -> Checked<Applied> {
+        const RPC: &str = "ApplyResourceChange";
+        let before = prior.map_or(Value::Null, |prior| prior.state.clone());
+        let request = proto::apply_resource_change::Request {
+            type_name: self.kind.name.into(),
+            prior_state: message(&before),
+            planned_state: message(&planned.state),
+            config: message(config),
+            planned_private: planned.private,
+            planned_identity: planned.identity,
+            ..Default::default()
+        };
+        let destroys = planned.state.is_null();
+        let Some(response) = self.call(RPC, self.provider.clone().apply_resource_change(request)).await? else {
+            // Core takes the prior state for the new one, but has no private state and no identity for it.
+            let stripped = |prior: &Object| Object {
+                private: Vec::new(),
+                identity: None,
+                sent: None,
+                ..prior.clone()
+            };
+            let object = if destroys { prior.cloned() } else { prior.map(stripped) };
+            return Ok(Applied { object, failed: true, cut: true });
+        };
+        let state = self.decode(RPC, response.new_state)?;
+        let failed = self.hear(about, &response.diagnostics)?;
+        if !state.is_null() {
+            self.check(RPC, self.kind.faults_of_state(&state))?;
+            let may_lack = failed && destroys && self.forgiven.failed_deletes_lose_identity();
+            if response.new_identity.is_some() || !may_lack {
+                self.check_identity(RPC, &response.new_identity, &state)?;
+            }
+        }
+        if failed {
+            let creates = before.is_null();
+            let object = match state {
+                Value::Null => prior.cloned(),
+                state => Some(Object {
+                    tainted: creates,
+                    sent: prior.filter(|prior| prior.private == response.private).and_then(|prior| prior.sent.clone()),
+                    state,
+                    private: response.private,
+                    identity: response.new_identity,
+                }),
+            };
+            return Ok(Applied { object, failed, cut: false });
+        }
+        self.check(RPC, self.kind.faults_of_completion(&planned.state, &state))?;
+        let object = (!state.is_null()).then(|| Object {
+            sent: sent(&state),
+            state,
+            private: response.private,
+            identity: response.new_identity,
+            tainted: false,
+        });
+        Ok(Applied { object, failed, cut: false })
+    }
+
+    /// Finds an object that isn't managed, and reads it.
+    pub async fn import(&self, about: &About, id: &str, identity: Option<&Value>) -> Checked<Option<Object>> {
+        const RPC: &str = "ImportResourceState";
+        let request = proto::import_resource_state::Request {
+            type_name: self.kind.name.into(),
+            id: id.into(),
+            client_capabilities: capabilities(),
+            identity: identity.map(|identity| proto::ResourceIdentityData { identity_data: message(identity) }),
+        };
+        let response = self.call(RPC, self.provider.clone().import_resource_state(request)).await?;
+        let Some(response) = response else { return Ok(None) };
+        if self.hear(about, &response.diagnostics)? {
+            return Ok(None);
+        }
+        let [imported] = &response.imported_resources[..] else {
+            return Err(Violation::new("core", format!("{RPC} returned not one object")));
+        };
+        let state = self.decode(RPC, imported.state.clone())?;
+        self.check(RPC, self.kind.faults_of_state(&state))?;
+        let object = Object {
+            state,
+            private: imported.private.clone(),
+            identity: imported.identity.clone(),
+            tainted: false,
+            sent: None,
+        };
+        let read = self.read(about, &object).await?;
+        Ok(read.flatten())
+    }
+}
+

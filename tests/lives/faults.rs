@@ -1,0 +1,168 @@
+//! The faults of a sequence, and how the emulator plays them.
+//!
+//! [`Failure::played_by`] is the only place that knows the emulator's own faults.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::{
+    kms_emulator::{CLIENT_SECRET, CONNECTIONS, Fault, LOGIN, Performed, Reply, Target},
+};
+
+/// Which requests a fault hits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    Login,
+    List,
+    Read,
+    Find,
+    Create,
+    Update,
+    Delete,
+}
+
+/// Whether the KMS has performed the request when the fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    Before,
+    After,
+    /// Not yet, but after so many tenths of a second.
+    Later(u8),
+}
+
+/// Whose response it is, and how much of it arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// The KMS's own JSON.
+    Kms,
+    /// A page of something in between.
+    Page,
+    /// JSON of something in between.
+    Gateway,
+    Empty,
+    /// The KMS's own JSON, cut off.
+    Cut,
+    /// A page of more than 1 MiB.
+    TooLarge,
+    /// A page of something in between that quotes every secret it saw.
+    Quoting,
+}
+
+/// What goes wrong with one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    Status { status: u16, body: Body, when: When },
+    /// A success, cut off after so many bytes.
+    Cut { keep: u8 },
+    Reset(When),
+    Close(When),
+    /// Longer than the request timeout.
+    Hang(When),
+    /// Late, but in time: what is performed, or its response.
+    Slow(When),
+    TokenExpired,
+    RateLimited { seconds: u8 },
+}
+
+/// The time of one exchange with the KMS, as the provider is configured.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+
+impl Call {
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Login | Self::Create => "POST",
+            Self::List | Self::Read | Self::Find => "GET",
+            Self::Update => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    fn path(self) -> String {
+        match self {
+            Self::Login => LOGIN.into(),
+            Self::List | Self::Create => CONNECTIONS.into(),
+            // IDs have hyphens at fixed places; names of routes have not.
+            Self::Read | Self::Update | Self::Delete => format!("{CONNECTIONS}/*-*-*-*-*"),
+            Self::Find => format!("{CONNECTIONS}/connection-name/*"),
+        }
+    }
+
+    pub fn is_write(self) -> bool {
+        matches!(self, Self::Create | Self::Update | Self::Delete)
+    }
+
+    pub fn target(self, skip: u8, times: u8) -> Target {
+        Target::every(self.method(), &self.path()).after(u64::from(skip)).times(u64::from(times.max(1)))
+    }
+}
+
+impl Failure {
+    /// The emulator's fault that plays this one.
+    pub fn played_by(self, call: Call, tokens: &[&str]) -> Fault {
+        let respond = |status, reply, when| Fault::respond(status, reply, performed(when));
+        match self {
+            Self::Status { status, body, when } => match (body, when) {
+                (Body::Kms, _) => respond(status, Reply::Kms, when),
+                (Body::Page, _) => respond(status, Reply::Html, when),
+                (Body::Gateway, _) => respond(status, Reply::Gateway, when),
+                (Body::Empty, _) => respond(status, Reply::Empty, when),
+                (Body::Cut, _) => respond(status, Reply::Cut, when),
+                (Body::TooLarge, _) => respond(status, Reply::Oversized, when),
+                (Body::Quoting, When::Before) => Fault::Answer { status, body: quoting(status, call, tokens) },
+                (Body::Quoting, _) => Fault::AnswerAfter { status, body: quoting(status, call, tokens) },
+            },
+            Self::Cut { keep } => Fault::Truncate { keep: keep.into() },
+            Self::Reset(when) => respond(0, Reply::Reset, when),
+            Self::Close(when) => respond(0, Reply::Close, when),
+            Self::Hang(when) => respond(0, Reply::Hang, when),
+            Self::Slow(When::Before) => Fault::slow(Duration::from_millis(100), Duration::ZERO),
+            Self::Slow(_) => Fault::slow(Duration::ZERO, Duration::from_millis(100)),
+            Self::TokenExpired => Fault::TokenExpired,
+            Self::RateLimited { seconds } => Fault::RateLimited { seconds: seconds.into() },
+        }
+    }
+
+    /// How long after its request the KMS may still perform it.
+    pub fn lateness(self) -> Duration {
+        match self {
+            Self::Status { when: When::Later(tenths), .. }
+            | Self::Reset(When::Later(tenths))
+            | Self::Close(When::Later(tenths))
+            | Self::Hang(When::Later(tenths)) => Duration::from_millis(100 * u64::from(tenths)),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Whether this says nothing that lasts: a client that asks again, or looks, gets over it.
+    pub fn is_transient(self, call: Call) -> bool {
+        match self {
+            // That refuses a login.
+            Self::TokenExpired => call != Call::Login,
+            Self::Status { status, body: Body::Kms | Body::Quoting, when } => status >= 500 && !matches!(when, When::Later(_)),
+            // Limits without a time, and what may be a newer server's own.
+            Self::Status { status: 429, .. } | Self::Status { status: 200, body: Body::Gateway, .. } => false,
+            Self::RateLimited { seconds } => seconds <= 1,
+            _ => self.lateness() == Duration::ZERO,
+        }
+    }
+}
+
+fn performed(when: When) -> Performed {
+    match when {
+        When::Before => Performed::Never,
+        When::After => Performed::Before,
+        When::Later(tenths) => Performed::Later { ms: 100 * u64::from(tenths) },
+    }
+}
+
+/// What a debugging proxy, or a careless server, may send: all that it knows, in every form. `tokens` are those that the
+/// provider has now; of others it can't know that they are secrets.
+fn quoting(status: u16, call: Call, tokens: &[&str]) -> serde_json::Value {
+    let tokens = if call.is_write() { tokens } else { &[] };
+    let mut message = format!("Upstream failed. Request was: client_secret={CLIENT_SECRET}");
+    for token in tokens {
+        message.push_str(&format!(" apiToken={token} {}", json!(token)));
+    }
+    json!({"reqId": "req-of-a-fault", "statusCode": status, "message": message, "error": "InternalServerError"})
+}

@@ -1,0 +1,348 @@
+//! What must hold after each run, and at the end of a life.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Checked, Violation,
+    calls::Object,
+    core::text,
+    faults::{Call, Failure},
+    kms_emulator::{AppConnection, LoggedRequest},
+    model::{Action, Config, Place, Token, disagreements, expected_patch, shown_credentials},
+    runs::{MAX_RETRIES, RunReport},
+    walk::{Slot, SlotResult},
+    world::World,
+};
+
+fn fail<T>(kind: &'static str, text: String) -> Checked<T> {
+    Err(Violation::new(kind, text))
+}
+
+impl World<'_> {
+    /// After a refresh, the state has what the KMS has, and has lost nothing that is there.
+    pub fn check_refreshed(&self, before: &[Slot], after: &[Slot]) -> Checked {
+        if self.is_waiting() {
+            return Ok(());
+        }
+        let kms = self.kms();
+        for (before, after) in before.iter().zip(after) {
+            let kept: Vec<&str> = after.object.iter().chain(&after.deposed).map(Object::id).collect();
+            for object in before.object.iter().chain(&before.deposed) {
+                if !kept.contains(&object.id()) && kms.contains_key(object.id()) {
+                    return fail("lost", format!("{} left the state, but the KMS has it", object.id()));
+                }
+            }
+            for object in after.object.iter().chain(&after.deposed) {
+                self.check_agreement(object)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_agreement(&self, object: &Object) -> Checked {
+        let kms = self.kms();
+        let Some((connection, stored)) = kms.get(object.id()) else {
+            return fail("ghost", format!("the state has {}, but the KMS doesn't", object.id()));
+        };
+        match &disagreements(&object.state, connection, stored)[..] {
+            [] => Ok(()),
+            found => fail("disagreement", format!("{}: {}", connection.name, found.join("; "))),
+        }
+    }
+
+    pub fn check_nothing_written(&self) -> Checked {
+        match &self.emulator.writes()[..] {
+            [] => Ok(()),
+            [write, ..] => fail("stray write", format!("{} {} in a run that changes nothing", write.method, write.path)),
+        }
+    }
+
+    pub fn check_import(&self, wanted: &AppConnection, imported: Option<&Object>, struck: &[(Call, Failure)]) -> Checked {
+        match imported {
+            Some(object) if object.id() != wanted.id => {
+                fail("import", format!("{} was imported instead of {}", object.id(), wanted.id))
+            }
+            Some(object) if !self.is_waiting() => self.check_agreement(object),
+            None if wanted.app == "dbt" && struck.is_empty() && self.is_undisturbed() && !self.is_waiting() => {
+                fail("needless failure", format!("the import of {} failed: {}", wanted.name, self.last_errors()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_undisturbed(&self) -> bool {
+        self.emulator.state().identities.token_uses.is_none()
+    }
+
+    fn last_errors(&self) -> String {
+        let errors = self.said.iter().filter(|said| said.run == self.run && said.is_error);
+        errors.map(|said| format!("[{}] {}: {}", said.slot, said.summary, said.detail)).collect::<Vec<_>>().join(" | ")
+    }
+
+    pub fn check_run(&mut self, report: &RunReport) -> Checked {
+        self.check_one_owner()?;
+        self.check_logins(report)?;
+        self.check_writes(report)?;
+        self.check_claims(report)?;
+        if self.is_waiting() {
+            return Ok(());
+        }
+        for (number, result) in (0..).zip(&report.results) {
+            self.check_warnings(report, number, result)?;
+            self.check_result(report, number, result)?;
+        }
+        self.check_failures(report)
+    }
+
+    /// Nothing is in the state twice.
+    fn check_one_owner(&self) -> Checked {
+        let mut owners = BTreeMap::new();
+        for (id, slot) in self.managed() {
+            if let Some(other) = owners.insert(id.clone(), slot) {
+                return fail("two owners", format!("{id} belongs to the resources {other} and {slot}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Each write has a plan that wants it, and sends what that plan changes.
+    fn check_writes(&self, report: &RunReport) -> Checked {
+        let mut counts: BTreeMap<(String, String), (usize, usize)> = BTreeMap::new();
+        for write in &report.writes {
+            let is_wanted = match write.method.as_str() {
+                "POST" => report.results.iter().any(|result| is_wanted_create(result, write)),
+                "PATCH" => report.results.iter().any(|result| is_wanted_patch(report, result, write)),
+                _ => report.results.iter().zip(&report.before).any(|(result, before)| {
+                    let deposed = before.deposed.iter();
+                    let going = result.before.iter().filter(|_| matches!(result.action, Action::Delete | Action::Replace));
+                    going.chain(deposed).any(|object| write.path.ends_with(object.id()))
+                }),
+            };
+            if !is_wanted {
+                let body = write.body.as_ref().map(ToString::to_string).unwrap_or_default();
+                return fail("stray write", format!("{} {} {body}", write.method, write.path));
+            }
+            // These were refused before they could be performed.
+            if !matches!(write.status, Some(401 | 403 | 429)) {
+                let body = write.body.as_ref().map(ToString::to_string).unwrap_or_default();
+                let count = counts.entry((format!("{} {}", write.method, write.path), body)).or_default();
+                count.0 += 1;
+                count.1 = report.results.iter().filter(|result| is_wanted_create(result, write)).count().max(1);
+            }
+        }
+        let is_quiet = report.struck.is_empty() && report.options.interrupt.is_none();
+        let most = if is_quiet { 1 } else { 1 + MAX_RETRIES as usize };
+        match counts.into_iter().find(|(_, (count, wanted))| *count > most * wanted) {
+            Some(((request, _), (count, _))) => fail("repeated write", format!("{request} was sent {count} times")),
+            None => Ok(()),
+        }
+    }
+
+    /// What was said to be unchanged is.
+    fn check_claims(&self, report: &RunReport) -> Checked {
+        let kms = self.kms();
+        for said in self.said.iter().filter(|said| said.run == report.run && said.says_nothing_changed()) {
+            let made = self.origins.values().any(|origin| origin.run == said.run && origin.place == said.place);
+            let wanted = report.before.iter().filter_map(|slot| slot.config).filter(|one| one.place() == said.place);
+            if said.action == Action::Create && made && wanted.count() == 1 {
+                return fail("untrue", format!("\"{}\", but {:?} was made", said.detail, said.place));
+            }
+            let before = report.before.get(usize::from(said.slot)).and_then(|slot| slot.object.as_ref());
+            let Some(before) = before.filter(|_| matches!(said.action, Action::Update | Action::Delete)) else { continue };
+            let written = |all: &BTreeMap<String, (AppConnection, _)>| all.get(before.id()).map(|(one, _)| one.updated_at);
+            if written(&kms) != written(&report.kms_before) {
+                return fail("untrue", format!("\"{}\", but {:?} was changed", said.detail, said.place));
+            }
+        }
+        Ok(())
+    }
+
+    /// Credentials that somebody else wrote are told of, and no others.
+    fn check_warnings(&self, report: &RunReport, number: u8, result: &SlotResult) -> Checked {
+        let Some(before) = result.before.as_ref().filter(|_| report.before[usize::from(number)].deposed.is_empty()) else {
+            return Ok(());
+        };
+        let hash = text(&before.state, "credentials_hash");
+        let is_due = before.sent.as_ref().is_some_and(|sent| Some(sent.hash.as_str()) != hash);
+        let mut said = self.said.iter().filter(|said| (said.run, said.slot) == (report.run, number));
+        if said.any(|said| said.says_credentials_are_foreign()) == is_due {
+            return Ok(());
+        }
+        fail("warning", format!("whether others wrote the credentials of resource {number} ({is_due}) was not said"))
+    }
+
+    fn check_result(&self, report: &RunReport, number: u8, result: &SlotResult) -> Checked {
+        let kms = self.kms();
+        let managed = self.managed();
+        if let Some(before) = &result.before
+            && !managed.iter().any(|(id, _)| id == before.id())
+            && kms.contains_key(before.id())
+        {
+            return fail("lost", format!("{} left the state, but the KMS has it", before.id()));
+        }
+        if result.failed || !result.begun {
+            return Ok(());
+        }
+        let (Some(object), Some(config)) = (&result.slot.object, &result.slot.config) else { return Ok(()) };
+        self.check_agreement(object)?;
+        if result.action == Action::Nothing {
+            return Ok(());
+        }
+        let (_, stored) = &kms[object.id()];
+        if let Some(sent) = &object.sent
+            && Some(sent.hash.as_str()) == text(&object.state, "credentials_hash")
+            && stored.api_token != crate::model::TOKENS[usize::from(sent.token)]
+        {
+            return fail("wrong token", format!("the KMS has another token for resource {number} than was sent"));
+        }
+        if matches!(result.action, Action::Create | Action::Replace) {
+            self.check_made(report, number, object, config)?;
+        }
+        Ok(())
+    }
+
+    /// What a create came to is its own, or what its block asks to take over.
+    fn check_made(&self, report: &RunReport, number: u8, object: &Object, config: &Config) -> Checked {
+        let id = object.id();
+        if self.origins.get(id).is_some_and(|origin| origin.run == report.run && origin.place == config.place()) {
+            return Ok(());
+        }
+        let Some((connection, credentials)) = report.kms_before.get(id) else {
+            return fail("claimed", format!("resource {number} has {id}, which was made meanwhile, and not by it"));
+        };
+        let same_url = credentials.instance_url.trim_end_matches('/') == config.url().trim_end_matches('/');
+        let is_alike = same_url && credentials.account_id == config.account() && Place::of(connection) == config.place();
+        if config.adopt && is_alike {
+            return Ok(());
+        }
+        fail("claimed", format!("resource {number} has taken over {id}, which it must not"))
+    }
+
+    /// What failed had a reason to.
+    fn check_failures(&self, report: &RunReport) -> Checked {
+        // No request is repeated oftener than this, whatever strikes it. And who is refused a fresh token twice has no
+        // reason to believe in a third.
+        let struck = &report.struck;
+        let expired = struck.iter().filter(|(_, failure)| *failure == Failure::TokenExpired).count();
+        let survivable = struck.len() <= MAX_RETRIES as usize
+            && expired <= 1
+            && struck.iter().all(|(call, failure)| failure.is_transient(*call));
+        if !survivable || report.options.interrupt.is_some() || !self.is_undisturbed() || report.killed {
+            return Ok(());
+        }
+        if !report.planned {
+            return fail("needless failure", format!("the plan failed: {}", self.last_errors()));
+        }
+        let kms = self.kms();
+        let taken = |place: &Place, own: Option<&str>| {
+            let is = |(id, (connection, _)): (&String, &(AppConnection, _))| {
+                Some(id.as_str()) != own && Place::of(connection) == *place
+            };
+            report.kms_before.iter().any(is) || kms.iter().any(is)
+        };
+        for (number, result) in (0..).zip(&report.results).filter(|(_, result)| result.failed) {
+            self.check_advice(report, number, result)?;
+            let own = result.before.as_ref().map(Object::id).filter(|_| result.action == Action::Update);
+            let is_taken = result.slot.config.is_some_and(|config| {
+                let others = report.results.iter().filter_map(|other| other.slot.config);
+                taken(&config.place(), own) || others.filter(|other| other.place() == config.place()).count() > 1
+            });
+            let is_used = result.before.iter().chain(&result.slot.deposed).any(|object| {
+                report.kms_before.get(object.id()).is_some_and(|(connection, _)| connection.in_use)
+            });
+            if !is_taken && !is_used {
+                let action = result.action;
+                return fail("needless failure", format!("{action:?} of resource {number}: {}", self.last_errors()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody is advised to take over what can't be: what another resource has, and what isn't dbt's.
+    fn check_advice(&self, report: &RunReport, number: u8, result: &SlotResult) -> Checked {
+        let Some(place) = result.slot.config.map(|config| config.place()) else { return Ok(()) };
+        let kms = self.kms();
+        let Some((holder, _)) = kms.values().find(|(one, _)| Place::of(one) == place) else { return Ok(()) };
+        let is_managed = self.managed().iter().any(|(id, _)| *id == holder.id);
+        let mut said = self.said.iter().filter(|said| (said.run, said.slot) == (report.run, number));
+        let is_wrong = holder.app != "dbt" || is_managed && !self.forgiven.bad_advice();
+        match said.find(|said| is_wrong && said.advises_to_take_over()) {
+            Some(said) => fail("bad advice", format!("resource {number} can't take over {}: {}", holder.id, said.detail)),
+            None => Ok(()),
+        }
+    }
+
+    /// Logins are shared, and renewed no oftener than there is reason to.
+    fn check_logins(&self, report: &RunReport) -> Checked {
+        // One for each walk, and a few for tokens that expire under way.
+        let most = 6 + report.struck.iter().filter(|(call, _)| *call == Call::Login).count();
+        if self.is_undisturbed() && report.logins > most {
+            return fail("logins", format!("{} logins in one run", report.logins));
+        }
+        Ok(())
+    }
+
+    /// At the end, the provider's connections are in the state, or somebody was told of them.
+    pub fn check_orphans(&self) -> Checked {
+        let managed = self.managed();
+        for (id, (connection, _)) in self.kms() {
+            if self.foreign.contains(&id) || managed.iter().any(|(known, _)| *known == id) {
+                continue;
+            }
+            let Some(origin) = self.origins.get(&id) else { continue };
+            let is_told = self.said.iter().filter(|said| said.run >= origin.run).any(|said| {
+                said.names(&id)
+                    || (said.run == origin.run && said.place == origin.place && said.says_it_may_exist())
+            });
+            let is_cut = self.cut.contains(&(origin.run, origin.place.clone()));
+            if !is_told && !is_cut {
+                let run = origin.run;
+                return fail("orphan", format!("{} of run {run} is in no state, and nobody was told", connection.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn body_is(write: &LoggedRequest, expected: &serde_json::Map<String, serde_json::Value>) -> bool {
+    write.body.as_ref().and_then(serde_json::Value::as_object) == Some(expected)
+}
+
+fn is_wanted_create(result: &SlotResult, write: &LoggedRequest) -> bool {
+    let Some(config) = result.slot.config else { return false };
+    let mut body = serde_json::Map::new();
+    let place = config.place();
+    body.insert("name".into(), place.name.into());
+    body.insert("method".into(), "api-token".into());
+    body.insert("credentials".into(), shown_credentials(&config));
+    body.extend(config.description().map(|description| ("description".into(), description.into())));
+    body.extend(place.scope.map(|scope| ("projectId".into(), scope.into())));
+    matches!(result.action, Action::Create | Action::Replace) && body_is(write, &body)
+}
+
+fn is_wanted_patch(report: &RunReport, result: &SlotResult, write: &LoggedRequest) -> bool {
+    let Some(config) = result.slot.config else { return false };
+    let id = write.path.rsplit('/').next().unwrap_or_default();
+    if let Some(before) = result.before.as_ref().filter(|before| before.id() == id) {
+        let expected = expected_patch(before, &config, Token::Known(config.token));
+        if result.action == Action::Update && !expected.is_empty() && body_is(write, &expected) {
+            return true;
+        }
+    }
+    if !config.adopt || !matches!(result.action, Action::Create | Action::Replace) {
+        return false;
+    }
+    // Taking over sends the token, and the description if that is another.
+    let mut body = serde_json::Map::new();
+    body.insert("credentials".into(), shown_credentials(&config));
+    let is_plain = body_is(write, &body);
+    body.insert("description".into(), config.description().into());
+    let there = report.kms_before.get(id).map(|(connection, _)| connection.description.as_deref());
+    match there {
+        Some(there) if there == config.description() => is_plain,
+        Some(_) => body_is(write, &body),
+        // It was made meanwhile, by a create whose response was lost.
+        None => is_plain || body_is(write, &body),
+    }
+}
+

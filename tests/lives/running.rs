@@ -1,0 +1,79 @@
+//! A process of the provider, started again whenever it was killed.
+
+use nix::unistd::Pid;
+use terraform_provider_kms::{
+    plugin::{
+        provider::Provider as _,
+        value::{Type, Value},
+    },
+    provider::KmsProvider,
+};
+
+use crate::{
+    host::{Host, Provider, object},
+    kms_emulator::{CLIENT_ID, CLIENT_SECRET},
+};
+
+pub struct Running {
+    level: &'static str,
+    host: Option<Host>,
+    log: Vec<String>,
+}
+
+impl Running {
+    /// Logs at this level, once it is started.
+    pub fn new(level: &'static str) -> Self {
+        Self { level, host: None, log: Vec::new() }
+    }
+
+    /// The provider, started if need be.
+    pub async fn provider(&mut self) -> Provider {
+        if self.host.is_none() {
+            self.host = Some(Host::start_with(&[("TF_LOG", self.level)]).await);
+        }
+        self.host.as_ref().expect("just started").provider()
+    }
+
+    pub fn pid(&self) -> Pid {
+        let id = self.host.as_ref().and_then(|host| host.child.id()).expect("it runs");
+        Pid::from_raw(id.cast_signed())
+    }
+
+    /// Kills the provider, if it runs. It is started when it is next needed.
+    pub fn kill(&mut self) {
+        if let Some(mut host) = self.host.take() {
+            let _ = host.child.start_kill();
+            self.log.extend(host.take_log());
+        }
+    }
+
+    /// What was logged since this was last called.
+    pub fn take_log(&mut self) -> Vec<String> {
+        let mut log = std::mem::take(&mut self.log);
+        log.extend(self.host.iter().flat_map(Host::take_log));
+        log
+    }
+
+    /// Ends the provider as Terraform does.
+    pub async fn shut_down(&mut self) {
+        if let Some(host) = self.host.take() {
+            let (code, printed, _) = host.shut_down().await;
+            assert_eq!((code, printed.as_str()), (Some(0), ""), "the provider's end");
+        }
+    }
+}
+
+/// The provider block.
+pub fn provider_config(url: &str, extra: &[(&str, Value)]) -> Value {
+    let schema = KmsProvider::new(|_| None).schema();
+    let Type::Object(types) = schema.value_type() else { panic!("no object") };
+    let Type::Object(auth_types) = &types["auth"] else { panic!("no object") };
+    let universal = object(
+        &auth_types["universal"],
+        &[("client_id", Value::string(CLIENT_ID)), ("client_secret", Value::string(CLIENT_SECRET))],
+    );
+    let auth = object(&types["auth"], &[("universal", universal)]);
+    let mut attributes = vec![("host", Value::string(url)), ("auth", auth)];
+    attributes.extend(extra.iter().cloned());
+    object(schema.value_type(), &attributes)
+}

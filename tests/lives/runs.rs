@@ -1,0 +1,335 @@
+//! What a user runs: Terraform's commands, over all resources of the world.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use terraform_provider_kms::plugin::value::{Number, Value};
+use tokio::{task::JoinHandle, time::Instant};
+
+use crate::{
+    Checked, Violation,
+    calls::{About, Calls, Object, Process},
+    core::DBT_CONNECTION,
+    faults::{Call, Failure, REQUEST_TIMEOUT},
+    host::{Provider, message, object, proto, told},
+    kms_emulator::{AppConnection, Credentials, Fault, LOGIN, LoggedRequest, Target},
+    model::{Action, Place, TOKENS},
+    known,
+    running::provider_config,
+    steps::{Interrupt, Key, Kind, Run},
+    tally,
+    walk::{Slot, SlotPlan, SlotResult, Walk},
+    world::World,
+};
+
+/// How often the provider repeats a request.
+pub const MAX_RETRIES: i64 = 2;
+
+/// What a run found and did.
+#[derive(Debug)]
+pub struct RunReport {
+    pub run: u32,
+    pub options: Run,
+    /// Resources before the run, as the configuration has them in it.
+    pub before: Vec<Slot>,
+    /// What the KMS had when the run began.
+    pub kms_before: BTreeMap<String, (AppConnection, Credentials)>,
+    /// Whether all could be planned.
+    pub planned: bool,
+    pub results: Vec<SlotResult>,
+    /// The faults that struck.
+    pub struck: Vec<(Call, Failure)>,
+    pub writes: Vec<LoggedRequest>,
+    pub killed: bool,
+    pub logins: usize,
+}
+
+impl RunReport {
+    /// Whether nothing was planned but what is there already.
+    pub fn is_empty(&self) -> bool {
+        let has_nothing_to_do = |result: &SlotResult| result.action == Action::Nothing && !result.failed;
+        self.planned
+            && self.results.iter().all(has_nothing_to_do)
+            && self.before.iter().all(|slot| slot.deposed.is_empty())
+    }
+}
+
+impl World<'_> {
+    async fn configured(&mut self, process: &Arc<Process>, options: Run) -> Checked<Walk> {
+        let mut provider = self.running.provider().await;
+        let retries = Value::Number(Number::Int(MAX_RETRIES));
+        let timeout = Value::string(format!("{}ms", REQUEST_TIMEOUT.as_millis()));
+        let extra =
+            [("max_retries", retries), ("request_timeout", timeout), ("max_retry_wait", Value::string("3s"))];
+        let request = proto::configure_provider::Request {
+            terraform_version: "1.15.5".into(),
+            config: message(&provider_config(&self.emulator.url(), &extra)),
+            ..Default::default()
+        };
+        let calls = Calls {
+            provider: provider.clone(),
+            kind: &DBT_CONNECTION,
+            process: Arc::clone(process),
+            forgiven: self.forgiven,
+        };
+        match provider.configure_provider(request).await {
+            Ok(response) => {
+                let diagnostics = response.into_inner().diagnostics;
+                if !diagnostics.is_empty() {
+                    return Err(Violation::new("refused", format!("the provider block: {:?}", told(&diagnostics))));
+                }
+            }
+            Err(_) if process.is_killed() => {}
+            Err(status) => return Err(Violation::new("broken call", status.to_string())),
+        }
+        Ok(Walk { calls, run: self.run, options })
+    }
+
+    fn begin_run(&mut self) -> Arc<Process> {
+        self.run += 1;
+        self.emulator.clear_requests();
+        self.let_faults_quote();
+        // Between runs passes more time than clocks may differ by.
+        self.emulator.state().options.clock_ahead += time::Duration::seconds(5);
+        Arc::default()
+    }
+
+    /// Lets the faults know the tokens that the provider is given in this run.
+    fn let_faults_quote(&self) {
+        let configs = self.slots.iter().filter_map(|slot| slot.config.as_ref());
+        let tokens: Vec<&str> = configs.map(|config| TOKENS[usize::from(config.token)]).collect();
+        let mut state = self.emulator.state();
+        let left: Vec<_> = state.faults.all().iter().map(|(target, _)| target.clone()).collect();
+        state.faults.clear();
+        for (target, (call, failure)) in left.into_iter().zip(&self.faults) {
+            state.faults.add(target, failure.played_by(*call, &tokens));
+        }
+    }
+
+    /// What has struck since `times` were left of each fault.
+    pub fn struck(&self, left: &[Option<u64>]) -> Vec<(Call, Failure)> {
+        let now: Vec<_> = self.emulator.state().faults.all().iter().map(|(target, _)| target.times).collect();
+        let mut struck = Vec::new();
+        for ((fault, before), after) in self.faults.iter().zip(left).zip(now) {
+            let count = before.unwrap_or_default().saturating_sub(after.unwrap_or_default());
+            struck.extend((0..count).map(|_| *fault));
+        }
+        struck
+    }
+
+    pub fn faults_left(&self) -> Vec<Option<u64>> {
+        self.emulator.state().faults.all().iter().map(|(target, _)| target.times).collect()
+    }
+
+    /// `terraform apply` or `terraform destroy`.
+    pub async fn apply(&mut self, options: Run, destroy: bool) -> Checked<RunReport> {
+        known::avoid(self);
+        let process = self.begin_run();
+        let left = self.faults_left();
+        let kms_before = self.kms();
+        let mut before = self.slots.clone();
+        if destroy {
+            before.iter_mut().for_each(|slot| slot.config = None);
+        }
+        let provider = self.running.provider().await;
+        let watcher = options.interrupt.map(|interrupt| self.watch(interrupt, provider, &process));
+        let walked = self.walk(&process, options, &before).await;
+        let struck = self.struck(&left);
+        if let Some(watcher) = watcher {
+            watcher.abort();
+            self.emulator.clear_faults();
+            self.faults.clear();
+            // What was under way when all ended may still be performed.
+            tokio::time::sleep(Duration::from_millis(80)).await;
+        }
+        self.end_run(&process, &struck)?;
+        let (planned, results) = walked?;
+        for (slot, result) in self.slots.iter_mut().zip(&results) {
+            (slot.object, slot.deposed) = (result.slot.object.clone(), result.slot.deposed.clone());
+        }
+        for result in &results {
+            self.cut.extend(result.cut.iter().map(|place| (self.run, place.clone())));
+        }
+        for result in &results {
+            tally::count((result.action, if result.failed { "fails" } else { "done" }));
+        }
+        struck.iter().for_each(|(call, _)| tally::count(("struck", call)));
+        tally::count(("run", options.interrupt.map(|interrupt| interrupt.kind)));
+        for request in self.emulator.requests() {
+            tally::count((request.method, request.path.split('/').nth(5).map(|id| id.contains("-name"))));
+        }
+        let logins = self.emulator.requests().iter().filter(|request| request.path == LOGIN).count();
+        let (run, writes, killed) = (self.run, self.emulator.writes(), process.is_killed());
+        Ok(RunReport { run, options, before, kms_before, planned, results, struck, writes, killed, logins })
+    }
+
+    /// Keeps what the run left behind: what was said and logged, and which creates were sent.
+    fn end_run(&mut self, process: &Process, struck: &[(Call, Failure)]) -> Checked {
+        if process.is_killed() {
+            self.running.kill();
+        }
+        self.said.extend(process.take_said());
+        let lateness = struck.iter().map(|(_, failure)| failure.lateness()).max().unwrap_or_default();
+        self.late_until = self.late_until.max(Instant::now() + lateness);
+        for write in self.emulator.writes().iter().filter(|write| write.method == "POST") {
+            self.posts.extend(post_of(write).map(|place| (self.run, place)));
+        }
+        self.take_log();
+        self.note_new_connections()
+    }
+
+    async fn walk(
+        &mut self,
+        process: &Arc<Process>,
+        options: Run,
+        slots: &[Slot],
+    ) -> Checked<(bool, Vec<SlotResult>)> {
+        let walk = self.configured(process, options).await?;
+        let plans = (0..).zip(slots.iter().cloned()).map(|(number, slot)| walk.plan(number, slot));
+        let plans: Vec<Option<SlotPlan>> = each(plans, options.parallel).await?;
+        let Some(plans) = plans.into_iter().collect::<Option<Vec<_>>>() else { return Ok((false, Vec::new())) };
+        if options.interrupt.is_none() {
+            let refreshed: Vec<_> = plans.iter().map(|plan| plan.slot.clone()).collect();
+            self.check_refreshed(slots, &refreshed)?;
+        }
+        if process.is_stopping() || process.is_killed() {
+            return Ok((false, Vec::new()));
+        }
+        // Terraform starts another process for the apply, which knows nothing of the first.
+        let walk = self.configured(process, options).await?;
+        let applies = (0..).zip(plans).map(|(number, plan)| walk.apply(number, plan));
+        Ok((true, each(applies, options.parallel).await?))
+    }
+
+    /// Waits for so many requests, and then stops or kills. Meanwhile the KMS takes its time, so that it hits something.
+    fn watch(&self, interrupt: Interrupt, mut provider: Provider, process: &Arc<Process>) -> JoinHandle<()> {
+        let time = Duration::from_millis(25);
+        self.emulator.fault(Target::default(), Fault::slow(time, time));
+        let (process, emulator, pid) = (Arc::clone(process), Arc::clone(&self.emulator), self.running.pid());
+        tokio::spawn(async move {
+            while emulator.state().log.all().count() <= usize::from(interrupt.after) {
+                tokio::time::sleep(Duration::from_millis(3)).await;
+            }
+            match interrupt.kind {
+                Kind::Stop => {
+                    process.stopping.store(true, Ordering::SeqCst);
+                    let _ = provider.stop_provider(proto::stop_provider::Request {}).await;
+                }
+                Kind::Kill => {
+                    process.killed.store(true, Ordering::SeqCst);
+                    let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+                }
+            }
+        })
+    }
+
+    pub async fn plan_only(&mut self) -> Checked {
+        let process = self.begin_run();
+        let walk = self.configured(&process, Run::default()).await?;
+        let slots = self.slots.clone();
+        let left = self.faults_left();
+        let plans = (0..).zip(slots.iter().cloned()).map(|(number, slot)| walk.plan(number, slot));
+        let plans: Vec<Option<SlotPlan>> = each(plans, true).await?;
+        let struck = self.struck(&left);
+        self.end_run(&process, &struck)?;
+        let refreshed: Option<Vec<_>> = plans.into_iter().map(|plan| plan.map(|plan| plan.slot)).collect();
+        if let Some(refreshed) = refreshed {
+            self.check_refreshed(&slots, &refreshed)?;
+        }
+        self.check_nothing_written()
+    }
+
+    pub async fn refresh_only(&mut self) -> Checked {
+        let process = self.begin_run();
+        let walk = self.configured(&process, Run::default()).await?;
+        let before = self.slots.clone();
+        let left = self.faults_left();
+        // Without blocks there is nothing to plan but that everything goes.
+        let bare = before.iter().map(|slot| Slot { config: None, ..slot.clone() });
+        let plans: Vec<Option<SlotPlan>> =
+            each((0..).zip(bare).map(|(number, slot)| walk.plan(number, slot)), true).await?;
+        let struck = self.struck(&left);
+        self.end_run(&process, &struck)?;
+        if let Some(plans) = plans.into_iter().collect::<Option<Vec<_>>>() {
+            for (slot, plan) in self.slots.iter_mut().zip(plans) {
+                (slot.object, slot.deposed) = (plan.slot.object, plan.slot.deposed);
+            }
+            self.check_refreshed(&before, &self.slots)?;
+        }
+        self.check_nothing_written()
+    }
+
+    pub async fn import_one(&mut self, slot: u8, which: u8, by: Key) -> Checked {
+        let Some(connection) = self.nth(which) else { return Ok(()) };
+        let is_managed = self.managed().iter().any(|(id, _)| *id == connection.id);
+        let is_free = self.slot(slot).config.is_some() && self.slot(slot).object.is_none();
+        if is_managed || !is_free {
+            return Ok(());
+        }
+        self.import(&[(slot, connection)], by).await
+    }
+
+    pub async fn import_all(&mut self, by: Key) -> Checked {
+        let managed = self.managed();
+        let is_managed = |one: &AppConnection| managed.iter().any(|(id, _)| *id == one.id);
+        let unmanaged = self.emulator.connections().into_iter().filter(|one| !is_managed(one));
+        let slots = (0..).zip(&self.slots).filter(|(_, slot)| slot.config.is_some() && slot.object.is_none());
+        let pairs: Vec<_> = slots.map(|(number, _)| number).zip(unmanaged).collect();
+        self.import(&pairs, by).await
+    }
+
+    /// `terraform import`, or import blocks.
+    pub async fn import(&mut self, wanted: &[(u8, AppConnection)], by: Key) -> Checked {
+        let process = self.begin_run();
+        let left = self.faults_left();
+        let walk = self.configured(&process, Run::default()).await?;
+        let imports = wanted.iter().map(|(slot, connection)| import_call(&walk, *slot, connection, by));
+        let imported = each(imports, true).await;
+        let struck = self.struck(&left);
+        self.end_run(&process, &struck)?;
+        for ((slot, connection), imported) in wanted.iter().zip(imported?) {
+            self.check_import(connection, imported.as_ref(), &struck)?;
+            self.slot(*slot).object = imported;
+        }
+        self.check_nothing_written()
+    }
+}
+
+async fn import_call(walk: &Walk, slot: u8, connection: &AppConnection, by: Key) -> Checked<Option<Object>> {
+    let place = Place::of(connection);
+    let about = About { run: walk.run, slot, action: Action::Nothing, place: place.clone() };
+    let identity = object(&DBT_CONNECTION.identity_type, &[("id", Value::string(&connection.id))]);
+    match by {
+        Key::Id => walk.calls.import(&about, &connection.id, None).await,
+        Key::Identity => walk.calls.import(&about, "", Some(&identity)).await,
+        Key::Name => {
+            let scope = place.scope.map(|scope| format!("{scope}/")).unwrap_or_default();
+            walk.calls.import(&about, &format!("{scope}{}", place.name), None).await
+        }
+    }
+}
+
+/// Where a create was to make its connection.
+fn post_of(write: &LoggedRequest) -> Option<Place> {
+    let body = write.body.as_ref()?;
+    let owned = |field: &str| body.get(field).and_then(serde_json::Value::as_str).map(str::to_owned);
+    Some(Place { name: owned("name")?, scope: owned("projectId") })
+}
+
+/// Does all, at once or one after the other.
+async fn each<T>(all: impl Iterator<Item = impl Future<Output = Checked<T>>>, at_once: bool) -> Checked<Vec<T>> {
+    let mut results = Vec::new();
+    if at_once {
+        for result in futures_util::future::join_all(all).await {
+            results.push(result?);
+        }
+    } else {
+        for one in all {
+            results.push(one.await?);
+        }
+    }
+    Ok(results)
+}

@@ -1,0 +1,81 @@
+//! The end of a life: all quiet, what is wrong put right as the errors advise, and nothing left to do.
+
+use crate::{
+    Checked, Violation,
+    runs::RunReport,
+    steps::{Key, Run, SLOTS, Step},
+    walk::Slot,
+    world::World,
+};
+
+/// How many runs it may take. The first may find names taken, the next follow the advice, and a last one is empty.
+const MOST_ROUNDS: u32 = 8;
+
+impl World<'_> {
+    /// Lives a whole life.
+    pub async fn live(&mut self, steps: &[Step]) -> Checked {
+        for step in steps {
+            self.take(step).await?;
+        }
+        self.settle().await?;
+        self.check_orphans()?;
+        self.leave().await?;
+        self.check_log()
+    }
+
+    /// Applies until there is nothing to do.
+    async fn settle(&mut self) -> Checked {
+        self.calm();
+        self.wait_for_late_writes().await?;
+        for round in 0..MOST_ROUNDS {
+            let report = self.apply(Run { parallel: true, ..Run::default() }, false).await?;
+            self.check_run(&report)?;
+            if report.is_empty() {
+                return self.check_nothing_written();
+            }
+            self.follow_advice(&report, round).await?;
+        }
+        Err(Violation::new("stuck", format!("still not settled after {MOST_ROUNDS} runs: {:?}", self.last_said())))
+    }
+
+    /// Does what a user would after a run that failed.
+    async fn follow_advice(&mut self, report: &RunReport, round: u32) -> Checked {
+        let failed = (0..).zip(&report.results).filter(|(_, result)| result.failed);
+        for slot in failed.map(|(slot, _)| slot).collect::<Vec<u8>>() {
+            let said: Vec<_> =
+                self.said.iter().filter(|said| said.run == report.run && said.slot == slot && said.is_error).cloned().collect();
+            let managed = self.managed();
+            let named = self.emulator.connections().into_iter().find(|one| said.iter().any(|said| said.names(&one.id)));
+            let can_import = self.slot(slot).object.is_none()
+                && named.as_ref().is_some_and(|one| !managed.iter().any(|(id, _)| *id == one.id));
+            if let (Some(connection), true) = (&named, can_import) {
+                self.import(&[(slot, connection.clone())], Key::Id).await?;
+                if self.slot(slot).object.is_some() {
+                    continue;
+                }
+            }
+            let is_lost = said.iter().any(|said| said.says_the_name_is_lost());
+            if let Some(config) = self.slot(slot).config.as_mut().filter(|_| named.is_some() || is_lost) {
+                config.unique_name = 1 + slot + SLOTS * u8::try_from(round).unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+
+    fn last_said(&self) -> Vec<String> {
+        let said = self.said.iter().filter(|said| said.run == self.run);
+        said.map(|said| format!("{}: {}", said.summary, said.detail)).collect()
+    }
+
+    /// Destroys everything: what is left is what others made, and what was told of.
+    async fn leave(&mut self) -> Checked {
+        let report = self.apply(Run { parallel: true, ..Run::default() }, true).await?;
+        self.check_run(&report)?;
+        let is_gone = |slot: &Slot| slot.object.is_none() && slot.deposed.is_empty();
+        if !self.slots.iter().all(is_gone) {
+            return Err(Violation::new("stuck", format!("not all could be destroyed: {:?}", self.last_said())));
+        }
+        self.check_orphans()
+    }
+}
+

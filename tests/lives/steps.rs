@@ -1,0 +1,299 @@
+//! The steps of a sequence, and how they are chosen.
+//!
+//! Every step makes sense in every world: one that points at nothing does nothing. So any part of a failing sequence is
+//! a sequence too, and shrinking is leaving out. `Debug` prints what can be pasted into a test.
+
+use proptest::{collection, prelude::*};
+
+use crate::{
+    faults::{Body, Call, Failure, When},
+    known,
+    model::{ACCOUNTS, Config, DESCRIPTIONS, NAMES, SCOPES, TOKENS, URLS, VERSIONS},
+};
+
+/// How many resources there are.
+pub const SLOTS: u8 = 4;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Writes a resource's block.
+    Write { slot: u8, config: Config },
+    /// Changes one argument of a block, if there is one.
+    Set { slot: u8, field: Field },
+    /// Removes a block.
+    Remove { slot: u8 },
+    /// Exchanges the names of two blocks.
+    Swap { one: u8, other: u8 },
+    /// `terraform apply`.
+    Apply(Run),
+    /// `terraform plan`, of which nothing stays.
+    Plan,
+    /// `terraform apply -refresh-only`.
+    Refresh,
+    /// `terraform destroy`.
+    Destroy(Run),
+    /// `terraform import` of a connection that no resource has, to a resource without one.
+    Import { slot: u8, which: u8, by: Key },
+    /// The same for all resources without one, in one run: import blocks.
+    ImportAll { by: Key },
+    /// `terraform state rm`, or a lost state file: the object is forgotten.
+    Forget { slot: u8 },
+    /// Somebody else does something at the KMS.
+    Outside(Edit),
+    /// The next requests of a kind go wrong.
+    Fault { call: Call, skip: u8, times: u8, failure: Failure },
+    /// All access tokens expire.
+    Expire,
+    /// Access tokens are good for so many requests from now on; 0 for any number.
+    Uses(u8),
+    /// The provider is killed and started again.
+    Restart,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    Name(u8),
+    Scope(u8),
+    Description(u8),
+    Url(u8),
+    Account(u8),
+    Token(u8),
+    Version(u8),
+    Adopt(bool),
+    CreateBeforeDestroy(bool),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// Works on all resources at once, as Terraform does; else one after the other.
+    pub parallel: bool,
+    /// What the plan sees of the tokens.
+    pub tokens: Tokens,
+    /// `-replace` for this resource.
+    pub replace: Option<u8>,
+    pub interrupt: Option<Interrupt>,
+}
+
+/// What a plan sees of the tokens; the apply always sees those that are configured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tokens {
+    #[default]
+    AsConfigured,
+    /// They are ephemeral values that open later.
+    Unknown,
+    /// They are ephemeral values that are others each time.
+    Others,
+}
+
+/// What befalls a run when it has sent so many requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupt {
+    pub kind: Kind,
+    pub after: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Ctrl-C: Terraform asks the provider to stop.
+    Stop,
+    /// The provider is killed.
+    Kill,
+}
+
+/// How an import names its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    Id,
+    Name,
+    Identity,
+}
+
+/// What somebody else does at the KMS. `which` counts connections from the oldest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edit {
+    Describe { which: u8, description: u8 },
+    Rename { which: u8, name: u8 },
+    Credentials { which: u8, url: u8, account: u8, token: u8 },
+    Delete { which: u8 },
+    /// A dbt connection made by hand.
+    Make { name: u8, scope: u8, url: u8, account: u8 },
+    /// A connection of another app, which shares the names.
+    MakeOther { name: u8, scope: u8 },
+    /// A sync begins to use it, or ends.
+    Use { which: u8, used: bool },
+}
+
+fn index<T>(table: &[T]) -> impl Strategy<Value = u8> + use<T> {
+    0..u8::try_from(table.len()).expect("tables are small")
+}
+
+/// Mostly the first.
+fn rather_first<T>(table: &[T]) -> impl Strategy<Value = u8> + use<T> {
+    prop_oneof![3 => Just(0), 2 => index(table)]
+}
+
+fn slot() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => Just(0), 3 => Just(1), 2 => 0..SLOTS]
+}
+
+fn config() -> impl Strategy<Value = Config> {
+    let texts = (
+        rather_first(&NAMES),
+        rather_first(&SCOPES),
+        rather_first(&DESCRIPTIONS),
+        rather_first(&URLS),
+        rather_first(&ACCOUNTS),
+        rather_first(&TOKENS),
+        rather_first(&VERSIONS),
+    );
+    let config = (texts, prop::bool::weighted(0.3), prop::bool::weighted(0.2));
+    config.prop_map(|((name, scope, description, url, account, token, version), adopt, create_before_destroy)| {
+        Config { name, scope, description, url, account, token, version, adopt, create_before_destroy, unique_name: 0 }
+    })
+}
+
+fn field() -> impl Strategy<Value = Field> {
+    prop_oneof![
+        3 => index(&NAMES).prop_map(Field::Name),
+        1 => index(&SCOPES).prop_map(Field::Scope),
+        2 => index(&DESCRIPTIONS).prop_map(Field::Description),
+        1 => index(&URLS).prop_map(Field::Url),
+        1 => index(&ACCOUNTS).prop_map(Field::Account),
+        3 => index(&TOKENS).prop_map(Field::Token),
+        2 => index(&VERSIONS).prop_map(Field::Version),
+        1 => any::<bool>().prop_map(Field::Adopt),
+        1 => any::<bool>().prop_map(Field::CreateBeforeDestroy),
+    ]
+}
+
+fn run() -> impl Strategy<Value = Run> {
+    let tokens = prop_oneof![
+        8 => Just(Tokens::AsConfigured),
+        1 => Just(Tokens::Unknown),
+        1 => Just(Tokens::Others),
+    ];
+    let kind = prop_oneof![Just(Kind::Stop), Just(Kind::Kill)];
+    let interrupt = (kind, 0..8_u8).prop_map(|(kind, after)| Interrupt { kind, after });
+    let parts = (
+        any::<bool>(),
+        tokens,
+        proptest::option::weighted(0.08, slot()),
+        proptest::option::weighted(0.15, interrupt),
+    );
+    parts.prop_map(|(parallel, tokens, replace, interrupt)| Run { parallel, tokens, replace, interrupt })
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let which = || 0..6_u8;
+    prop_oneof![
+        2 => (which(), index(&DESCRIPTIONS))
+            .prop_map(|(which, description)| Edit::Describe { which, description }),
+        2 => (which(), index(&NAMES)).prop_map(|(which, name)| Edit::Rename { which, name }),
+        2 => (which(), rather_first(&URLS), rather_first(&ACCOUNTS), index(&TOKENS))
+            .prop_map(|(which, url, account, token)| Edit::Credentials { which, url, account, token }),
+        2 => which().prop_map(|which| Edit::Delete { which }),
+        3 => (rather_first(&NAMES), rather_first(&SCOPES), rather_first(&URLS), rather_first(&ACCOUNTS))
+            .prop_map(|(name, scope, url, account)| Edit::Make { name, scope, url, account }),
+        1 => (rather_first(&NAMES), rather_first(&SCOPES))
+            .prop_map(|(name, scope)| Edit::MakeOther { name, scope }),
+        1 => (which(), any::<bool>()).prop_map(|(which, used)| Edit::Use { which, used }),
+    ]
+}
+
+fn key() -> impl Strategy<Value = Key> {
+    prop_oneof![Just(Key::Id), Just(Key::Name), Just(Key::Identity)]
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    prop_oneof![
+        1 => Just(Call::Login),
+        1 => Just(Call::List),
+        2 => Just(Call::Read),
+        2 => Just(Call::Find),
+        4 => Just(Call::Create),
+        4 => Just(Call::Update),
+        3 => Just(Call::Delete),
+    ]
+}
+
+fn when() -> impl Strategy<Value = When> {
+    prop_oneof![6 => Just(When::Before), 6 => Just(When::After), 1 => (2..60_u8).prop_map(When::Later)]
+}
+
+fn failure() -> impl Strategy<Value = Failure> {
+    let any_status = prop::sample::select(vec![
+        200, 400, 401, 403, 404, 405, 408, 409, 413, 418, 425, 429, 499, 500, 502, 503, 504, 520,
+    ]);
+    let foreign = prop::sample::select(vec![Body::Page, Body::Page, Body::Gateway, Body::Empty, Body::TooLarge]);
+    prop_oneof![
+        8 => (any_status, foreign, when())
+            .prop_map(|(status, body, when)| Failure::Status { status, body, when }),
+        // The KMS itself refuses only what it hasn't performed.
+        2 => prop::sample::select(vec![400, 403, 409])
+            .prop_map(|status| Failure::Status { status, body: Body::Kms, when: When::Before }),
+        2 => (prop::sample::select(vec![500, 503]), when())
+            .prop_map(|(status, when)| Failure::Status { status, body: Body::Kms, when }),
+        1 => when().prop_map(|when| Failure::Status { status: 500, body: Body::Quoting, when }),
+        1 => prop::sample::select(vec![0, 1, 40, 200]).prop_map(|keep| Failure::Cut { keep }),
+        1 => (prop::sample::select(vec![200, 403, 404, 500]), when())
+            .prop_map(|(status, when)| Failure::Status { status, body: Body::Cut, when }),
+        2 => when().prop_map(Failure::Reset),
+        1 => when().prop_map(Failure::Close),
+        1 => when().prop_map(Failure::Hang),
+        1 => when().prop_map(Failure::Slow),
+        1 => Just(Failure::TokenExpired),
+        1 => prop::sample::select(vec![1, 60]).prop_map(|seconds| Failure::RateLimited { seconds }),
+    ]
+}
+
+fn fault() -> impl Strategy<Value = Step> {
+    let parts = (call(), prop_oneof![4 => Just(0), 1 => 1..3_u8], prop_oneof![4 => Just(1), 1 => 2..4_u8], failure());
+    parts.prop_map(|(call, skip, times, failure)| Step::Fault { call, skip, times, failure })
+}
+
+/// A change of the configuration.
+fn change() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (slot(), config()).prop_map(|(slot, config)| Step::Write { slot, config }),
+        12 => (slot(), field()).prop_map(|(slot, field)| Step::Set { slot, field }),
+        1 => slot().prop_map(|slot| Step::Remove { slot }),
+        1 => (slot(), slot()).prop_map(|(one, other)| Step::Swap { one, other }),
+    ]
+}
+
+/// Something that Terraform knows nothing of.
+fn disturbance() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => fault().prop_filter("known to go wrong", |step| !known::is_left_out(step)),
+        5 => edit().prop_map(Step::Outside),
+        1 => slot().prop_map(|slot| Step::Forget { slot }),
+        1 => Just(Step::Expire),
+        1 => (0..4_u8).prop_map(Step::Uses),
+        1 => Just(Step::Restart),
+    ]
+}
+
+fn command() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        14 => run().prop_map(Step::Apply).prop_filter("known to go wrong", |step| !known::is_left_out(step)),
+        1 => Just(Step::Plan),
+        1 => Just(Step::Refresh),
+        3 => run().prop_map(Step::Destroy),
+        2 => (slot(), 0..6_u8, key()).prop_map(|(slot, which, by)| Step::Import { slot, which, by }),
+        1 => key().prop_map(|by| Step::ImportAll { by }),
+    ]
+}
+
+/// Whole lives: resources, and what then happens to them.
+pub fn lives() -> impl Strategy<Value = Vec<Step>> {
+    let first = collection::vec((slot(), config()), 1..4);
+    let first = first.prop_map(|blocks| blocks.into_iter().map(|(slot, config)| Step::Write { slot, config }).collect());
+    let round = (collection::vec(change(), 0..3), collection::vec(disturbance(), 0..3), command());
+    let round = round.prop_map(|(changes, disturbances, command)| {
+        changes.into_iter().chain(disturbances).chain([command]).collect::<Vec<_>>()
+    });
+    // Half of them begin in peace.
+    let peace = any::<bool>().prop_map(|peace| if peace { vec![Step::Apply(Run::default())] } else { Vec::new() });
+    (first, peace, collection::vec(round, 1..5))
+        .prop_map(|(first, peace, rounds): (Vec<_>, _, _)| [first, peace, rounds.concat()].concat())
+}

@@ -1,0 +1,268 @@
+//! The walks of a Terraform run: plan, then apply, over all resources.
+
+use terraform_provider_kms::plugin::value::Value;
+
+use crate::{
+    Checked, Violation,
+    calls::{About, Applied, Calls, Object, Planned},
+    core::text,
+    model::{Action, Config, Place, Sent, Token, expected_action},
+    steps::{Run, Tokens},
+};
+
+/// A resource: its block, and what the state has of it.
+#[derive(Clone, Debug, Default)]
+pub struct Slot {
+    pub config: Option<Config>,
+    pub object: Option<Object>,
+    /// Objects to be deleted once their successors exist.
+    pub deposed: Vec<Object>,
+}
+
+/// What is planned for one resource.
+#[derive(Debug)]
+pub struct SlotPlan {
+    pub action: Action,
+    /// The resource after the refresh: what an apply begins with.
+    pub slot: Slot,
+    planned: Option<Planned>,
+    deposed: Vec<Planned>,
+    /// Whether the plan has the token as unknown or as another one, so that the apply may find nothing to do.
+    may_vanish: bool,
+}
+
+/// What the apply of one resource came to.
+#[derive(Debug)]
+pub struct SlotResult {
+    pub slot: Slot,
+    pub action: Action,
+    /// The object that there was before.
+    pub before: Option<Object>,
+    pub failed: bool,
+    /// Creates whose responses were cut off with the provider's life.
+    pub cut: Vec<Place>,
+    /// Whether its turn came.
+    pub begun: bool,
+}
+
+/// One walk of one run.
+#[derive(Clone)]
+pub struct Walk {
+    pub calls: Calls,
+    pub run: u32,
+    pub options: Run,
+}
+
+impl Walk {
+    fn about(&self, slot: u8, action: Action, place: Place) -> About {
+        About { run: self.run, slot, action, place }
+    }
+
+    fn planned_token(&self, config: &Config) -> Token {
+        match self.options.tokens {
+            Tokens::AsConfigured => Token::Known(config.token),
+            Tokens::Unknown => Token::Unknown,
+            Tokens::Others => Token::Known((config.token + 1) % 3),
+        }
+    }
+
+    /// Refreshes and plans one resource. `None`: the plan failed, and so the run.
+    pub async fn plan(&self, number: u8, mut slot: Slot) -> Checked<Option<SlotPlan>> {
+        let mut deposed_plans = Vec::new();
+        let mut deposed = Vec::new();
+        for object in std::mem::take(&mut slot.deposed) {
+            let about = self.about(number, Action::Nothing, Place::of_state(&object.state));
+            let Some(read) = self.refresh(&about, &object).await? else { return Ok(None) };
+            let Some(object) = read else { continue };
+            let Some(planned) = self.calls.plan_destroy(&about, &object).await? else { return Ok(None) };
+            deposed_plans.push(planned);
+            deposed.push(object);
+        }
+        slot.deposed = deposed;
+        if let Some(object) = &slot.object {
+            let about = self.about(number, Action::Nothing, Place::of_state(&object.state));
+            let Some(read) = self.refresh(&about, object).await? else { return Ok(None) };
+            slot.object = read;
+        }
+        let plan = |action, slot, planned, may_vanish| {
+            Ok(Some(SlotPlan { action, slot, planned, deposed: deposed_plans, may_vanish }))
+        };
+        let (object, config) = (slot.object.as_ref(), slot.config.as_ref());
+        let Some(config) = config else {
+            let Some(object) = object else { return plan(Action::Nothing, slot, None, false) };
+            let about = self.about(number, Action::Nothing, Place::of_state(&object.state));
+            let Some(planned) = self.calls.plan_destroy(&about, object).await? else { return Ok(None) };
+            return plan(Action::Delete, slot, Some(planned), false);
+        };
+        let about = self.about(number, Action::Nothing, config.place());
+        let token = self.planned_token(config);
+        let wanted = config.value(token);
+        if self.calls.validate(&about, &wanted).await?.is_none() {
+            return Ok(None);
+        }
+        let replace = self.options.replace == Some(number);
+        let Some(planned) = self.calls.plan(&about, object, &wanted, replace).await? else { return Ok(None) };
+        let action = action_of(object, &planned);
+        let mut expected = expected_action(object, Some(config), token);
+        if replace && object.is_some() {
+            expected = Action::Replace;
+        }
+        if action != expected {
+            let text = format!("{action:?} is planned for resource {number} instead of {expected:?}");
+            return Err(Violation::new("plan", text));
+        }
+        let may_vanish = self.options.tokens != Tokens::AsConfigured;
+        plan(action, slot, Some(planned), may_vanish)
+    }
+
+    /// Reads an object that the state has. The outer `None`: it failed.
+    async fn refresh(&self, about: &About, object: &Object) -> Checked<Option<Option<Object>>> {
+        if self.calls.process.is_stopping() || self.calls.upgrade(about, object).await?.is_none() {
+            return Ok(None);
+        }
+        self.calls.read(about, object).await
+    }
+
+    /// Makes the planned change of one resource.
+    pub async fn apply(&self, number: u8, plan: SlotPlan) -> Checked<SlotResult> {
+        let SlotPlan { action, slot, planned, deposed, may_vanish } = plan;
+        let before = slot.object.clone();
+        let mut result = SlotResult { slot, action, before, failed: false, cut: Vec::new(), begun: true };
+        for planned in deposed {
+            let object = result.slot.deposed.remove(0);
+            if let Some(kept) = self.delete(number, &object, Some(planned), &mut result).await? {
+                result.slot.deposed.push(kept);
+            }
+        }
+        let Some(planned) = planned else { return Ok(result) };
+        match action {
+            Action::Nothing => {}
+            Action::Delete => {
+                if let Some(object) = result.slot.object.take() {
+                    result.slot.object = self.delete(number, &object, Some(planned), &mut result).await?;
+                }
+            }
+            Action::Create | Action::Update => self.write(number, planned, may_vanish, &mut result).await?,
+            Action::Replace => self.replace(number, planned, may_vanish, &mut result).await?,
+        }
+        Ok(result)
+    }
+
+    async fn replace(&self, number: u8, planned: Planned, may_vanish: bool, result: &mut SlotResult) -> Checked {
+        let Some(old) = result.slot.object.take() else { return Ok(()) };
+        if result.slot.config.is_some_and(|config| config.create_before_destroy) {
+            result.slot.deposed.push(old);
+            self.write(number, planned, may_vanish, result).await?;
+            let Some(old) = result.slot.deposed.pop() else { return Ok(()) };
+            if result.failed && result.slot.object.is_none() {
+                result.slot.object = Some(old);
+            } else if result.failed {
+                result.slot.deposed.push(old);
+            } else if let Some(kept) = self.delete(number, &old, None, result).await? {
+                result.slot.deposed.push(kept);
+            }
+            return Ok(());
+        }
+        // The delete has the plan's private state, and no identity: there is none yet of what comes after.
+        let delete = Planned { state: Value::Null, ..planned.clone() };
+        if let Some(kept) = self.delete(number, &old, Some(delete), result).await? {
+            result.slot.object = Some(kept);
+            return Ok(());
+        }
+        self.write(number, planned, may_vanish, result).await
+    }
+
+    /// Deletes an object, and returns it if it is still there for all one knows.
+    async fn delete(
+        &self,
+        number: u8,
+        object: &Object,
+        planned: Option<Planned>,
+        result: &mut SlotResult,
+    ) -> Checked<Option<Object>> {
+        let about = self.about(number, Action::Delete, Place::of_state(&object.state));
+        let kept = Ok(Some(object.clone()));
+        if self.calls.process.is_stopping() || self.calls.upgrade(&about, object).await?.is_none() {
+            result.failed = true;
+            return kept;
+        }
+        let planned = match planned {
+            Some(planned) => planned,
+            None => match self.calls.plan_destroy(&about, object).await? {
+                Some(planned) => planned,
+                None => {
+                    result.failed = true;
+                    return kept;
+                }
+            },
+        };
+        let applied = self.calls.apply(&about, Some(object), planned, &Value::Null, |_| None).await?;
+        result.failed |= applied.failed;
+        Ok(applied.object)
+    }
+
+    /// Creates or updates: plans again with all values known, compares, and applies.
+    async fn write(&self, number: u8, first: Planned, may_vanish: bool, result: &mut SlotResult) -> Checked {
+        let Some(config) = result.slot.config else { return Ok(()) };
+        let object = result.slot.object.clone();
+        let action = if object.is_none() { Action::Create } else { Action::Update };
+        let about = self.about(number, action, config.place());
+        let failed_before = std::mem::replace(&mut result.failed, true);
+        if self.calls.process.is_stopping() {
+            result.begun = false;
+            return Ok(());
+        }
+        if let Some(object) = &object
+            && self.calls.upgrade(&about, object).await?.is_none()
+        {
+            return Ok(());
+        }
+        let wanted = config.value(Token::Known(config.token));
+        if self.calls.validate(&about, &wanted).await?.is_none() {
+            return Ok(());
+        }
+        let Some(planned) = self.calls.plan(&about, object.as_ref(), &wanted, false).await? else { return Ok(()) };
+        self.check_second_plan(&first, &planned)?;
+        let again = action_of(object.as_ref(), &planned);
+        if again == Action::Nothing && may_vanish {
+            (result.action, result.failed) = (Action::Nothing, failed_before);
+            return Ok(());
+        }
+        if again != action {
+            let text = format!("the apply of resource {number} would {again:?} where the plan said {action:?}");
+            return Err(Violation::new("core", text));
+        }
+        let sends_credentials = planned.state.attribute("credentials_hash").is_some_and(|hash| hash.is_unknown());
+        let earlier = object.as_ref().and_then(|object| object.sent.clone());
+        let sent = |state: &_| match sends_credentials {
+            true => text(state, "credentials_hash").map(|hash| Sent { token: config.token, hash: hash.to_owned() }),
+            false => earlier,
+        };
+        let Applied { object, failed, cut } =
+            self.calls.apply(&about, object.as_ref(), planned, &wanted, sent).await?;
+        result.slot.object = object;
+        result.failed = failed || failed_before;
+        if cut && action == Action::Create {
+            result.cut.push(config.place());
+        }
+        Ok(())
+    }
+
+    /// The plan of the apply may know more than the first one, but nothing else.
+    fn check_second_plan(&self, first: &Planned, second: &Planned) -> Checked {
+        let faults = self.calls.kind.faults_of_completion(&first.state, &second.state);
+        match faults.is_empty() {
+            true => Ok(()),
+            false => Err(Violation::new("core", format!("inconsistent final plan: {}", faults.join("; ")))),
+        }
+    }
+}
+
+fn action_of(object: Option<&Object>, planned: &Planned) -> Action {
+    match object {
+        None => Action::Create,
+        Some(_) if planned.replaces => Action::Replace,
+        Some(object) if object.state == planned.state => Action::Nothing,
+        Some(_) => Action::Update,
+    }
+}
