@@ -24,6 +24,11 @@ pub trait Provider: Send + Sync + 'static {
     /// The source address with its host, such as `registry.terraform.io/hashicorp/random`.
     fn address(&self) -> &'static str;
 
+    /// What `--help` prints besides the options, such as the environment variables that configure the provider.
+    fn help(&self) -> String {
+        String::new()
+    }
+
     /// The schema of the provider block.
     fn schema(&self) -> Schema;
 

@@ -50,6 +50,10 @@ impl Provider for KmsProvider {
         "registry.terraform.io/hanzoai/kms"
     }
 
+    fn help(&self) -> String {
+        config::help()
+    }
+
     fn schema(&self) -> Schema {
         config::schema(
             "Manages [Hanzo KMS](https://hanzo.ai/kms): the app connections through which it reaches dbt, with API \

@@ -192,7 +192,13 @@ fn what_another_resource_manages_is_not_taken_over() {
 fn what_another_resource_is_creating_is_not_taken_over() {
     let wanted = Config { adopt: true, ..Config::default() };
     let at_once = Run { parallel: true, ..Run::default() };
-    lives(&[block(0), Write { slot: 1, config: wanted }, once(Call::Create, Failure::Slow(When::After)), Apply(at_once), Remove { slot: 1 }]);
+    lives(&[
+        block(0),
+        Write { slot: 1, config: wanted },
+        once(Call::Create, Failure::Slow(When::After)),
+        Apply(at_once),
+        Remove { slot: 1 },
+    ]);
 }
 
 #[test]

@@ -109,8 +109,14 @@ fn nothing_chosen(source: Source<'_>) -> String {
     } else {
         format!("Only {} was found, which doesn't choose a login method.", found.join(", "))
     };
-    let instructions: Vec<String> = METHODS.iter().map(Method::instruction).collect();
-    format!("{found} Set one of:\n\n  {}", instructions.join("\n  "))
+    format!("{found} Set one of:\n\n{}", instructions("  "))
+}
+
+/// How to configure each method, a line each, indented.
+pub fn instructions(indent: &str) -> String {
+    let lines: Vec<String> =
+        METHODS.iter().map(|method| format!("{indent}{}", method.instruction())).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]

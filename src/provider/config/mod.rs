@@ -71,6 +71,16 @@ fn attribute_at<'a>(attributes: &'a mut [Attribute], path: &str) -> Option<&'a m
     }
 }
 
+/// What `--help` prints: the login methods, and the other environment variables.
+pub fn help() -> String {
+    let variables: Vec<&str> = SETTINGS.iter().map(|setting| setting.variable).collect();
+    format!(
+        "Login, in the provider block or in the environment; one of:\n{}\n\nOther environment variables:\n    {}\n",
+        login::instructions("    "),
+        variables.join("\n    ")
+    )
+}
+
 /// Checks what concerns several attributes, without the environment: `terraform validate` runs where it isn't set. What
 /// is unknown contradicts nothing yet: in validation, all variables are, those that stay null too.
 pub fn validate(config: &ProviderConfig, diagnostics: &mut Diagnostics) {
