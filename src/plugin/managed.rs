@@ -40,7 +40,7 @@ pub(super) struct Planned {
 
 /// A managed resource type with its schemas.
 pub(super) trait AnyResource: Described + Send + Sync {
-    /// The Rust type, for those that refer to it.
+    /// The Rust type, to which a list resource refers.
     fn rust_type(&self) -> TypeId;
     /// The schema of its identity. One without attributes means that it has none.
     fn identity_schema(&self) -> &Schema;
@@ -305,7 +305,7 @@ impl Object {
     }
 }
 
-/// Problems with an identity. The identity stands in an import block, where paths into the resource don't lead.
+/// Problems with an identity. It is in an import block, where paths into the resource don't lead.
 fn in_identity(problems: Diagnostics) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     for problem in problems {

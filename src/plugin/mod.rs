@@ -7,7 +7,7 @@
 //!
 //! - [`model`], [`schema`], [`value`], [`path`], [`diagnostics`] and [`private`] are the vocabulary.
 //! - `plan` and `upgrade` are what the runtime decides by itself: defaults, unknown values, replacement, older states.
-//! - `server` and `wire` are the protocol, `managed` and `entry` what stands between it and the traits.
+//! - `server` and `wire` are the protocol, `managed` and `entry` connect it to the traits.
 //! - `handshake`, `listener`, `serve`, `services`, `interrupts` and `log` are a plugin's life as a process.
 //!
 //! # Hello, world
@@ -44,7 +44,7 @@ mod serve;
 mod server;
 mod services;
 pub mod start;
-pub mod upgrade;
+mod upgrade;
 pub mod value;
 mod wire;
 

@@ -100,7 +100,7 @@ pub fn description(lines: &[&str]) -> String {
     lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join("\n")
 }
 
-/// The name of the attribute that a field stands for. A field whose name is a word of Rust's is written `r#type`.
+/// The name of a field's attribute. A field whose name is a keyword of Rust is written as `r#type`.
 pub fn attribute_name(field: &'static str) -> &'static str {
     field.strip_prefix("r#").unwrap_or(field)
 }

@@ -17,7 +17,7 @@ use super::{
 pub(super) struct Plan {
     /// The object as it will be. Equal to the prior state if there is nothing to do.
     pub(super) planned: Value,
-    /// The object as it will be if it is updated, be its configuration changed or not.
+    /// The object as it will be if it is updated, whether or not its configuration changed.
     pub(super) if_updated: Value,
 }
 
@@ -45,8 +45,8 @@ pub(super) fn replaced_by(schema: &Schema, prior: &Value, planned: &Value) -> Ve
     paths
 }
 
-/// Elements of sets that differ in configuration and are the same with their defaults. Core would refuse the plan, for a
-/// set has each element once, and would call it a bug of the provider.
+/// Elements of sets that differ in configuration and are the same with their defaults. A set has each element once, so
+/// core would refuse the plan and call it a bug of the provider.
 pub(super) fn duplicates(schema: &Schema, config: &Value) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     duplicates_in(&schema.attributes, config, &Path::root(), &mut diagnostics);

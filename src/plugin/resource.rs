@@ -8,7 +8,7 @@ use super::{context::Context, diagnostics::Diagnostics, model::Model, private::P
 /// schema: defaults, what becomes unknown, what must be replaced. It keeps write-only values out of all that it returns
 /// to Terraform, upgrades what older releases stored, and sees to it that an object keeps its identity.
 ///
-/// Every method gets a [`Context`] for warnings, which tells as well when to begin nothing more.
+/// Most methods get a [`Context`], which collects warnings and signals when to begin nothing more.
 pub trait Resource: Send + Sync + 'static {
     /// Its attributes.
     type Model: Model;
@@ -178,8 +178,8 @@ pub struct PlanCreate<'a, R: Resource + ?Sized> {
     pub planned: R::Model,
     /// What the plan hands to [`Resource::create`], where it arrives in [`Create::private`]. Empty at first.
     pub private: &'a mut Private,
-    /// The object that this one replaces, when Terraform tells. It doesn't for an object that is tainted, nor when it
-    /// plans again before it applies.
+    /// The object that this one replaces, as far as Terraform reports it: not for a tainted object, and not when it plans
+    /// again before it applies.
     pub replaced: Option<Replaced<R::Identity>>,
 }
 

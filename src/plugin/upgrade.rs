@@ -1,19 +1,12 @@
 //! Upgrades of what older releases of a provider stored: states and identities, as the JSON that Terraform kept.
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use super::{
     diagnostics::Diagnostics,
-    schema::Schema,
+    schema::{Schema, StoredJson},
     value::{CodecError, Value},
 };
-
-/// The attributes of a stored state or identity, in JSON.
-pub type StoredJson = Map<String, Json>;
-
-/// Turns the JSON that one version of a schema stored into that of the next version. The error completes the sentence
-/// "It can't be upgraded: ..." and must not quote values.
-pub type UpgradeStep = fn(StoredJson) -> Result<StoredJson, String>;
 
 /// The value that some version of a schema stored, in the shape of today's version. Attributes that are not in the schema
 /// any more are dropped, new ones are null.
@@ -70,7 +63,7 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        super::schema::{required, testing::*},
+        super::schema::{StoredJson, required, testing::*},
         *,
     };
 

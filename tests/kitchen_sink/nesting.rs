@@ -16,7 +16,7 @@ fn applied(workspace: &Workspace) -> Value {
     workspace.state("sink_thing")
 }
 
-fn actions<'p>(plan: &'p Plan) -> Vec<&'p str> {
+fn actions(plan: &Plan) -> Vec<&str> {
     plan.actions(THING)
 }
 
@@ -100,7 +100,7 @@ fn objects_in_maps_in_objects_in_lists_are_planned_too() {
     });
 }
 
-/// Defaults in sets: HashiCorp's framework mixes the elements up, for it looks them up by their changing values.
+/// HashiCorp's framework mixes such elements up, because it looks them up by values that the defaults change.
 #[test]
 fn elements_of_a_set_keep_their_values_and_defaults() {
     under_each_terraform(|workspace| {

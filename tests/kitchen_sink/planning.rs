@@ -211,22 +211,26 @@ fn collections_that_are_unknown_as_a_whole_are_planned_so() {
 #[test]
 fn values_of_every_type_come_back_as_they_were() {
     under_each_terraform(|workspace| {
-        for (ratio, anything) in [
+        let empty = "tags = {}\nlabels = []\ngroups = []\ndisks = []\nports = {}\nrules = []";
+        let values = [
             ("0.1", "\"text\""),
             ("123456789012345678901234567890.5", "{ a = [1, \"x\", true], b = null }"),
             ("-9223372036854775809", "toset([1, 2])"),
             ("1e3", "tostring(null)"),
             ("0.5", "[]"),
-        ] {
-            let empty = "tags = {}\nlabels = []\ngroups = []\ndisks = []\nports = {}\nrules = []";
-            workspace
-                .configure(&thing(&format!("name = \"a\"\nratio = {ratio}\nanything = {anything}\n{empty}")));
-            workspace.apply().succeeded();
-            let state = workspace.state("sink_thing");
-            assert_eq!((&state["labels"], &state["tags"]), (&json!([]), &json!({})));
-            workspace.assert_clean();
-        }
-        workspace.configure(&thing("name = \"a\""));
+            ("null", "null"),
+        ];
+        let things = values.iter().enumerate().map(|(number, (ratio, anything))| {
+            let body = format!("name = \"a\"\nratio = {ratio}\nanything = {anything}\n{empty}");
+            thing(&body).replace("\"it\"", &format!("\"t{number}\""))
+        });
+        workspace.configure(&things.collect::<String>());
+        workspace.apply().succeeded();
+        let state = workspace.state("sink_thing");
+        assert_eq!((&state["labels"], &state["tags"]), (&json!([]), &json!({})));
+        workspace.assert_clean();
+        // Null isn't empty.
+        workspace.configure(&thing("name = \"a\"").replace("\"it\"", "\"t0\""));
         workspace.apply().succeeded();
         assert_eq!(workspace.state("sink_thing")["labels"], json!(null));
         workspace.assert_clean();

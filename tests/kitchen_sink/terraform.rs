@@ -49,6 +49,8 @@ fn executable(version: &str) -> PathBuf {
 /// An error or a warning.
 #[derive(Clone, Debug)]
 pub struct Problem {
+    /// The resource instance that it belongs to.
+    pub address: String,
     pub severity: String,
     pub summary: String,
     /// Without the line breaks that only lay it out.
@@ -215,6 +217,7 @@ impl Workspace {
             Some(file.lines().nth(number - 1)?.trim().to_owned())
         };
         Problem {
+            address: text("address").into(),
             severity: text("severity").into(),
             summary: text("summary").into(),
             detail: text("detail").split_whitespace().collect::<Vec<_>>().join(" "),
@@ -252,7 +255,7 @@ impl Workspace {
         assert_eq!(outcome.code, Some(0), "nothing to change was expected: {outcome:#?}");
     }
 
-    fn state_file(&self) -> Value {
+    pub fn state_file(&self) -> Value {
         fs::read_to_string(self.path("terraform.tfstate"))
             .map_or(Value::Null, |text| serde_json::from_str(&text).unwrap())
     }

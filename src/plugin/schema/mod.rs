@@ -1,9 +1,8 @@
 //! Schemas: which attributes there are, and the rules about them that hold for every type.
 
-use super::{
-    upgrade::UpgradeStep,
-    value::{Number, Type, Value},
-};
+use serde_json::{Map, Value as Json};
+
+use super::value::{Number, Type, Value};
 
 mod faults;
 mod reduction;
@@ -75,6 +74,13 @@ pub enum Rule {
     /// For numbers.
     Number(NumberRule),
 }
+
+/// The attributes of a stored state or identity, in JSON.
+pub type StoredJson = Map<String, Json>;
+
+/// Turns the JSON that one version of a schema stored into that of the next version. The error completes the sentence
+/// "It can't be upgraded: ..." and must not quote values.
+pub type UpgradeStep = fn(StoredJson) -> Result<StoredJson, String>;
 
 /// Who sets an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -182,8 +182,7 @@ mod puppet {
         diagnostics::Diagnostics,
         list_resource::{Found, FoundSender, ListResource},
         resource::{ImportKey, PlanCreate},
-        schema::required,
-        upgrade::StoredJson,
+        schema::{StoredJson, required},
     };
     use super::*;
 
@@ -221,7 +220,7 @@ mod puppet {
         Ok(stored)
     }
 
-    /// What is found by a read, and whether the last one was told of an import.
+    /// What is found by a read, and whether the last one followed an import.
     #[derive(Clone, Default)]
     pub struct Puppets {
         pub found: Arc<Mutex<Option<Puppet>>>,
@@ -503,12 +502,8 @@ async fn older_states_are_upgraded_and_lose_what_is_write_only() {
         (1, r#"{"name":"a","token":"hidden","id":"1","mood":"fine","gone":1}"#),
     ] {
         let raw_state = Some(proto::RawState { json: json.into(), ..Default::default() });
-        let request = proto::upgrade_resource_state::Request {
-            type_name: "stage_puppet".into(),
-            version,
-            raw_state,
-            ..Default::default()
-        };
+        let request =
+            proto::upgrade_resource_state::Request { type_name: "stage_puppet".into(), version, raw_state };
         let response = server.upgrade_resource_state(Request::new(request)).await.unwrap().into_inner();
         assert_eq!(summaries(&response.diagnostics), [""; 0]);
         assert_eq!(puppet::decoded(response.upgraded_state), puppet::stored("a", "1"));
@@ -521,12 +516,10 @@ async fn listed_states_have_nothing_that_is_write_only() {
     let server = Server::new(Stage(Puppets::default()));
     let request = proto::list_resource::Request {
         type_name: "stage_puppet".into(),
+        config: to_proto::value(&Value::Map(BTreeMap::new())),
         include_resource_object: true,
         limit: 10,
-        ..Default::default()
     };
-    let config = to_proto::value(&Value::Map(BTreeMap::new()));
-    let request = proto::list_resource::Request { config, ..request };
     let mut stream = server.list_resource(Request::new(request)).await.unwrap().into_inner();
     let event = stream.next().await.unwrap().unwrap();
     assert_eq!(puppet::decoded(event.resource_object), puppet::stored("a", "1"));
@@ -573,7 +566,8 @@ async fn a_provider_with_faults_refuses_to_give_its_schema() {
         }
     }
 
-    let cases: [(fn() -> Types, &str); 8] = [
+    type Case = (fn() -> Types, &'static str);
+    let cases: [Case; 8] = [
         (Types::new, "provider: id: computed, but nothing of it is returned to Terraform"),
         (
             || Types::new().resource("fake_thing", Things).resource("fake_thing", Things),

@@ -6,12 +6,31 @@ use super::{super::path::Step, CodecError, Number, Type, Value};
 
 /// What to do with an attribute that the type lacks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum ExtraAttributes {
+enum ExtraAttributes {
     Refuse,
     Drop,
 }
 
-pub(super) fn decode(bytes: &[u8], value_type: &Type, extra: ExtraAttributes) -> Result<Value, CodecError> {
+impl Value {
+    /// Decodes JSON strictly: attributes that the type lacks are an error, missing ones are null.
+    ///
+    /// # Errors
+    /// The bytes are not JSON of that type.
+    pub fn from_json(bytes: &[u8], value_type: &Type) -> Result<Self, CodecError> {
+        decode(bytes, value_type, ExtraAttributes::Refuse)
+    }
+
+    /// Decodes JSON from a state file that another release of the provider may have written: attributes that the type
+    /// lacks are dropped, missing ones are null.
+    ///
+    /// # Errors
+    /// The bytes are not JSON, or an attribute has another type now.
+    pub fn from_stored_json(bytes: &[u8], value_type: &Type) -> Result<Self, CodecError> {
+        decode(bytes, value_type, ExtraAttributes::Drop)
+    }
+}
+
+fn decode(bytes: &[u8], value_type: &Type, extra: ExtraAttributes) -> Result<Value, CodecError> {
     let json: Json = serde_json::from_slice(bytes).map_err(|_| CodecError::new("JSON"))?;
     convert(json, value_type, extra)
 }

@@ -1,7 +1,7 @@
 //! Terraform's values and types, and their two encodings: msgpack on the wire, JSON in stored state.
 //!
-//! A value is always decoded against the [`Type`] that a schema implies: the encodings alone don't tell a list from a
-//! set or a map from an object. Terraform's `docs/plugin-protocol/object-wire-format.md` and go-cty's `cty/msgpack` and
+//! A value is always decoded against the [`Type`] that a schema implies: the encodings alone don't distinguish a list from
+//! a set or a map from an object. Terraform's `docs/plugin-protocol/object-wire-format.md` and go-cty's `cty/msgpack` and
 //! `cty/json` packages define the formats.
 
 use std::{collections::BTreeMap, fmt};
@@ -17,7 +17,7 @@ pub use types::Type;
 
 /// One value: null, not known yet, or known.
 ///
-/// `Debug` shows the shape only, for any string may be a secret.
+/// `Debug` shows the shape only, because any string may be a secret.
 #[derive(Clone, PartialEq)]
 pub enum Value {
     /// No value. Of any type.
@@ -165,36 +165,6 @@ impl Value {
             Self::Map(elements) => elements.get(name),
             _ => None,
         }
-    }
-
-    /// Decodes msgpack.
-    ///
-    /// # Errors
-    /// The bytes are not msgpack of that type, or something follows the value.
-    pub fn from_msgpack(bytes: &[u8], value_type: &Type) -> Result<Self, CodecError> {
-        msgpack::decode(bytes, value_type)
-    }
-
-    /// Encodes as msgpack.
-    pub fn to_msgpack(&self) -> Vec<u8> {
-        msgpack::encode(self)
-    }
-
-    /// Decodes JSON strictly: attributes that the type lacks are an error, missing ones are null.
-    ///
-    /// # Errors
-    /// The bytes are not JSON of that type.
-    pub fn from_json(bytes: &[u8], value_type: &Type) -> Result<Self, CodecError> {
-        json::decode(bytes, value_type, json::ExtraAttributes::Refuse)
-    }
-
-    /// Decodes JSON from a state file that another release of the provider may have written: attributes that the type
-    /// lacks are dropped, missing ones are null.
-    ///
-    /// # Errors
-    /// The bytes are not JSON, or an attribute has another type now.
-    pub fn from_stored_json(bytes: &[u8], value_type: &Type) -> Result<Self, CodecError> {
-        json::decode(bytes, value_type, json::ExtraAttributes::Drop)
     }
 }
 

@@ -13,9 +13,22 @@ const REFINED_UNKNOWN: i8 = 12;
 /// Core's own decoder takes no longer refinements, in bytes.
 const LONGEST_REFINEMENT: usize = 1024;
 
-pub(super) fn decode(mut bytes: &[u8], value_type: &Type) -> Result<Value, CodecError> {
-    let value = decode_value(&mut bytes, value_type)?;
-    if bytes.is_empty() { Ok(value) } else { Err(CodecError::new("the end of the value")) }
+impl Value {
+    /// Decodes msgpack.
+    ///
+    /// # Errors
+    /// The bytes are not msgpack of that type, or something follows the value.
+    pub fn from_msgpack(mut bytes: &[u8], value_type: &Type) -> Result<Self, CodecError> {
+        let value = decode_value(&mut bytes, value_type)?;
+        if bytes.is_empty() { Ok(value) } else { Err(CodecError::new("the end of the value")) }
+    }
+
+    /// Encodes as msgpack.
+    pub fn to_msgpack(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        encode_value(&mut out, self);
+        out
+    }
 }
 
 /// What the next bytes hold, without consuming them.
@@ -202,12 +215,6 @@ fn skip(bytes: &mut &[u8]) -> Result<(), CodecError> {
         _ => return Err(CodecError::new("msgpack")),
     };
     take(bytes, length).map(drop)
-}
-
-pub(super) fn encode(value: &Value) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
-    encode_value(&mut out, value);
-    out
 }
 
 /// Writing to a `Vec` can't fail, so the results of `rmp` carry nothing here.

@@ -15,8 +15,7 @@ use terraform_provider_kms::{
         path::Path,
         private::Private,
         resource::{Create, ImportKey, PlanCreate, PlanUpdate, Read, Resource, Stored, Update},
-        schema::{Schema, computed, optional, optional_computed, required},
-        upgrade::StoredJson,
+        schema::{Schema, StoredJson, computed, optional, optional_computed, required},
         value::{Number, Value},
     },
 };
@@ -175,7 +174,7 @@ fn slug(text: &str) -> Result<(), String> {
 }
 
 fn positive(number: &Number) -> Result<(), String> {
-    if number.as_i64().is_some_and(|int| int > 0) { Ok(()) } else { Err("must be positive.".into()) }
+    if number.as_i64().is_none_or(|int| int > 0) { Ok(()) } else { Err("must be positive.".into()) }
 }
 
 fn thing_id(text: &str) -> Result<(), String> {
