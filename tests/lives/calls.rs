@@ -166,9 +166,18 @@ impl Calls {
         }
     }
 
-    fn check_identity(&self, rpc: &str, identity: &Option<proto::ResourceIdentityData>, state: &Value) -> Checked {
-        let identity = self.kind.identity(identity).map_err(|fault| Violation::new("core", format!("{rpc}: {fault}")))?;
-        let identity = identity.ok_or_else(|| Violation::new("core", format!("{rpc} returned no identity")))?;
+    fn check_identity(
+        &self,
+        rpc: &str,
+        identity: &Option<proto::ResourceIdentityData>,
+        state: &Value,
+    ) -> Checked {
+        let identity = self
+            .kind
+            .identity(identity)
+            .map_err(|fault| Violation::new("core", format!("{rpc}: {fault}")))?;
+        let identity =
+            identity.ok_or_else(|| Violation::new("core", format!("{rpc} returned no identity")))?;
         if text(&identity, "id") != text(state, "id") {
             return Err(Violation::new("core", format!("{rpc}: the identity is of another object")));
         }
@@ -185,7 +194,9 @@ impl Calls {
         };
         let response = self.call(RPC, self.provider.clone().upgrade_resource_state(request)).await?;
         let Some(response) = response else { return Ok(None) };
-        if self.hear(about, &response.diagnostics)? || self.decode(RPC, response.upgraded_state)? != object.state {
+        if self.hear(about, &response.diagnostics)?
+            || self.decode(RPC, response.upgraded_state)? != object.state
+        {
             return Err(Violation::new("core", format!("{RPC}: the state came back as another")));
         }
         Ok(Some(()))
@@ -223,10 +234,15 @@ impl Calls {
             config: message(config),
             client_capabilities: capabilities(),
         };
-        let response = self.call("ValidateResourceConfig", self.provider.clone().validate_resource_config(request)).await?;
+        let response = self
+            .call("ValidateResourceConfig", self.provider.clone().validate_resource_config(request))
+            .await?;
         let Some(response) = response else { return Ok(None) };
         if self.hear(about, &response.diagnostics)? {
-            return Err(Violation::new("refused", format!("a good configuration: {:?}", response.diagnostics)));
+            return Err(Violation::new(
+                "refused",
+                format!("a good configuration: {:?}", response.diagnostics),
+            ));
         }
         Ok(Some(()))
     }
@@ -255,7 +271,12 @@ impl Calls {
         Ok(planned.map(|planned| Planned { replaces: true, ..planned }))
     }
 
-    async fn plan_from(&self, about: &About, prior: Option<&Object>, config: &Value) -> Checked<Option<Planned>> {
+    async fn plan_from(
+        &self,
+        about: &About,
+        prior: Option<&Object>,
+        config: &Value,
+    ) -> Checked<Option<Planned>> {
         const RPC: &str = "PlanResourceChange";
         let state = prior.map_or(Value::Null, |prior| prior.state.clone());
         let request = proto::plan_resource_change::Request {
@@ -330,14 +351,11 @@ impl Calls {
             ..Default::default()
         };
         let destroys = planned.state.is_null();
-        let Some(response) = self.call(RPC, self.provider.clone().apply_resource_change(request)).await? else {
+        let Some(response) = self.call(RPC, self.provider.clone().apply_resource_change(request)).await?
+        else {
             // Core takes the prior state for the new one, but has no private state and no identity for it.
-            let stripped = |prior: &Object| Object {
-                private: Vec::new(),
-                identity: None,
-                sent: None,
-                ..prior.clone()
-            };
+            let stripped =
+                |prior: &Object| Object { private: Vec::new(), identity: None, sent: None, ..prior.clone() };
             let object = if destroys { prior.cloned() } else { prior.map(stripped) };
             return Ok(Applied { object, failed: true, cut: true });
         };
@@ -345,7 +363,7 @@ impl Calls {
         let failed = self.hear(about, &response.diagnostics)?;
         if !state.is_null() {
             self.check(RPC, self.kind.faults_of_state(&state))?;
-            let may_lack = failed && destroys && self.forgiven.failed_deletes_lose_identity();
+            let may_lack = failed && destroys && self.forgiven.lost_identities;
             if response.new_identity.is_some() || !may_lack {
                 self.check_identity(RPC, &response.new_identity, &state)?;
             }
@@ -356,7 +374,9 @@ impl Calls {
                 Value::Null => prior.cloned(),
                 state => Some(Object {
                     tainted: creates,
-                    sent: prior.filter(|prior| prior.private == response.private).and_then(|prior| prior.sent.clone()),
+                    sent: prior
+                        .filter(|prior| prior.private == response.private)
+                        .and_then(|prior| prior.sent.clone()),
                     state,
                     private: response.private,
                     identity: response.new_identity,
@@ -382,7 +402,8 @@ impl Calls {
             type_name: self.kind.name.into(),
             id: id.into(),
             client_capabilities: capabilities(),
-            identity: identity.map(|identity| proto::ResourceIdentityData { identity_data: message(identity) }),
+            identity: identity
+                .map(|identity| proto::ResourceIdentityData { identity_data: message(identity) }),
         };
         let response = self.call(RPC, self.provider.clone().import_resource_state(request)).await?;
         let Some(response) = response else { return Ok(None) };
@@ -405,4 +426,3 @@ impl Calls {
         Ok(read.flatten())
     }
 }
-

@@ -126,7 +126,11 @@ impl ResourceType {
     pub fn identity(&self, identity: &Option<proto::ResourceIdentityData>) -> Result<Option<Value>, String> {
         let Some(identity) = identity else { return Ok(None) };
         let identity = value(identity.identity_data.clone(), &self.identity_type);
-        if identity.is_wholly_known() { Ok(Some(identity)) } else { Err("the identity is unknown".to_owned()) }
+        if identity.is_wholly_known() {
+            Ok(Some(identity))
+        } else {
+            Err("the identity is unknown".to_owned())
+        }
     }
 
     /// What must be replaced to get from one value to the other, of what the provider names.

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::{
-    kms_emulator::{CLIENT_SECRET, CONNECTIONS, Fault, LOGIN, Performed, Reply, Target},
-};
+use crate::kms_emulator::{CLIENT_SECRET, CONNECTIONS, Fault, LOGIN, Performed, Reply, Target};
 
 /// Which requests a fault hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +50,15 @@ pub enum Body {
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    Status { status: u16, body: Body, when: When },
+    Status {
+        status: u16,
+        body: Body,
+        when: When,
+    },
     /// A success, cut off after so many bytes.
-    Cut { keep: u8 },
+    Cut {
+        keep: u8,
+    },
     Reset(When),
     Close(When),
     /// Longer than the request timeout.
@@ -62,7 +66,9 @@ pub enum Failure {
     /// Late, but in time: what is performed, or its response.
     Slow(When),
     TokenExpired,
-    RateLimited { seconds: u8 },
+    RateLimited {
+        seconds: u8,
+    },
 }
 
 /// The time of one exchange with the KMS, as the provider is configured.
@@ -109,7 +115,9 @@ impl Failure {
                 (Body::Empty, _) => respond(status, Reply::Empty, when),
                 (Body::Cut, _) => respond(status, Reply::Cut, when),
                 (Body::TooLarge, _) => respond(status, Reply::Oversized, when),
-                (Body::Quoting, When::Before) => Fault::Answer { status, body: quoting(status, call, tokens) },
+                (Body::Quoting, When::Before) => {
+                    Fault::Answer { status, body: quoting(status, call, tokens) }
+                }
                 (Body::Quoting, _) => Fault::AnswerAfter { status, body: quoting(status, call, tokens) },
             },
             Self::Cut { keep } => Fault::Truncate { keep: keep.into() },
@@ -139,7 +147,9 @@ impl Failure {
         match self {
             // That refuses a login.
             Self::TokenExpired => call != Call::Login,
-            Self::Status { status, body: Body::Kms | Body::Quoting, when } => status >= 500 && !matches!(when, When::Later(_)),
+            Self::Status { status, body: Body::Kms | Body::Quoting, when } => {
+                status >= 500 && !matches!(when, When::Later(_))
+            }
             // Limits without a time, and what may be a newer server's own.
             Self::Status { status: 429, .. } | Self::Status { status: 200, body: Body::Gateway, .. } => false,
             Self::RateLimited { seconds } => seconds <= 1,

@@ -53,18 +53,32 @@ impl World<'_> {
     pub fn check_nothing_written(&self) -> Checked {
         match &self.emulator.writes()[..] {
             [] => Ok(()),
-            [write, ..] => fail("stray write", format!("{} {} in a run that changes nothing", write.method, write.path)),
+            [write, ..] => {
+                fail("stray write", format!("{} {} in a run that changes nothing", write.method, write.path))
+            }
         }
     }
 
-    pub fn check_import(&self, wanted: &AppConnection, imported: Option<&Object>, struck: &[(Call, Failure)]) -> Checked {
+    pub fn check_import(
+        &self,
+        wanted: &AppConnection,
+        imported: Option<&Object>,
+        struck: &[(Call, Failure)],
+    ) -> Checked {
         match imported {
             Some(object) if object.id() != wanted.id => {
                 fail("import", format!("{} was imported instead of {}", object.id(), wanted.id))
             }
             Some(object) if !self.is_waiting() => self.check_agreement(object),
-            None if wanted.app == "dbt" && struck.is_empty() && self.is_undisturbed() && !self.is_waiting() => {
-                fail("needless failure", format!("the import of {} failed: {}", wanted.name, self.last_errors()))
+            None if wanted.app == "dbt"
+                && struck.is_empty()
+                && self.is_undisturbed()
+                && !self.is_waiting() =>
+            {
+                fail(
+                    "needless failure",
+                    format!("the import of {} failed: {}", wanted.name, self.last_errors()),
+                )
             }
             _ => Ok(()),
         }
@@ -76,7 +90,10 @@ impl World<'_> {
 
     fn last_errors(&self) -> String {
         let errors = self.said.iter().filter(|said| said.run == self.run && said.is_error);
-        errors.map(|said| format!("[{}] {}: {}", said.slot, said.summary, said.detail)).collect::<Vec<_>>().join(" | ")
+        errors
+            .map(|said| format!("[{}] {}: {}", said.slot, said.summary, said.detail))
+            .collect::<Vec<_>>()
+            .join(" | ")
     }
 
     pub fn check_run(&mut self, report: &RunReport) -> Checked {
@@ -114,7 +131,10 @@ impl World<'_> {
                 "PATCH" => report.results.iter().any(|result| is_wanted_patch(report, result, write)),
                 _ => report.results.iter().zip(&report.before).any(|(result, before)| {
                     let deposed = before.deposed.iter();
-                    let going = result.before.iter().filter(|_| matches!(result.action, Action::Delete | Action::Replace));
+                    let going = result
+                        .before
+                        .iter()
+                        .filter(|_| matches!(result.action, Action::Delete | Action::Replace));
                     going.chain(deposed).any(|object| write.path.ends_with(object.id()))
                 }),
             };
@@ -127,13 +147,16 @@ impl World<'_> {
                 let body = write.body.as_ref().map(ToString::to_string).unwrap_or_default();
                 let count = counts.entry((format!("{} {}", write.method, write.path), body)).or_default();
                 count.0 += 1;
-                count.1 = report.results.iter().filter(|result| is_wanted_create(result, write)).count().max(1);
+                count.1 =
+                    report.results.iter().filter(|result| is_wanted_create(result, write)).count().max(1);
             }
         }
         let is_quiet = report.struck.is_empty() && report.options.interrupt.is_none();
         let most = if is_quiet { 1 } else { 1 + MAX_RETRIES as usize };
         match counts.into_iter().find(|(_, (count, wanted))| *count > most * wanted) {
-            Some(((request, _), (count, _))) => fail("repeated write", format!("{request} was sent {count} times")),
+            Some(((request, _), (count, _))) => {
+                fail("repeated write", format!("{request} was sent {count} times"))
+            }
             None => Ok(()),
         }
     }
@@ -142,14 +165,21 @@ impl World<'_> {
     fn check_claims(&self, report: &RunReport) -> Checked {
         let kms = self.kms();
         for said in self.said.iter().filter(|said| said.run == report.run && said.says_nothing_changed()) {
-            let made = self.origins.values().any(|origin| origin.run == said.run && origin.place == said.place);
-            let wanted = report.before.iter().filter_map(|slot| slot.config).filter(|one| one.place() == said.place);
+            let made =
+                self.origins.values().any(|origin| origin.run == said.run && origin.place == said.place);
+            let wanted =
+                report.before.iter().filter_map(|slot| slot.config).filter(|one| one.place() == said.place);
             if said.action == Action::Create && made && wanted.count() == 1 {
                 return fail("untrue", format!("\"{}\", but {:?} was made", said.detail, said.place));
             }
             let before = report.before.get(usize::from(said.slot)).and_then(|slot| slot.object.as_ref());
-            let Some(before) = before.filter(|_| matches!(said.action, Action::Update | Action::Delete)) else { continue };
-            let written = |all: &BTreeMap<String, (AppConnection, _)>| all.get(before.id()).map(|(one, _)| one.updated_at);
+            let Some(before) = before.filter(|_| matches!(said.action, Action::Update | Action::Delete))
+            else {
+                continue;
+            };
+            let written = |all: &BTreeMap<String, (AppConnection, _)>| {
+                all.get(before.id()).map(|(one, _)| one.updated_at)
+            };
             if written(&kms) != written(&report.kms_before) {
                 return fail("untrue", format!("\"{}\", but {:?} was changed", said.detail, said.place));
             }
@@ -159,7 +189,9 @@ impl World<'_> {
 
     /// Credentials that somebody else wrote are told of, and no others.
     fn check_warnings(&self, report: &RunReport, number: u8, result: &SlotResult) -> Checked {
-        let Some(before) = result.before.as_ref().filter(|_| report.before[usize::from(number)].deposed.is_empty()) else {
+        let Some(before) =
+            result.before.as_ref().filter(|_| report.before[usize::from(number)].deposed.is_empty())
+        else {
             return Ok(());
         };
         let hash = text(&before.state, "credentials_hash");
@@ -168,7 +200,10 @@ impl World<'_> {
         if said.any(|said| said.says_credentials_are_foreign()) == is_due {
             return Ok(());
         }
-        fail("warning", format!("whether others wrote the credentials of resource {number} ({is_due}) was not said"))
+        fail(
+            "warning",
+            format!("whether others wrote the credentials of resource {number} ({is_due}) was not said"),
+        )
     }
 
     fn check_result(&self, report: &RunReport, number: u8, result: &SlotResult) -> Checked {
@@ -193,7 +228,10 @@ impl World<'_> {
             && Some(sent.hash.as_str()) == text(&object.state, "credentials_hash")
             && stored.api_token != crate::model::TOKENS[usize::from(sent.token)]
         {
-            return fail("wrong token", format!("the KMS has another token for resource {number} than was sent"));
+            return fail(
+                "wrong token",
+                format!("the KMS has another token for resource {number} than was sent"),
+            );
         }
         if matches!(result.action, Action::Create | Action::Replace) {
             self.check_made(report, number, object, config)?;
@@ -204,14 +242,22 @@ impl World<'_> {
     /// What a create came to is its own, or what its block asks to take over.
     fn check_made(&self, report: &RunReport, number: u8, object: &Object, config: &Config) -> Checked {
         let id = object.id();
-        if self.origins.get(id).is_some_and(|origin| origin.run == report.run && origin.place == config.place()) {
+        if self
+            .origins
+            .get(id)
+            .is_some_and(|origin| origin.run == report.run && origin.place == config.place())
+        {
             return Ok(());
         }
         let Some((connection, credentials)) = report.kms_before.get(id) else {
-            return fail("claimed", format!("resource {number} has {id}, which was made meanwhile, and not by it"));
+            return fail(
+                "claimed",
+                format!("resource {number} has {id}, which was made meanwhile, and not by it"),
+            );
         };
         let same_url = credentials.instance_url.trim_end_matches('/') == config.url().trim_end_matches('/');
-        let is_alike = same_url && credentials.account_id == config.account() && Place::of(connection) == config.place();
+        let is_alike =
+            same_url && credentials.account_id == config.account() && Place::of(connection) == config.place();
         if config.adopt && is_alike {
             return Ok(());
         }
@@ -245,14 +291,18 @@ impl World<'_> {
             let own = result.before.as_ref().map(Object::id).filter(|_| result.action == Action::Update);
             let is_taken = result.slot.config.is_some_and(|config| {
                 let others = report.results.iter().filter_map(|other| other.slot.config);
-                taken(&config.place(), own) || others.filter(|other| other.place() == config.place()).count() > 1
+                taken(&config.place(), own)
+                    || others.filter(|other| other.place() == config.place()).count() > 1
             });
             let is_used = result.before.iter().chain(&result.slot.deposed).any(|object| {
                 report.kms_before.get(object.id()).is_some_and(|(connection, _)| connection.in_use)
             });
             if !is_taken && !is_used {
                 let action = result.action;
-                return fail("needless failure", format!("{action:?} of resource {number}: {}", self.last_errors()));
+                return fail(
+                    "needless failure",
+                    format!("{action:?} of resource {number}: {}", self.last_errors()),
+                );
             }
         }
         Ok(())
@@ -265,9 +315,12 @@ impl World<'_> {
         let Some((holder, _)) = kms.values().find(|(one, _)| Place::of(one) == place) else { return Ok(()) };
         let is_managed = self.managed().iter().any(|(id, _)| *id == holder.id);
         let mut said = self.said.iter().filter(|said| (said.run, said.slot) == (report.run, number));
-        let is_wrong = holder.app != "dbt" || is_managed && !self.forgiven.bad_advice();
+        let is_wrong = holder.app != "dbt" || is_managed && !self.forgiven.bad_advice;
         match said.find(|said| is_wrong && said.advises_to_take_over()) {
-            Some(said) => fail("bad advice", format!("resource {number} can't take over {}: {}", holder.id, said.detail)),
+            Some(said) => fail(
+                "bad advice",
+                format!("resource {number} can't take over {}: {}", holder.id, said.detail),
+            ),
             None => Ok(()),
         }
     }
@@ -297,7 +350,10 @@ impl World<'_> {
             let is_cut = self.cut.contains(&(origin.run, origin.place.clone()));
             if !is_told && !is_cut {
                 let run = origin.run;
-                return fail("orphan", format!("{} of run {run} is in no state, and nobody was told", connection.name));
+                return fail(
+                    "orphan",
+                    format!("{} of run {run} is in no state, and nobody was told", connection.name),
+                );
             }
         }
         Ok(())
@@ -345,4 +401,3 @@ fn is_wanted_patch(report: &RunReport, result: &SlotResult, write: &LoggedReques
         None => is_plain || body_is(write, &body),
     }
 }
-

@@ -16,8 +16,7 @@ pub const SCOPES: [Option<&str>; 3] = [None, Some(PROJECT_ID), Some(OTHER_PROJEC
 pub const DESCRIPTIONS: [Option<&str>; 4] =
     [None, Some(""), Some("Nightly runs"), Some("Größe \"in quotes\" \\ 100 %")];
 /// The first and the last mean the same.
-pub const URLS: [&str; 3] =
-    ["https://cloud.getdbt.com", "https://emea.dbt.com", "https://cloud.getdbt.com/"];
+pub const URLS: [&str; 3] = ["https://cloud.getdbt.com", "https://emea.dbt.com", "https://cloud.getdbt.com/"];
 pub const ACCOUNTS: [&str; 2] = ["12345", "67890"];
 pub const VERSIONS: [Option<&str>; 3] = [None, Some("1"), Some("2")];
 /// Each has characters that look otherwise in JSON, in a URL and in Base64.
@@ -146,7 +145,8 @@ pub fn expected_action(object: Option<&Object>, config: Option<&Config>, token: 
         return Action::Replace;
     }
     let differs = |name: &&str| get(&object.state, name) != get(&wanted, name);
-    let changes = ["name", "description", "instance_url", "account_id", "api_token_version", "adopt_existing"];
+    let changes =
+        ["name", "description", "instance_url", "account_id", "api_token_version", "adopt_existing"];
     if changes.iter().any(differs) || token_is_due(object, config, token) {
         Action::Update
     } else {
@@ -167,7 +167,11 @@ pub fn token_is_due(object: &Object, config: &Config, token: Token) -> bool {
 }
 
 /// What an update must send: the fields of the request's body, sorted, and the values that it may show.
-pub fn expected_patch(object: &Object, config: &Config, token: Token) -> serde_json::Map<String, serde_json::Value> {
+pub fn expected_patch(
+    object: &Object,
+    config: &Config,
+    token: Token,
+) -> serde_json::Map<String, serde_json::Value> {
     let wanted = config.value(token);
     let differs = |name: &str| get(&object.state, name) != get(&wanted, name);
     let mut body = serde_json::Map::new();
@@ -211,7 +215,8 @@ pub fn disagreements(state: &Value, connection: &AppConnection, stored: &Credent
     compare("instance_url", url.trim_end_matches('/') == stored.instance_url.trim_end_matches('/'));
     compare("account_id", is("account_id", &stored.account_id));
     compare("credentials_hash", is("credentials_hash", &connection.credentials.hash()));
-    let version = Value::Number(terraform_provider_kms::plugin::value::Number::Int(connection.version as i64));
+    let version =
+        Value::Number(terraform_provider_kms::plugin::value::Number::Int(connection.version as i64));
     compare("version", get(state, "version") == &version);
     compare("org_id", is("org_id", &connection.org_id));
     found

@@ -17,7 +17,14 @@ use proptest::{
 };
 use tokio::runtime::Runtime;
 
-use crate::{Checked, Violation, known::Forgiven, running::Running, steps::{Step, lives}, tally, world::World};
+use crate::{
+    Checked, Violation,
+    known::{Forgiven, KNOWN},
+    running::Running,
+    steps::{Step, lives},
+    tally,
+    world::World,
+};
 
 /// One provider of so many logs everything, which takes three times the processor time. The others log what they do.
 const TRACED: u64 = 8;
@@ -112,7 +119,8 @@ fn one(
     // Shrinking follows one trail: what fails in another way is another failure.
     let kind = RefCell::new(None);
     let outcome = runner.run_one(life, |steps| {
-        let Err(Violation { kind: found, text }) = live(runtime, &mut running.borrow_mut(), Forgiven::WhatIsKnown, &steps) else {
+        let Err(Violation { kind: found, text }) = live(runtime, &mut running.borrow_mut(), KNOWN, &steps)
+        else {
             return Ok(());
         };
         let mut kind = kind.borrow_mut();
@@ -151,7 +159,10 @@ fn report(failures: &BTreeMap<String, Failed>) -> String {
     let mut report = format!("{} kinds of failure", failures.len());
     for (kind, failed) in failures {
         let Failed { number, text, steps, count } = failed;
-        let _ = write!(report, "\n\n{kind}\n{count} times, first in life {number}: {text}\n\n    lives(&{steps:?});");
+        let _ = write!(
+            report,
+            "\n\n{kind}\n{count} times, first in life {number}: {text}\n\n    lives(&{steps:?});"
+        );
     }
     report.push('\n');
     report

@@ -16,8 +16,8 @@ use crate::{
     faults::{Call, Failure, REQUEST_TIMEOUT},
     host::{Provider, message, object, proto, told},
     kms_emulator::{AppConnection, Credentials, Fault, LOGIN, LoggedRequest, Target},
-    model::{Action, Place, TOKENS},
     known,
+    model::{Action, Place, TOKENS},
     running::provider_config,
     steps::{Interrupt, Key, Kind, Run},
     tally,
@@ -79,7 +79,10 @@ impl World<'_> {
             Ok(response) => {
                 let diagnostics = response.into_inner().diagnostics;
                 if !diagnostics.is_empty() {
-                    return Err(Violation::new("refused", format!("the provider block: {:?}", told(&diagnostics))));
+                    return Err(Violation::new(
+                        "refused",
+                        format!("the provider block: {:?}", told(&diagnostics)),
+                    ));
                 }
             }
             Err(_) if process.is_killed() => {}
@@ -190,7 +193,9 @@ impl World<'_> {
         let walk = self.configured(process, options).await?;
         let plans = (0..).zip(slots.iter().cloned()).map(|(number, slot)| walk.plan(number, slot));
         let plans: Vec<Option<SlotPlan>> = each(plans, options.parallel).await?;
-        let Some(plans) = plans.into_iter().collect::<Option<Vec<_>>>() else { return Ok((false, Vec::new())) };
+        let Some(plans) = plans.into_iter().collect::<Option<Vec<_>>>() else {
+            return Ok((false, Vec::new()));
+        };
         if options.interrupt.is_none() {
             let refreshed: Vec<_> = plans.iter().map(|plan| plan.slot.clone()).collect();
             self.check_refreshed(slots, &refreshed)?;
@@ -320,7 +325,10 @@ fn post_of(write: &LoggedRequest) -> Option<Place> {
 }
 
 /// Does all, at once or one after the other.
-async fn each<T>(all: impl Iterator<Item = impl Future<Output = Checked<T>>>, at_once: bool) -> Checked<Vec<T>> {
+async fn each<T>(
+    all: impl Iterator<Item = impl Future<Output = Checked<T>>>,
+    at_once: bool,
+) -> Checked<Vec<T>> {
     let mut results = Vec::new();
     if at_once {
         for result in futures_util::future::join_all(all).await {

@@ -2,7 +2,10 @@
 
 use std::sync::LazyLock;
 
-use base64::{Engine as _, engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD}};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
@@ -59,7 +62,9 @@ pub fn look(text: &str, place: &str) -> Checked {
 /// Fails if a text holds one of these access tokens.
 pub fn look_for_access_tokens(text: &str, tokens: &[String], place: &str) -> Checked {
     match tokens.iter().find(|token| text.contains(token.as_str())) {
-        Some(token) => Err(Violation::new("leak", format!("an access token shows in {place}: {}", excerpt(text, token)))),
+        Some(token) => {
+            Err(Violation::new("leak", format!("an access token shows in {place}: {}", excerpt(text, token))))
+        }
         None => Ok(()),
     }
 }

@@ -35,17 +35,28 @@ impl World<'_> {
             }
             self.follow_advice(&report, round).await?;
         }
-        Err(Violation::new("stuck", format!("still not settled after {MOST_ROUNDS} runs: {:?}", self.last_said())))
+        Err(Violation::new(
+            "stuck",
+            format!("still not settled after {MOST_ROUNDS} runs: {:?}", self.last_said()),
+        ))
     }
 
     /// Does what a user would after a run that failed.
     async fn follow_advice(&mut self, report: &RunReport, round: u32) -> Checked {
         let failed = (0..).zip(&report.results).filter(|(_, result)| result.failed);
         for slot in failed.map(|(slot, _)| slot).collect::<Vec<u8>>() {
-            let said: Vec<_> =
-                self.said.iter().filter(|said| said.run == report.run && said.slot == slot && said.is_error).cloned().collect();
+            let said: Vec<_> = self
+                .said
+                .iter()
+                .filter(|said| said.run == report.run && said.slot == slot && said.is_error)
+                .cloned()
+                .collect();
             let managed = self.managed();
-            let named = self.emulator.connections().into_iter().find(|one| said.iter().any(|said| said.names(&one.id)));
+            let named = self
+                .emulator
+                .connections()
+                .into_iter()
+                .find(|one| said.iter().any(|said| said.names(&one.id)));
             let can_import = self.slot(slot).object.is_none()
                 && named.as_ref().is_some_and(|one| !managed.iter().any(|(id, _)| *id == one.id));
             if let (Some(connection), true) = (&named, can_import) {
@@ -73,9 +84,11 @@ impl World<'_> {
         self.check_run(&report)?;
         let is_gone = |slot: &Slot| slot.object.is_none() && slot.deposed.is_empty();
         if !self.slots.iter().all(is_gone) {
-            return Err(Violation::new("stuck", format!("not all could be destroyed: {:?}", self.last_said())));
+            return Err(Violation::new(
+                "stuck",
+                format!("not all could be destroyed: {:?}", self.last_said()),
+            ));
         }
         self.check_orphans()
     }
 }
-

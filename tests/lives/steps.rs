@@ -111,16 +111,40 @@ pub enum Key {
 /// What somebody else does at the KMS. `which` counts connections from the oldest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edit {
-    Describe { which: u8, description: u8 },
-    Rename { which: u8, name: u8 },
-    Credentials { which: u8, url: u8, account: u8, token: u8 },
-    Delete { which: u8 },
+    Describe {
+        which: u8,
+        description: u8,
+    },
+    Rename {
+        which: u8,
+        name: u8,
+    },
+    Credentials {
+        which: u8,
+        url: u8,
+        account: u8,
+        token: u8,
+    },
+    Delete {
+        which: u8,
+    },
     /// A dbt connection made by hand.
-    Make { name: u8, scope: u8, url: u8, account: u8 },
+    Make {
+        name: u8,
+        scope: u8,
+        url: u8,
+        account: u8,
+    },
     /// A connection of another app, which shares the names.
-    MakeOther { name: u8, scope: u8 },
+    MakeOther {
+        name: u8,
+        scope: u8,
+    },
     /// A sync begins to use it, or ends.
-    Use { which: u8, used: bool },
+    Use {
+        which: u8,
+        used: bool,
+    },
 }
 
 fn index<T>(table: &[T]) -> impl Strategy<Value = u8> + use<T> {
@@ -147,9 +171,20 @@ fn config() -> impl Strategy<Value = Config> {
         rather_first(&VERSIONS),
     );
     let config = (texts, prop::bool::weighted(0.3), prop::bool::weighted(0.2));
-    config.prop_map(|((name, scope, description, url, account, token, version), adopt, create_before_destroy)| {
-        Config { name, scope, description, url, account, token, version, adopt, create_before_destroy, unique_name: 0 }
-    })
+    config.prop_map(
+        |((name, scope, description, url, account, token, version), adopt, create_before_destroy)| Config {
+            name,
+            scope,
+            description,
+            url,
+            account,
+            token,
+            version,
+            adopt,
+            create_before_destroy,
+            unique_name: 0,
+        },
+    )
 }
 
 fn field() -> impl Strategy<Value = Field> {
@@ -224,7 +259,8 @@ fn failure() -> impl Strategy<Value = Failure> {
     let any_status = prop::sample::select(vec![
         200, 400, 401, 403, 404, 405, 408, 409, 413, 418, 425, 429, 499, 500, 502, 503, 504, 520,
     ]);
-    let foreign = prop::sample::select(vec![Body::Page, Body::Page, Body::Gateway, Body::Empty, Body::TooLarge]);
+    let foreign =
+        prop::sample::select(vec![Body::Page, Body::Page, Body::Gateway, Body::Empty, Body::TooLarge]);
     prop_oneof![
         8 => (any_status, foreign, when())
             .prop_map(|(status, body, when)| Failure::Status { status, body, when }),
@@ -247,7 +283,8 @@ fn failure() -> impl Strategy<Value = Failure> {
 }
 
 fn fault() -> impl Strategy<Value = Step> {
-    let parts = (call(), prop_oneof![4 => Just(0), 1 => 1..3_u8], prop_oneof![4 => Just(1), 1 => 2..4_u8], failure());
+    let parts =
+        (call(), prop_oneof![4 => Just(0), 1 => 1..3_u8], prop_oneof![4 => Just(1), 1 => 2..4_u8], failure());
     parts.prop_map(|(call, skip, times, failure)| Step::Fault { call, skip, times, failure })
 }
 
@@ -287,13 +324,15 @@ fn command() -> impl Strategy<Value = Step> {
 /// Whole lives: resources, and what then happens to them.
 pub fn lives() -> impl Strategy<Value = Vec<Step>> {
     let first = collection::vec((slot(), config()), 1..4);
-    let first = first.prop_map(|blocks| blocks.into_iter().map(|(slot, config)| Step::Write { slot, config }).collect());
+    let first = first
+        .prop_map(|blocks| blocks.into_iter().map(|(slot, config)| Step::Write { slot, config }).collect());
     let round = (collection::vec(change(), 0..3), collection::vec(disturbance(), 0..3), command());
     let round = round.prop_map(|(changes, disturbances, command)| {
         changes.into_iter().chain(disturbances).chain([command]).collect::<Vec<_>>()
     });
     // Half of them begin in peace.
-    let peace = any::<bool>().prop_map(|peace| if peace { vec![Step::Apply(Run::default())] } else { Vec::new() });
+    let peace =
+        any::<bool>().prop_map(|peace| if peace { vec![Step::Apply(Run::default())] } else { Vec::new() });
     (first, peace, collection::vec(round, 1..5))
         .prop_map(|(first, peace, rounds): (Vec<_>, _, _)| [first, peace, rounds.concat()].concat())
 }

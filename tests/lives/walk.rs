@@ -148,7 +148,13 @@ impl Walk {
         Ok(result)
     }
 
-    async fn replace(&self, number: u8, planned: Planned, may_vanish: bool, result: &mut SlotResult) -> Checked {
+    async fn replace(
+        &self,
+        number: u8,
+        planned: Planned,
+        may_vanish: bool,
+        result: &mut SlotResult,
+    ) -> Checked {
         let Some(old) = result.slot.object.take() else { return Ok(()) };
         if result.slot.config.is_some_and(|config| config.create_before_destroy) {
             result.slot.deposed.push(old);
@@ -221,7 +227,9 @@ impl Walk {
         if self.calls.validate(&about, &wanted).await?.is_none() {
             return Ok(());
         }
-        let Some(planned) = self.calls.plan(&about, object.as_ref(), &wanted, false).await? else { return Ok(()) };
+        let Some(planned) = self.calls.plan(&about, object.as_ref(), &wanted, false).await? else {
+            return Ok(());
+        };
         self.check_second_plan(&first, &planned)?;
         let again = action_of(object.as_ref(), &planned);
         if again == Action::Nothing && may_vanish {
@@ -229,13 +237,16 @@ impl Walk {
             return Ok(());
         }
         if again != action {
-            let text = format!("the apply of resource {number} would {again:?} where the plan said {action:?}");
+            let text =
+                format!("the apply of resource {number} would {again:?} where the plan said {action:?}");
             return Err(Violation::new("core", text));
         }
-        let sends_credentials = planned.state.attribute("credentials_hash").is_some_and(|hash| hash.is_unknown());
+        let sends_credentials =
+            planned.state.attribute("credentials_hash").is_some_and(|hash| hash.is_unknown());
         let earlier = object.as_ref().and_then(|object| object.sent.clone());
         let sent = |state: &_| match sends_credentials {
-            true => text(state, "credentials_hash").map(|hash| Sent { token: config.token, hash: hash.to_owned() }),
+            true => text(state, "credentials_hash")
+                .map(|hash| Sent { token: config.token, hash: hash.to_owned() }),
             false => earlier,
         };
         let Applied { object, failed, cut } =

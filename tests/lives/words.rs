@@ -28,7 +28,8 @@ impl Said {
     /// That the object may have been made, though nothing shows it.
     pub fn says_it_may_exist(&self) -> bool {
         self.is_error
-            && (self.summary == "Unconfirmed create" || self.detail.contains("may have performed the request"))
+            && (self.summary == "Unconfirmed create"
+                || self.detail.contains("may have performed the request"))
     }
 
     /// That all is as it was.

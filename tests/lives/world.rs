@@ -106,7 +106,8 @@ impl<'r> World<'r> {
             Step::ImportAll { by } => self.import_all(by).await?,
             Step::Forget { slot } => {
                 let slot = self.slot(slot);
-                let forgotten: Vec<_> = slot.object.take().into_iter().chain(slot.deposed.drain(..)).collect();
+                let forgotten: Vec<_> =
+                    slot.object.take().into_iter().chain(slot.deposed.drain(..)).collect();
                 self.foreign.extend(forgotten.iter().map(|object| object.id().to_owned()));
             }
             Step::Outside(edit) => self.edit(edit),
@@ -164,7 +165,10 @@ impl<'r> World<'r> {
             let place = Place::of(&connection);
             let sent = self.posts.iter().rev().find(|(_, sent)| *sent == place);
             let Some((run, _)) = sent else {
-                return Err(Violation::new("nowhere", format!("{place:?} was made, but nobody asked for it")));
+                return Err(Violation::new(
+                    "nowhere",
+                    format!("{place:?} was made, but nobody asked for it"),
+                ));
             };
             self.origins.insert(connection.id.clone(), Origin { run: *run, place });
         }
