@@ -89,7 +89,7 @@ pub fn run(plan: &Plan) {
     });
     let failures = failures.into_inner().expect("no panic");
     assert!(failures.is_empty(), "{}", report(&failures));
-    eprintln!("{} lives in {:?}: {}", plan.count, began.elapsed(), tally::summary());
+    eprintln!("{} lives in {:?}\n{}", plan.count, began.elapsed(), tally::summary());
 }
 
 /// The lives of one seed are the same each time, whatever runs beside them.
