@@ -21,7 +21,7 @@ use crate::{
     host::{Provider, message, proto},
     known::Forgiven,
     model::{Action, Place, Sent},
-    secrets,
+    secrets, tally,
     words::{Said, is_of_a_crash},
 };
 
@@ -113,7 +113,10 @@ impl Calls {
         rpc: &'static str,
         response: impl Future<Output = Result<Response<A>, Status>>,
     ) -> Checked<Option<A>> {
-        match tokio::time::timeout(LONGEST_CALL, response).await {
+        let began = tokio::time::Instant::now();
+        let response = tokio::time::timeout(LONGEST_CALL, response).await;
+        tally::time(rpc, began.elapsed());
+        match response {
             Err(_) => Err(Violation::new("stuck", format!("{rpc} didn't return within {LONGEST_CALL:?}"))),
             Ok(Ok(response)) => {
                 let response = response.into_inner();
@@ -363,7 +366,7 @@ impl Calls {
         let failed = self.hear(about, &response.diagnostics)?;
         if !state.is_null() {
             self.check(RPC, self.kind.faults_of_state(&state))?;
-            let may_lack = failed && destroys && self.forgiven.failed_deletes_lose_identity();
+            let may_lack = failed && destroys && self.forgiven.lost_identities;
             if response.new_identity.is_some() || !may_lack {
                 self.check_identity(RPC, &response.new_identity, &state)?;
             }

@@ -137,7 +137,7 @@ impl Failure {
             Self::Status { when: When::Later(tenths), .. }
             | Self::Reset(When::Later(tenths))
             | Self::Close(When::Later(tenths))
-            | Self::Hang(When::Later(tenths)) => Duration::from_millis(100 * u64::from(tenths)),
+            | Self::Hang(When::Later(tenths)) => tenths_of_a_second(tenths),
             _ => Duration::ZERO,
         }
     }
@@ -156,6 +156,10 @@ impl Failure {
             _ => self.lateness() == Duration::ZERO,
         }
     }
+}
+
+pub fn tenths_of_a_second(tenths: u8) -> Duration {
+    Duration::from_millis(100 * u64::from(tenths))
 }
 
 fn performed(when: When) -> Performed {

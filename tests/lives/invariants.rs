@@ -85,7 +85,7 @@ impl World<'_> {
     }
 
     fn is_undisturbed(&self) -> bool {
-        self.emulator.state().identities.token_uses.is_none()
+        self.emulator.state().identities.token_uses.is_none_or(|uses| uses > 1)
     }
 
     fn last_errors(&self) -> String {
@@ -315,7 +315,7 @@ impl World<'_> {
         let Some((holder, _)) = kms.values().find(|(one, _)| Place::of(one) == place) else { return Ok(()) };
         let is_managed = self.managed().iter().any(|(id, _)| *id == holder.id);
         let mut said = self.said.iter().filter(|said| (said.run, said.slot) == (report.run, number));
-        let is_wrong = holder.app != "dbt" || is_managed && !self.forgiven.bad_advice();
+        let is_wrong = holder.app != "dbt" || is_managed && !self.forgiven.bad_advice;
         match said.find(|said| is_wrong && said.advises_to_take_over()) {
             Some(said) => fail(
                 "bad advice",
@@ -329,7 +329,8 @@ impl World<'_> {
     fn check_logins(&self, report: &RunReport) -> Checked {
         // One for each walk, and a few for tokens that expire under way.
         let most = 6 + report.struck.iter().filter(|(call, _)| *call == Call::Login).count();
-        if self.is_undisturbed() && report.logins > most {
+        let is_limited = self.emulator.state().identities.token_uses.is_some();
+        if !is_limited && report.logins > most {
             return fail("logins", format!("{} logins in one run", report.logins));
         }
         Ok(())

@@ -8,29 +8,20 @@ use crate::{
     world::World,
 };
 
-/// What a life is forgiven.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forgiven {
-    Nothing,
-    /// All that is known to go wrong.
-    WhatIsKnown,
-}
-
-impl Forgiven {
-    fn is_on(self) -> bool {
-        self == Self::WhatIsKnown
-    }
-
+/// What a life is forgiven. By default nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Forgiven {
     /// A delete that fails returns its object without an identity.
-    pub fn failed_deletes_lose_identity(self) -> bool {
-        self.is_on()
-    }
-
+    pub lost_identities: bool,
     /// A taken name is said to be adoptable or importable, though a resource has that connection.
-    pub fn bad_advice(self) -> bool {
-        self.is_on()
-    }
+    pub bad_advice: bool,
+    /// Another resource's connection is taken over, if the apply doesn't hear of that resource in time: no resource asks
+    /// for that.
+    pub adoption_of_managed: bool,
 }
+
+/// All that is known.
+pub const KNOWN: Forgiven = Forgiven { lost_identities: true, bad_advice: true, adoption_of_managed: true };
 
 /// Steps that random lives leave out.
 pub fn is_left_out(step: &Step) -> bool {
@@ -43,10 +34,9 @@ pub fn is_left_out(step: &Step) -> bool {
     }
 }
 
-/// Changes a configuration that ends badly: another resource's connection is taken over, if the apply doesn't hear of
-/// that resource in time.
+/// Changes a configuration that is known to end badly.
 pub fn avoid(world: &mut World<'_>) {
-    if !world.forgiven.is_on() {
+    if !world.forgiven.adoption_of_managed {
         return;
     }
     let managed = world.managed();

@@ -9,10 +9,14 @@ use crate::{
     steps::{Edit, Field, Interrupt, Key, Kind, Run, Step, Step::*, Tokens},
 };
 
-/// Lives one life with nothing held back, and fails if anything goes wrong in it.
+/// Lives one life with nothing forgiven, and fails if anything goes wrong in it.
 fn lives(steps: &[Step]) {
+    lives_forgiven(Forgiven::default(), steps);
+}
+
+fn lives_forgiven(forgiven: Forgiven, steps: &[Step]) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    if let Err(violation) = pool::live(&runtime, &mut Running::new("TRACE"), Forgiven::Nothing, steps) {
+    if let Err(violation) = pool::live(&runtime, &mut Running::new("TRACE"), forgiven, steps) {
         panic!("{}: {}", violation.kind, violation.text);
     }
 }
@@ -192,13 +196,12 @@ fn what_another_resource_manages_is_not_taken_over() {
 fn what_another_resource_is_creating_is_not_taken_over() {
     let wanted = Config { adopt: true, ..Config::default() };
     let at_once = Run { parallel: true, ..Run::default() };
-    lives(&[
-        block(0),
-        Write { slot: 1, config: wanted },
-        once(Call::Create, Failure::Slow(When::After)),
-        Apply(at_once),
-        Remove { slot: 1 },
-    ]);
+    let forgiven = Forgiven { bad_advice: true, ..Forgiven::default() };
+    let slow = once(Call::Create, Failure::Slow(When::After));
+    lives_forgiven(
+        forgiven,
+        &[block(0), Write { slot: 1, config: wanted }, slow, Apply(at_once), Remove { slot: 1 }],
+    );
 }
 
 #[test]

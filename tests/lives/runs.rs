@@ -15,7 +15,7 @@ use crate::{
     core::DBT_CONNECTION,
     faults::{Call, Failure, REQUEST_TIMEOUT},
     host::{Provider, message, object, proto, told},
-    kms_emulator::{AppConnection, Credentials, Fault, LOGIN, LoggedRequest, Target},
+    kms_emulator::{AppConnection, CONNECTIONS, Credentials, Fault, LOGIN, LoggedRequest, Target},
     known,
     model::{Action, Place, TOKENS},
     running::provider_config,
@@ -91,8 +91,12 @@ impl World<'_> {
         Ok(Walk { calls, run: self.run, options })
     }
 
-    fn begin_run(&mut self) -> Arc<Process> {
+    async fn begin_run(&mut self) -> Arc<Process> {
         self.run += 1;
+        // What others did is everywhere by now.
+        self.emulator.state().replicate();
+        let lag = self.emulator.state().options.replica_lag;
+        tokio::time::sleep(lag).await;
         self.emulator.clear_requests();
         self.let_faults_quote();
         // Between runs passes more time than clocks may differ by.
@@ -130,7 +134,7 @@ impl World<'_> {
     /// `terraform apply` or `terraform destroy`.
     pub async fn apply(&mut self, options: Run, destroy: bool) -> Checked<RunReport> {
         known::avoid(self);
-        let process = self.begin_run();
+        let process = self.begin_run().await;
         let left = self.faults_left();
         let kms_before = self.kms();
         let mut before = self.slots.clone();
@@ -157,12 +161,21 @@ impl World<'_> {
             self.cut.extend(result.cut.iter().map(|place| (self.run, place.clone())));
         }
         for result in &results {
-            tally::count((result.action, if result.failed { "fails" } else { "done" }));
+            tally::count(format!("{:?} {}", result.action, if result.failed { "failed" } else { "done" }));
         }
-        struck.iter().for_each(|(call, _)| tally::count(("struck", call)));
-        tally::count(("run", options.interrupt.map(|interrupt| interrupt.kind)));
+        struck.iter().for_each(|(call, _)| tally::count(format!("{call:?} hit by a fault")));
+        tally::count(match options.interrupt {
+            None => "run".to_owned(),
+            Some(interrupt) => format!("run with {:?}", interrupt.kind),
+        });
         for request in self.emulator.requests() {
-            tally::count((request.method, request.path.split('/').nth(5).map(|id| id.contains("-name"))));
+            let kind = match request.path.strip_prefix(CONNECTIONS).map(|rest| rest.split('/').nth(1)) {
+                None => "elsewhere",
+                Some(None) => "of all",
+                Some(Some("connection-name")) => "by name",
+                Some(Some(_)) => "by ID",
+            };
+            tally::count(format!("request: {} {kind}", request.method));
         }
         let logins = self.emulator.requests().iter().filter(|request| request.path == LOGIN).count();
         let (run, writes, killed) = (self.run, self.emulator.writes(), process.is_killed());
@@ -232,7 +245,7 @@ impl World<'_> {
     }
 
     pub async fn plan_only(&mut self) -> Checked {
-        let process = self.begin_run();
+        let process = self.begin_run().await;
         let walk = self.configured(&process, Run::default()).await?;
         let slots = self.slots.clone();
         let left = self.faults_left();
@@ -248,7 +261,7 @@ impl World<'_> {
     }
 
     pub async fn refresh_only(&mut self) -> Checked {
-        let process = self.begin_run();
+        let process = self.begin_run().await;
         let walk = self.configured(&process, Run::default()).await?;
         let before = self.slots.clone();
         let left = self.faults_left();
@@ -288,7 +301,7 @@ impl World<'_> {
 
     /// `terraform import`, or import blocks.
     pub async fn import(&mut self, wanted: &[(u8, AppConnection)], by: Key) -> Checked {
-        let process = self.begin_run();
+        let process = self.begin_run().await;
         let left = self.faults_left();
         let walk = self.configured(&process, Run::default()).await?;
         let imports = wanted.iter().map(|(slot, connection)| import_call(&walk, *slot, connection, by));

@@ -46,6 +46,8 @@ pub enum Step {
     Expire,
     /// Access tokens are good for so many requests from now on; 0 for any number.
     Uses(u8),
+    /// Reads of the KMS see what was written so many tenths of a second ago; 0 for at once.
+    Lag(u8),
     /// The provider is killed and started again.
     Restart,
 }
@@ -306,6 +308,7 @@ fn disturbance() -> impl Strategy<Value = Step> {
         1 => slot().prop_map(|slot| Step::Forget { slot }),
         1 => Just(Step::Expire),
         1 => (0..4_u8).prop_map(Step::Uses),
+        1 => (0..6_u8).prop_map(Step::Lag),
         1 => Just(Step::Restart),
     ]
 }

@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::time::Instant;
 
 use crate::{
     Checked, Violation,
-    faults::{Call, Failure},
+    faults::{Call, Failure, tenths_of_a_second},
     kms_emulator::{AppConnection, Credentials, Emulator, Options},
     known::Forgiven,
     model::{Config, Place},
@@ -119,6 +120,7 @@ impl<'r> World<'r> {
             Step::Uses(uses) => {
                 self.emulator.state().identities.token_uses = (uses > 0).then(|| uses.into());
             }
+            Step::Lag(tenths) => self.emulator.state().options.replica_lag = tenths_of_a_second(tenths),
             Step::Restart => self.running.kill(),
         }
         Ok(())
@@ -143,6 +145,7 @@ impl<'r> World<'r> {
         self.faults.clear();
         let mut state = self.emulator.state();
         state.identities.token_uses = None;
+        state.options.replica_lag = Duration::ZERO;
         state.connections.iter_mut().for_each(|connection| connection.in_use = false);
     }
 
