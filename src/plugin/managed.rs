@@ -263,7 +263,20 @@ impl<R: Resource> AnyResource for Managed<R> {
             }
             let prior = Stored { state: typed(state)?, private };
             if planned.is_null() {
-                return self.resource().delete(cx, prior).await.map(|()| Object::none());
+                // Terraform names no identity for a deletion, and forgets it if the failure doesn't.
+                let identity = identity.or_else(|| self.identity(&prior.state));
+                let kept = Object {
+                    state: prior.state.clone().into_value(),
+                    private: prior.private.clone(),
+                    identity,
+                };
+                return Ok(match self.resource().delete(cx, prior).await {
+                    Ok(()) => Object::none(),
+                    Err(failure) => {
+                        cx.diagnostics.extend(failure);
+                        kept
+                    }
+                });
             }
             let update = Update { prior, planned: typed(planned)?, config: typed(config)? };
             let stored = self.resource().update(cx, update).await?;

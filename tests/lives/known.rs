@@ -2,7 +2,6 @@
 //! [`crate::regressions`] don't, and are ignored until they pass. An entry goes when its test does.
 
 use crate::{
-    faults::{Body, Failure},
     model::{Config, Place},
     steps::{Run, Step, Tokens},
     world::World,
@@ -11,8 +10,6 @@ use crate::{
 /// What a life is forgiven. By default nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Forgiven {
-    /// A delete that fails returns its object without an identity.
-    pub lost_identities: bool,
     /// A taken name is said to be adoptable or importable, though a resource has that connection.
     pub bad_advice: bool,
     /// Another resource's connection is taken over, if the apply doesn't hear of that resource in time: no resource asks
@@ -21,15 +18,13 @@ pub struct Forgiven {
 }
 
 /// All that is known.
-pub const KNOWN: Forgiven = Forgiven { lost_identities: true, bad_advice: true, adoption_of_managed: true };
+pub const KNOWN: Forgiven = Forgiven { bad_advice: true, adoption_of_managed: true };
 
 /// Steps that random lives leave out.
 pub fn is_left_out(step: &Step) -> bool {
     match step {
         // A known planned hash follows from the token.
         Step::Apply(Run { tokens: Tokens::Others, .. }) => true,
-        // Of a token with a tab, only the plain form is kept out of the server's messages.
-        Step::Fault { call, failure: Failure::Status { body: Body::Quoting, .. }, .. } => call.is_write(),
         _ => false,
     }
 }
