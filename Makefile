@@ -26,7 +26,7 @@ test-matrix: ## Runs the end-to-end tests on every Terraform from 1.11 on, and s
 test-airflow: ## Tries the functions on a real Airflow; installs it on first use
 	KMS_TEST_AIRFLOW=1 cargo test --test airflow -- --nocapture
 
-lives: ## Lives random lives, LIVES=20000 of them, and shows the shortest that fails
+lives: ## Tests random sequences of changes and faults, LIVES=20000 of them
 	@LIVES=$(or $(LIVES),20000) LIVES_SEED=$(or $(LIVES_SEED),$$(date +%s)) LIVES_AT_ONCE=$(or $(LIVES_AT_ONCE),64) \
 		cargo test --test lives random -- --nocapture
 

@@ -1,7 +1,7 @@
-//! The calls to the provider that core makes for one resource, each with core's checks of the response.
+//! The RPCs that core makes for one resource, each with core's checks of the response.
 //!
-//! A broken check is a [`Violation`]. Errors of the provider, and a provider that was killed, are outcomes: `None`, and
-//! what was said is kept.
+//! A failed check is a [`Violation`]. An error diagnostic and a killed provider are normal outcomes: the call returns
+//! `None`, and the diagnostics are recorded.
 
 use std::{
     sync::{
@@ -24,7 +24,7 @@ use crate::{
     words::{Said, is_of_a_crash},
 };
 
-/// Longer than a call may take, whatever goes wrong: repeats, looks and time-outs included.
+/// The limit for one RPC. No RPC comes near it, retries, look-ups and time-outs included.
 pub const LONGEST_CALL: Duration = Duration::from_secs(90);
 
 /// An object as core stores it.
@@ -34,7 +34,7 @@ pub struct Object {
     pub private: Vec<u8>,
     pub identity: Option<proto::ResourceIdentityData>,
     pub tainted: bool,
-    /// The model's twin of what the provider keeps in `private`.
+    /// The model's equivalent of what the provider keeps in `private`.
     pub sent: Option<Sent>,
 }
 
@@ -44,7 +44,7 @@ impl Object {
     }
 }
 
-/// What a process of the provider goes through, and what it says.
+/// The signals that a provider process received, and the diagnostics that it returned.
 #[derive(Debug, Default)]
 pub struct Process {
     pub killed: AtomicBool,
@@ -66,7 +66,7 @@ impl Process {
     }
 }
 
-/// What a call is about.
+/// The subject of an RPC.
 #[derive(Clone, Debug)]
 pub struct About {
     pub run: u32,
@@ -84,12 +84,12 @@ pub struct Planned {
     pub replaces: bool,
 }
 
-/// What an apply came to.
+/// The result of an apply.
 #[derive(Debug)]
 pub struct Applied {
     pub object: Option<Object>,
     pub failed: bool,
-    /// The provider was killed before it could answer.
+    /// The provider was killed before it responded.
     pub cut: bool,
 }
 
@@ -126,7 +126,7 @@ impl Calls {
         }
     }
 
-    /// Keeps what was said, and returns whether there was an error.
+    /// Records diagnostics, and returns whether one of them is an error.
     fn hear(&self, about: &About, diagnostics: &[proto::Diagnostic]) -> Checked<bool> {
         let mut failed = false;
         let mut said = self.process.said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -185,7 +185,7 @@ impl Calls {
         Ok(())
     }
 
-    /// Brings a stored object along, as core does whenever it takes one from the state.
+    /// Upgrades a stored object, as core does whenever it takes one from the state.
     pub async fn upgrade(&self, about: &About, object: &Object) -> Checked<Option<()>> {
         const RPC: &str = "UpgradeResourceState";
         let request = proto::upgrade_resource_state::Request {
@@ -203,7 +203,7 @@ impl Calls {
         Ok(Some(()))
     }
 
-    /// Reads an object. `Some(None)`: it is gone.
+    /// Reads an object. `Some(None)` means that it is gone.
     pub async fn read(&self, about: &About, object: &Object) -> Checked<Option<Option<Object>>> {
         const RPC: &str = "ReadResource";
         let request = proto::read_resource::Request {
@@ -248,7 +248,7 @@ impl Calls {
         Ok(Some(()))
     }
 
-    /// Plans a create, an update, or what turns out to be a replacement: then once more, from nothing.
+    /// Plans a create or an update. If it turns out to be a replacement, core plans once more, without a prior state.
     pub async fn plan(
         &self,
         about: &About,
@@ -305,7 +305,7 @@ impl Calls {
         Ok(Some(Planned { state: planned, private, identity, replaces }))
     }
 
-    /// Plans that an object goes.
+    /// Plans a destroy.
     pub async fn plan_destroy(&self, about: &About, object: &Object) -> Checked<Option<Planned>> {
         const RPC: &str = "PlanResourceChange";
         let request = proto::plan_resource_change::Request {
@@ -331,7 +331,7 @@ impl Calls {
         Ok(Some(Planned { state, private, identity, replaces: false }))
     }
 
-    /// Makes a planned change. `sent` is what the model has it that the provider sends.
+    /// Applies a planned change. `sent` is what the provider sends according to the model.
     pub async fn apply(
         &self,
         about: &About,
@@ -354,7 +354,7 @@ impl Calls {
         let destroys = planned.state.is_null();
         let Some(response) = self.call(RPC, self.provider.clone().apply_resource_change(request)).await?
         else {
-            // Core takes the prior state for the new one, but has no private state and no identity for it.
+            // Core keeps the prior state, but loses the private state and the identity.
             let stripped =
                 |prior: &Object| Object { private: Vec::new(), identity: None, sent: None, ..prior.clone() };
             let object = if destroys { prior.cloned() } else { prior.map(stripped) };
@@ -393,7 +393,7 @@ impl Calls {
         Ok(Applied { object, failed, cut: false })
     }
 
-    /// Finds an object that isn't managed, and reads it.
+    /// Imports an object, and reads it as core does next.
     pub async fn import(&self, about: &About, id: &str, identity: Option<&Value>) -> Checked<Option<Object>> {
         const RPC: &str = "ImportResourceState";
         let request = proto::import_resource_state::Request {

@@ -1,5 +1,5 @@
-//! What Terraform's core makes of a resource type's schema: the values that it sends to a provider, and its checks of
-//! what comes back. Pure; the calls are in [`crate::calls`].
+//! The part of Terraform's core that follows from a resource type's schema: the values that it sends to a provider, and
+//! its checks of the values that come back. No I/O; the RPCs are in [`crate::calls`].
 
 use std::sync::LazyLock;
 
@@ -50,7 +50,8 @@ impl ResourceType {
         }
     }
 
-    /// The configuration over the prior values of what the provider decides. Write-only values are still in it.
+    /// The proposed new state: the configuration, with the prior values of computed attributes. Write-only values are still
+    /// in it.
     pub fn proposed(&self, prior: &Value, config: &Value) -> Value {
         let one = |attribute: &Attribute| {
             let (before, wanted) = (get(prior, attribute.name), get(config, attribute.name));
@@ -64,7 +65,7 @@ impl ResourceType {
         Value::Map(self.attributes.iter().map(one).collect())
     }
 
-    /// Whether a plan may be made of this configuration.
+    /// Why a planned state isn't valid for this configuration. Empty if it is.
     pub fn faults_of_plan(&self, prior: &Value, config: &Value, planned: &Value) -> Vec<String> {
         let mut faults = Vec::new();
         if planned.is_null() != config.is_null() {
@@ -88,7 +89,7 @@ impl ResourceType {
         faults
     }
 
-    /// Whether a value completes a planned one: all that was known stays, and what was unknown keeps its promises.
+    /// Why a value isn't compatible with a planned one: known values must stay, and refinements must hold.
     pub fn faults_of_completion(&self, planned: &Value, actual: &Value) -> Vec<String> {
         if planned.is_null() != actual.is_null() {
             return vec!["the object is there against the plan, or missing against it".to_owned()];
@@ -107,7 +108,7 @@ impl ResourceType {
         faults
     }
 
-    /// Whether a value may be stored.
+    /// Why a value can't be stored as a state.
     pub fn faults_of_state(&self, state: &Value) -> Vec<String> {
         let mut faults = Vec::new();
         for Attribute { name, write_only, .. } in &self.attributes {
@@ -122,7 +123,10 @@ impl ResourceType {
         faults
     }
 
-    /// The identity that a response holds, if it holds a whole one.
+    /// The identity in a response.
+    ///
+    /// # Errors
+    /// It has unknown values.
     pub fn identity(&self, identity: &Option<proto::ResourceIdentityData>) -> Result<Option<Value>, String> {
         let Some(identity) = identity else { return Ok(None) };
         let identity = value(identity.identity_data.clone(), &self.identity_type);
@@ -133,7 +137,7 @@ impl ResourceType {
         }
     }
 
-    /// What must be replaced to get from one value to the other, of what the provider names.
+    /// Whether the paths that the provider returned require a replacement. Core ignores paths whose value doesn't change.
     pub fn replaced(&self, prior: &Value, planned: &Value, paths: &[proto::AttributePath]) -> bool {
         use proto::attribute_path::step::Selector;
         paths.iter().any(|path| {
@@ -144,7 +148,7 @@ impl ResourceType {
         })
     }
 
-    /// The state as it stands in a state file.
+    /// The state in the JSON form of state files.
     pub fn stored(&self, state: &Value) -> Vec<u8> {
         json(state).to_string().into_bytes()
     }
@@ -163,7 +167,7 @@ pub fn text<'v>(object: &'v Value, name: &str) -> Option<&'v str> {
     }
 }
 
-/// Equal apart from what is known of unknown values.
+/// Equal, apart from refinements of unknown values.
 fn same(one: &Value, other: &Value) -> bool {
     one == other || (one.is_unknown() && other.is_unknown())
 }

@@ -1,4 +1,4 @@
-//! The faults of a sequence, and how the emulator plays them.
+//! The faults of a sequence.
 //!
 //! [`Failure::played_by`] is the only place that knows the emulator's own faults.
 
@@ -20,34 +20,34 @@ pub enum Call {
     Delete,
 }
 
-/// Whether the KMS has performed the request when the fault strikes.
+/// Whether and when the KMS performs the request, relative to the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     Before,
     After,
-    /// Not yet, but after so many tenths of a second.
+    /// This many tenths of a second after the response.
     Later(u8),
 }
 
-/// Whose response it is, and how much of it arrives.
+/// Who responds, and how much of the response arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
     /// The KMS's own JSON.
     Kms,
-    /// A page of something in between.
+    /// A page of a proxy.
     Page,
-    /// JSON of something in between.
+    /// JSON of a gateway.
     Gateway,
     Empty,
     /// The KMS's own JSON, cut off.
     Cut,
     /// A page of more than 1 MiB.
     TooLarge,
-    /// A page of something in between that quotes every secret it saw.
+    /// An error of the KMS whose message quotes every secret of the request, and the client secret.
     Quoting,
 }
 
-/// What goes wrong with one request.
+/// The fault of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     Status {
@@ -55,15 +55,15 @@ pub enum Failure {
         body: Body,
         when: When,
     },
-    /// A success, cut off after so many bytes.
+    /// A success, cut off after this many bytes.
     Cut {
         keep: u8,
     },
     Reset(When),
     Close(When),
-    /// Longer than the request timeout.
+    /// No response within the request timeout.
     Hang(When),
-    /// Late, but in time: what is performed, or its response.
+    /// A delay within the request timeout, before or after the KMS performs the request.
     Slow(When),
     TokenExpired,
     RateLimited {
@@ -71,7 +71,7 @@ pub enum Failure {
     },
 }
 
-/// The time of one exchange with the KMS, as the provider is configured.
+/// The provider's `request_timeout`.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Call {
@@ -88,7 +88,7 @@ impl Call {
         match self {
             Self::Login => LOGIN.into(),
             Self::List | Self::Create => CONNECTIONS.into(),
-            // IDs have hyphens at fixed places; names of routes have not.
+            // IDs have four hyphens; the other routes have fewer.
             Self::Read | Self::Update | Self::Delete => format!("{CONNECTIONS}/*-*-*-*-*"),
             Self::Find => format!("{CONNECTIONS}/connection-name/*"),
         }
@@ -131,7 +131,7 @@ impl Failure {
         }
     }
 
-    /// How long after its request the KMS may still perform it.
+    /// How long after the response the KMS performs the request.
     pub fn lateness(self) -> Duration {
         match self {
             Self::Status { when: When::Later(tenths), .. }
@@ -142,16 +142,17 @@ impl Failure {
         }
     }
 
-    /// Whether this says nothing that lasts: a client that asks again, or looks, gets over it.
+    /// Whether a client that retries, or looks the change up, succeeds in the end.
     pub fn is_transient(self, call: Call) -> bool {
         match self {
-            // That refuses a login.
+            // To a login this is a refusal.
             Self::TokenExpired => call != Call::Login,
             Self::Status { status, body: Body::Kms | Body::Quoting, when } => {
                 status >= 500 && !matches!(when, When::Later(_))
             }
-            // Limits without a time, and what may be a newer server's own.
-            Self::Status { status: 429, .. } | Self::Status { status: 200, body: Body::Gateway, .. } => false,
+            // A limit without a time, and a success that may be a newer server's.
+            Self::Status { status: 429, .. } => false,
+            Self::Status { status: 200, body: Body::Gateway | Body::TooLarge, .. } => false,
             Self::RateLimited { seconds } => seconds <= 1,
             _ => self.lateness() == Duration::ZERO,
         }
@@ -170,8 +171,8 @@ fn performed(when: When) -> Performed {
     }
 }
 
-/// What a debugging proxy, or a careless server, may send: all that it knows, in every form. `tokens` are those that the
-/// provider has now; of others it can't know that they are secrets.
+/// A message that quotes the client secret and, for a write, the dbt tokens. `tokens` are those that the provider process
+/// has at the moment; it can't recognize others as secrets.
 fn quoting(status: u16, call: Call, tokens: &[&str]) -> serde_json::Value {
     let tokens = if call.is_write() { tokens } else { &[] };
     let mut message = format!("Upstream failed. Request was: client_secret={CLIENT_SECRET}");

@@ -1,4 +1,4 @@
-//! What must hold after each run, and at the end of a life.
+//! The invariants that hold after each run and at the end of a life.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ fn fail<T>(kind: &'static str, text: String) -> Checked<T> {
 }
 
 impl World<'_> {
-    /// After a refresh, the state has what the KMS has, and has lost nothing that is there.
+    /// After a refresh, the state agrees with the KMS, and no existing connection has left it.
     pub fn check_refreshed(&self, before: &[Slot], after: &[Slot]) -> Checked {
         if self.is_waiting() {
             return Ok(());
@@ -111,7 +111,7 @@ impl World<'_> {
         self.check_failures(report)
     }
 
-    /// Nothing is in the state twice.
+    /// No connection is in the state twice.
     fn check_one_owner(&self) -> Checked {
         let mut owners = BTreeMap::new();
         for (id, slot) in self.managed() {
@@ -122,7 +122,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Each write has a plan that wants it, and sends what that plan changes.
+    /// Each write is planned, and sends exactly the planned change.
     fn check_writes(&self, report: &RunReport) -> Checked {
         let mut counts: BTreeMap<(String, String), (usize, usize)> = BTreeMap::new();
         for write in &report.writes {
@@ -142,7 +142,7 @@ impl World<'_> {
                 let body = write.body.as_ref().map(ToString::to_string).unwrap_or_default();
                 return fail("stray write", format!("{} {} {body}", write.method, write.path));
             }
-            // These were refused before they could be performed.
+            // The server refused these without performing them.
             if !matches!(write.status, Some(401 | 403 | 429)) {
                 let body = write.body.as_ref().map(ToString::to_string).unwrap_or_default();
                 let count = counts.entry((format!("{} {}", write.method, write.path), body)).or_default();
@@ -161,7 +161,7 @@ impl World<'_> {
         }
     }
 
-    /// What was said to be unchanged is.
+    /// Diagnostics that claim that nothing was changed are right.
     fn check_claims(&self, report: &RunReport) -> Checked {
         let kms = self.kms();
         for said in self.said.iter().filter(|said| said.run == report.run && said.says_nothing_changed()) {
@@ -187,7 +187,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Credentials that somebody else wrote are told of, and no others.
+    /// There is a warning about credentials exactly when somebody else wrote them.
     fn check_warnings(&self, report: &RunReport, number: u8, result: &SlotResult) -> Checked {
         let Some(before) =
             result.before.as_ref().filter(|_| report.before[usize::from(number)].deposed.is_empty())
@@ -200,10 +200,7 @@ impl World<'_> {
         if said.any(|said| said.says_credentials_are_foreign()) == is_due {
             return Ok(());
         }
-        fail(
-            "warning",
-            format!("whether others wrote the credentials of resource {number} ({is_due}) was not said"),
-        )
+        fail("warning", format!("resource {number}: the warning about credentials is {is_due} by the model"))
     }
 
     fn check_result(&self, report: &RunReport, number: u8, result: &SlotResult) -> Checked {
@@ -239,7 +236,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// What a create came to is its own, or what its block asks to take over.
+    /// A create results in its own connection, or in one that its block asks to adopt.
     fn check_made(&self, report: &RunReport, number: u8, object: &Object, config: &Config) -> Checked {
         let id = object.id();
         if self
@@ -250,10 +247,7 @@ impl World<'_> {
             return Ok(());
         }
         let Some((connection, credentials)) = report.kms_before.get(id) else {
-            return fail(
-                "claimed",
-                format!("resource {number} has {id}, which was made meanwhile, and not by it"),
-            );
+            return fail("claimed", format!("resource {number} has {id}, which it did not create"));
         };
         let same_url = credentials.instance_url.trim_end_matches('/') == config.url().trim_end_matches('/');
         let is_alike =
@@ -261,13 +255,13 @@ impl World<'_> {
         if config.adopt && is_alike {
             return Ok(());
         }
-        fail("claimed", format!("resource {number} has taken over {id}, which it must not"))
+        fail("claimed", format!("resource {number} has {id}, which it must not adopt"))
     }
 
-    /// What failed had a reason to.
+    /// Every failure has a cause: a taken name, a connection in use, or more faults than the provider has to survive.
     fn check_failures(&self, report: &RunReport) -> Checked {
-        // No request is repeated oftener than this, whatever strikes it. And who is refused a fresh token twice has no
-        // reason to believe in a third.
+        // More faults than retries may hit one request. The provider also gives up when two fresh tokens are refused in a
+        // row.
         let struck = &report.struck;
         let expired = struck.iter().filter(|(_, failure)| *failure == Failure::TokenExpired).count();
         let survivable = struck.len() <= MAX_RETRIES as usize
@@ -308,7 +302,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Nobody is advised to take over what can't be: what another resource has, and what isn't dbt's.
+    /// No diagnostic advises to import or adopt a connection that another resource manages, or one of another app.
     fn check_advice(&self, report: &RunReport, number: u8, result: &SlotResult) -> Checked {
         let Some(place) = result.slot.config.map(|config| config.place()) else { return Ok(()) };
         let kms = self.kms();
@@ -325,9 +319,9 @@ impl World<'_> {
         }
     }
 
-    /// Logins are shared, and renewed no oftener than there is reason to.
+    /// Requests share logins.
     fn check_logins(&self, report: &RunReport) -> Checked {
-        // One for each walk, and a few for tokens that expire under way.
+        // One for each walk, and a few for tokens that expire in between.
         let most = 6 + report.struck.iter().filter(|(call, _)| *call == Call::Login).count();
         let is_limited = self.emulator.state().identities.token_uses.is_some();
         if !is_limited && report.logins > most {
@@ -336,7 +330,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// At the end, the provider's connections are in the state, or somebody was told of them.
+    /// At the end, each connection that the provider created is in the state, or a diagnostic named it.
     pub fn check_orphans(&self) -> Checked {
         let managed = self.managed();
         for (id, (connection, _)) in self.kms() {
@@ -353,7 +347,7 @@ impl World<'_> {
                 let run = origin.run;
                 return fail(
                     "orphan",
-                    format!("{} of run {run} is in no state, and nobody was told", connection.name),
+                    format!("{} of run {run} is in no state, and no diagnostic named it", connection.name),
                 );
             }
         }
@@ -389,7 +383,7 @@ fn is_wanted_patch(report: &RunReport, result: &SlotResult, write: &LoggedReques
     if !config.adopt || !matches!(result.action, Action::Create | Action::Replace) {
         return false;
     }
-    // Taking over sends the token, and the description if that is another.
+    // An adoption sends the credentials, and the description if it differs.
     let mut body = serde_json::Map::new();
     body.insert("credentials".into(), shown_credentials(&config));
     let is_plain = body_is(write, &body);
@@ -398,7 +392,7 @@ fn is_wanted_patch(report: &RunReport, result: &SlotResult, write: &LoggedReques
     match there {
         Some(there) if there == config.description() => is_plain,
         Some(_) => body_is(write, &body),
-        // It was made meanwhile, by a create whose response was lost.
+        // It was created during the run, by a request whose response was lost.
         None => is_plain || body_is(write, &body),
     }
 }

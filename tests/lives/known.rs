@@ -1,5 +1,5 @@
-//! What the provider is known to do wrong today. Random lives keep out of its way, or forgive it; the tests in
-//! [`crate::regressions`] don't, and are ignored until they pass. An entry goes when its test does.
+//! Known defects of the provider. Random lives avoid or forgive them. Their tests in [`crate::regressions`] do neither, and
+//! are ignored until they pass. Remove an entry together with the `ignore` of its test.
 
 use crate::{
     model::{Config, Place},
@@ -7,29 +7,28 @@ use crate::{
     world::World,
 };
 
-/// What a life is forgiven. By default nothing.
+/// The defects that a life forgives. By default none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Forgiven {
-    /// A taken name is said to be adoptable or importable, though a resource has that connection.
+    /// An error about a taken name advises to import or adopt a connection that another resource manages.
     pub bad_advice: bool,
-    /// Another resource's connection is taken over, if the apply doesn't hear of that resource in time: no resource asks
-    /// for that.
+    /// An adoption takes over another resource's connection. No block gets the chance to.
     pub adoption_of_managed: bool,
 }
 
-/// All that is known.
+/// All known defects.
 pub const KNOWN: Forgiven = Forgiven { bad_advice: true, adoption_of_managed: true };
 
 /// Steps that random lives leave out.
 pub fn is_left_out(step: &Step) -> bool {
     match step {
-        // A known planned hash follows from the token.
+        // The plan depends on the token where it must not.
         Step::Apply(Run { tokens: Tokens::Others, .. }) => true,
         _ => false,
     }
 }
 
-/// Changes a configuration that is known to end badly.
+/// Removes `adopt_existing` where the adoption would hit another resource's connection.
 pub fn avoid(world: &mut World<'_>) {
     if !world.forgiven.adoption_of_managed {
         return;

@@ -1,11 +1,14 @@
-//! Random lives: the built provider, spoken to as Terraform's core does, against an emulated KMS on its bad days.
+//! Random lives: a model-based test of the built provider, over gRPC, against the emulated KMS.
 //!
-//! A life is a random sequence of what users, others at the KMS, networks and signals do to a few resources. Whatever
-//! happens, state and KMS agree in the end or a diagnostic said what doesn't; nothing is lost, doubled, leaked or stuck.
+//! A life is a random sequence of changes of the configuration, Terraform runs, edits by others, faults, stops and kills.
+//! In the end, the state and the KMS agree, or a diagnostic named the difference. Nothing is lost, duplicated, leaked or
+//! stuck.
 //!
-//! [`steps`] (what can happen), [`faults`] (what can go wrong) and [`model`] (what should come of it) describe lives;
-//! [`world`], [`runs`], [`outside`] and [`settle`] live them; [`core`], [`calls`] and [`walk`] do what Terraform's core
-//! does; [`invariants`], [`secrets`] and [`words`] judge; [`pool`] runs many and makes what fails short.
+//! - [`steps`], [`faults`], [`model`]: the steps, the faults, and the expected results.
+//! - [`world`], [`runs`], [`outside`], [`settle`]: carry the steps out.
+//! - [`core`], [`calls`], [`walk`]: do what Terraform's core does.
+//! - [`invariants`], [`secrets`], [`words`]: check the results. [`known`]: defects to be fixed.
+//! - [`pool`], [`tally`]: run many lives, shrink the failing ones, and count.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a panic is a failed test")]
 
@@ -35,10 +38,10 @@ mod walk;
 mod words;
 mod world;
 
-/// What must not happen has happened.
+/// A broken invariant.
 #[derive(Clone, Debug)]
 struct Violation {
-    /// One word or two: lives that fail in the same way share it.
+    /// A short name, the same for all lives that fail in the same way.
     kind: &'static str,
     text: String,
 }
@@ -55,7 +58,8 @@ fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().map_or(default, |text| text.parse().expect(variable))
 }
 
-/// `LIVES` says how many, `LIVES_SEED` which, `LIVES_FIRST` from which on, `LIVES_AT_ONCE` how many side by side.
+/// Environment: `LIVES` is the number of lives, `LIVES_SEED` their seed, `LIVES_FIRST` the number of the first one,
+/// `LIVES_AT_ONCE` how many run concurrently, `LIVES_SHRINK` how many seconds to shrink a failing one.
 #[test]
 fn random_lives_lose_double_leak_and_block_nothing() {
     pool::run(&pool::Plan {

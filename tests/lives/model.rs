@@ -1,6 +1,6 @@
-//! The model of a `kms_dbt_connection`: what can be configured, what a plan must come to, and when state and KMS agree.
+//! The model of a `kms_dbt_connection`: its configurations, the expected plans, and the agreement of state and KMS.
 //!
-//! Everything is chosen from small tables, so that a sequence is short to print and resources often want the same.
+//! All values come from small tables, so that sequences are short to print and resources often compete.
 
 use terraform_provider_kms::plugin::value::Value;
 
@@ -15,18 +15,18 @@ pub const NAMES: [&str; 3] = ["analytics", "finance", "growth"];
 pub const SCOPES: [Option<&str>; 3] = [None, Some(PROJECT_ID), Some(OTHER_PROJECT_ID)];
 pub const DESCRIPTIONS: [Option<&str>; 4] =
     [None, Some(""), Some("Nightly runs"), Some("Größe \"in quotes\" \\ 100 %")];
-/// The first and the last mean the same.
+/// The first and the last are equivalent.
 pub const URLS: [&str; 3] = ["https://cloud.getdbt.com", "https://emea.dbt.com", "https://cloud.getdbt.com/"];
 pub const ACCOUNTS: [&str; 2] = ["12345", "67890"];
 pub const VERSIONS: [Option<&str>; 3] = [None, Some("1"), Some("2")];
-/// Each has characters that look otherwise in JSON, in a URL and in Base64.
+/// Each has characters that JSON, URLs and base64 encode.
 pub const TOKENS: [&str; 3] = [
     "dbtc_first/+Life\"s%20\\token~1234567890",
     "dbtu_second&Life=s <token>?é\u{1F511}0987654321",
     "dbtc_third\tLife's#token;{plain}:1122334455",
 ];
 
-/// The block of a resource. Numbers point into the tables.
+/// The block of a resource. Numbers are indexes into the tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     pub name: u8,
@@ -38,7 +38,7 @@ pub struct Config {
     pub version: u8,
     pub adopt: bool,
     pub create_before_destroy: bool,
-    /// Not 0: a name of its own, which nothing else has. For getting out of the way when the world settles.
+    /// If not 0, a name that nothing else has, instead of one from the table. For settling.
     pub unique_name: u8,
 }
 
@@ -60,7 +60,7 @@ impl Place {
     }
 }
 
-/// How a run sees the token of a configuration.
+/// The token of a configuration as one walk sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token {
     Known(u8),
@@ -68,7 +68,7 @@ pub enum Token {
     Unknown,
 }
 
-/// What the provider last sent of the credentials, as its private state must know it. The model's twin of that state.
+/// The credentials that the provider sent last: the model's equivalent of its private state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     pub token: u8,
@@ -122,7 +122,7 @@ impl Config {
     }
 }
 
-/// What is to be done to an object.
+/// An action of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Nothing,
@@ -132,7 +132,7 @@ pub enum Action {
     Delete,
 }
 
-/// What a plan must come to.
+/// The action that a plan must have.
 pub fn expected_action(object: Option<&Object>, config: Option<&Config>, token: Token) -> Action {
     let (object, config) = match (object, config) {
         (None, None) => return Action::Nothing,
@@ -154,7 +154,7 @@ pub fn expected_action(object: Option<&Object>, config: Option<&Config>, token: 
     }
 }
 
-/// Whether the token must be sent, or may have to be, although no other field of the credentials changed.
+/// Whether an update must send the token although no other field of the credentials changed.
 pub fn token_is_due(object: &Object, config: &Config, token: Token) -> bool {
     let Some(sent) = &object.sent else { return true };
     let version = VERSIONS[usize::from(config.version)];
@@ -166,7 +166,7 @@ pub fn token_is_due(object: &Object, config: &Config, token: Token) -> bool {
             || token != Token::Known(sent.token))
 }
 
-/// What an update must send: the fields of the request's body, sorted, and the values that it may show.
+/// The body that an update must send, with secrets as the emulator's log shows them.
 pub fn expected_patch(
     object: &Object,
     config: &Config,
@@ -197,7 +197,7 @@ pub fn shown_credentials(config: &Config) -> serde_json::Value {
     })
 }
 
-/// Where a state and the KMS disagree. Empty if nowhere.
+/// The differences between a state and the KMS.
 pub fn disagreements(state: &Value, connection: &AppConnection, stored: &Credentials) -> Vec<String> {
     let mut found = Vec::new();
     let mut compare = |name: &str, same: bool| {

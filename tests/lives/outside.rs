@@ -1,4 +1,4 @@
-//! What others do at the KMS, within its rules.
+//! Changes that others make at the KMS, within its rules.
 
 use crate::{
     kms_emulator::{AppConnection, Credentials},

@@ -1,4 +1,4 @@
-//! Many lives side by side. Most of a life is waiting, so far more of them run at once than there are processors.
+//! Runs many lives concurrently. A life mostly waits, so there are many more of them than processors.
 
 use std::{
     cell::RefCell,
@@ -26,31 +26,33 @@ use crate::{
     world::World,
 };
 
-/// One provider of so many logs everything, which takes three times the processor time. The others log what they do.
+/// One in this many providers logs at TRACE, which takes three times the processor time; the others log at DEBUG.
 const TRACED: u64 = 8;
 
-/// What to run.
+/// The lives to run.
 pub struct Plan {
     pub seed: u64,
-    /// The numbers of the first life and of how many.
+    /// The number of the first life.
     pub first: u64,
+    /// How many lives.
     pub count: u64,
+    /// How many at a time.
     pub at_once: u64,
 }
 
-/// Lives one life with a provider that may have served others before.
+/// Runs one life, with a provider process that may have served others before.
 pub fn live(runtime: &Runtime, running: &mut Running, forgiven: Forgiven, steps: &[Step]) -> Checked {
     runtime.block_on(async {
         let outcome = World::new(running, forgiven).await.live(steps).await;
         if outcome.is_err() {
-            // What came of it may last.
+            // The next life gets a fresh process.
             running.kill();
         }
         outcome
     })
 }
 
-/// A life that failed, made as short as it gets.
+/// A failing life, shrunk.
 struct Failed {
     number: u64,
     text: String,
@@ -58,7 +60,7 @@ struct Failed {
     count: u64,
 }
 
-/// Runs all lives, and panics with the shortest failing one of each kind.
+/// Runs all lives, and panics with one failing life of each kind.
 pub fn run(plan: &Plan) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let next = AtomicU64::new(plan.first);
@@ -92,7 +94,7 @@ pub fn run(plan: &Plan) {
     eprintln!("{} lives in {:?}\n{}", plan.count, began.elapsed(), tally::summary());
 }
 
-/// The lives of one seed are the same each time, whatever runs beside them.
+/// Each life depends on the seed and its number only.
 fn rng(seed: u64, number: u64) -> TestRng {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -116,7 +118,7 @@ fn one(
     let mut runner = TestRunner::new_with_rng(config, rng(seed, number));
     let life = lives().new_tree(&mut runner).expect("lives can be made");
     let running = RefCell::new(running);
-    // Shrinking follows one trail: what fails in another way is another failure.
+    // While shrinking, a failure of another kind doesn't count.
     let kind = RefCell::new(None);
     let outcome = runner.run_one(life, |steps| {
         let Err(Violation { kind: found, text }) = live(runtime, &mut running.borrow_mut(), KNOWN, &steps)
@@ -141,7 +143,7 @@ fn one(
     }
 }
 
-/// What failures of one cause have in common: the beginning of the text, without what differs from life to life.
+/// The same text for failures that probably have the same cause.
 fn key(kind: &str, text: &str) -> String {
     let text: String = text.chars().filter(|c| !c.is_ascii_digit()).take(200).collect();
     let words = text.split([' ', '[', ']']).filter(|word| word.matches('-').count() < 4 && !word.is_empty());
@@ -149,7 +151,7 @@ fn key(kind: &str, text: &str) -> String {
     format!("{kind}: {}", words.join(" "))
 }
 
-/// Counts a failure of a kind of which there is one already: it isn't made shorter.
+/// Counts a failure, if there is one of the same key already. Only the first one is shrunk.
 fn is_known(failures: &Mutex<BTreeMap<String, Failed>>, key: &str) -> bool {
     let mut failures = failures.lock().expect("no panic");
     failures.get_mut(key).map(|failed| failed.count += 1).is_some()

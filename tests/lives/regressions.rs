@@ -1,4 +1,4 @@
-//! Lives that once went wrong, or would if a defect came back. What [`crate::pool`] prints can be pasted here.
+//! Lives that failed once, or that a known defect would make fail. The output of [`crate::pool`] can be pasted here.
 
 use crate::{
     faults::{Body, Call, Failure, When},
@@ -9,7 +9,7 @@ use crate::{
     steps::{Edit, Field, Interrupt, Key, Kind, Run, Step, Step::*, Tokens},
 };
 
-/// Lives one life with nothing forgiven, and fails if anything goes wrong in it.
+/// Runs one life, and forgives nothing.
 fn lives(steps: &[Step]) {
     lives_forgiven(Forgiven::default(), steps);
 }

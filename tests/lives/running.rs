@@ -1,4 +1,4 @@
-//! A process of the provider, started again whenever it was killed.
+//! A provider process that is restarted after it was killed.
 
 use nix::unistd::Pid;
 use terraform_provider_kms::{
@@ -21,12 +21,12 @@ pub struct Running {
 }
 
 impl Running {
-    /// Logs at this level, once it is started.
+    /// A process that logs at this level. It starts at first use.
     pub fn new(level: &'static str) -> Self {
         Self { level, host: None, log: Vec::new() }
     }
 
-    /// The provider, started if need be.
+    /// The provider. Starts the process if it isn't running.
     pub async fn provider(&mut self) -> Provider {
         if self.host.is_none() {
             self.host = Some(Host::start_with(&[("TF_LOG", self.level)]).await);
@@ -39,7 +39,7 @@ impl Running {
         Pid::from_raw(id.cast_signed())
     }
 
-    /// Kills the provider, if it runs. It is started when it is next needed.
+    /// Kills the process, if it runs.
     pub fn kill(&mut self) {
         if let Some(mut host) = self.host.take() {
             let _ = host.child.start_kill();
@@ -47,14 +47,14 @@ impl Running {
         }
     }
 
-    /// What was logged since this was last called.
+    /// The log lines since the last call.
     pub fn take_log(&mut self) -> Vec<String> {
         let mut log = std::mem::take(&mut self.log);
         log.extend(self.host.iter().flat_map(Host::take_log));
         log
     }
 
-    /// Ends the provider as Terraform does.
+    /// Ends the process as Terraform does.
     pub async fn shut_down(&mut self) {
         if let Some(host) = self.host.take() {
             let (code, printed, _) = host.shut_down().await;

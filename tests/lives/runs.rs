@@ -1,4 +1,4 @@
-//! What a user runs: Terraform's commands, over all resources of the world.
+//! Terraform's commands.
 
 use std::{
     collections::BTreeMap,
@@ -25,22 +25,22 @@ use crate::{
     world::World,
 };
 
-/// How often the provider repeats a request.
+/// The provider's `max_retries`.
 pub const MAX_RETRIES: i64 = 2;
 
-/// What a run found and did.
+/// The record of an apply or destroy.
 #[derive(Debug)]
 pub struct RunReport {
     pub run: u32,
     pub options: Run,
-    /// Resources before the run, as the configuration has them in it.
+    /// The resources before the run, with the configuration of the run.
     pub before: Vec<Slot>,
-    /// What the KMS had when the run began.
+    /// The connections of the KMS before the run, by ID.
     pub kms_before: BTreeMap<String, (AppConnection, Credentials)>,
-    /// Whether all could be planned.
+    /// Whether the plan succeeded.
     pub planned: bool,
     pub results: Vec<SlotResult>,
-    /// The faults that struck.
+    /// The faults that hit a request.
     pub struck: Vec<(Call, Failure)>,
     pub writes: Vec<LoggedRequest>,
     pub killed: bool,
@@ -48,7 +48,7 @@ pub struct RunReport {
 }
 
 impl RunReport {
-    /// Whether nothing was planned but what is there already.
+    /// Whether there was nothing to do.
     pub fn is_empty(&self) -> bool {
         let has_nothing_to_do = |result: &SlotResult| result.action == Action::Nothing && !result.failed;
         self.planned
@@ -88,18 +88,18 @@ impl World<'_> {
 
     async fn begin_run(&mut self) -> Arc<Process> {
         self.run += 1;
-        // What others did is everywhere by now.
+        // The replica has everything from before the run.
         self.emulator.state().replicate();
         let lag = self.emulator.state().options.replica_lag;
         tokio::time::sleep(lag).await;
         self.emulator.clear_requests();
         self.let_faults_quote();
-        // Between runs passes more time than clocks may differ by.
+        // More time passes between runs than the provider allows clocks to differ.
         self.emulator.state().options.clock_ahead += time::Duration::seconds(5);
         Arc::default()
     }
 
-    /// Lets the faults know the tokens that the provider is given in this run.
+    /// Puts the tokens of this run into the faults that quote them.
     fn let_faults_quote(&self) {
         let configs = self.slots.iter().filter_map(|slot| slot.config.as_ref());
         let tokens: Vec<&str> = configs.map(|config| TOKENS[usize::from(config.token)]).collect();
@@ -111,7 +111,7 @@ impl World<'_> {
         }
     }
 
-    /// What has struck since `times` were left of each fault.
+    /// The faults that hit requests since `left` was taken.
     pub fn struck(&self, left: &[Option<u64>]) -> Vec<(Call, Failure)> {
         let now: Vec<_> = self.emulator.state().faults.all().iter().map(|(target, _)| target.times).collect();
         let mut struck = Vec::new();
@@ -144,8 +144,8 @@ impl World<'_> {
             watcher.abort();
             self.emulator.clear_faults();
             self.faults.clear();
-            // What was under way when all ended may still be performed.
-            tokio::time::sleep(Duration::from_millis(80)).await;
+            // Requests that were in flight may still be performed.
+            tokio::time::sleep(Duration::from_millis(300)).await;
         }
         self.end_run(&process, &struck)?;
         let (planned, results) = walked?;
@@ -177,7 +177,7 @@ impl World<'_> {
         Ok(RunReport { run, options, before, kms_before, planned, results, struck, writes, killed, logins })
     }
 
-    /// Keeps what the run left behind: what was said and logged, and which creates were sent.
+    /// Records the diagnostics, the log and the creates of a run.
     fn end_run(&mut self, process: &Process, struck: &[(Call, Failure)]) -> Checked {
         if process.is_killed() {
             self.running.kill();
@@ -211,13 +211,13 @@ impl World<'_> {
         if process.is_stopping() || process.is_killed() {
             return Ok((false, Vec::new()));
         }
-        // Terraform starts another process for the apply, which knows nothing of the first.
+        // Terraform starts another process for the apply. Here another configuration has the same effect.
         let walk = self.configured(process, options).await?;
         let applies = (0..).zip(plans).map(|(number, plan)| walk.apply(number, plan));
         Ok((true, each(applies, options.parallel).await?))
     }
 
-    /// Waits for so many requests, and then stops or kills. Meanwhile the KMS takes its time, so that it hits something.
+    /// Stops or kills the provider after a number of requests. The KMS is slow meanwhile, so that requests are in flight.
     fn watch(&self, interrupt: Interrupt, mut provider: Provider, process: &Arc<Process>) -> JoinHandle<()> {
         let time = Duration::from_millis(25);
         self.emulator.fault(Target::default(), Fault::slow(time, time));
@@ -260,7 +260,7 @@ impl World<'_> {
         let walk = self.configured(&process, Run::default()).await?;
         let before = self.slots.clone();
         let left = self.faults_left();
-        // Without blocks there is nothing to plan but that everything goes.
+        // Only the refresh matters; a plan without blocks needs nothing else.
         let bare = before.iter().map(|slot| Slot { config: None, ..slot.clone() });
         let plans: Vec<Option<SlotPlan>> =
             each((0..).zip(bare).map(|(number, slot)| walk.plan(number, slot)), true).await?;
@@ -294,7 +294,7 @@ impl World<'_> {
         self.import(&pairs, by).await
     }
 
-    /// `terraform import`, or import blocks.
+    /// `terraform import`, or several import blocks.
     pub async fn import(&mut self, wanted: &[(u8, AppConnection)], by: Key) -> Checked {
         let process = self.begin_run().await;
         let left = self.faults_left();
@@ -325,14 +325,14 @@ async fn import_call(walk: &Walk, slot: u8, connection: &AppConnection, by: Key)
     }
 }
 
-/// Where a create was to make its connection.
+/// The place of the connection that a request creates.
 fn post_of(write: &LoggedRequest) -> Option<Place> {
     let body = write.body.as_ref()?;
     let owned = |field: &str| body.get(field).and_then(serde_json::Value::as_str).map(str::to_owned);
     Some(Place { name: owned("name")?, scope: owned("projectId") })
 }
 
-/// Does all, at once or one after the other.
+/// Awaits all, concurrently or one after the other.
 async fn each<T>(
     all: impl Iterator<Item = impl Future<Output = Checked<T>>>,
     at_once: bool,

@@ -1,4 +1,4 @@
-//! The search for secrets in all that the provider lets out.
+//! The search for secrets in everything that the provider returns and logs.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ use crate::{
     model::TOKENS,
 };
 
-/// A secret in one of the forms that a text may hold it in.
+/// A secret in one of its encodings.
 struct Form {
     secret: &'static str,
     form: &'static str,
@@ -31,7 +31,7 @@ static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
     forms
 });
 
-/// As it is, as JSON has it, as a URL has it, and as Base64 has it wherever in a longer text it stands.
+/// A secret in plain, JSON-escaped, percent-encoded, and in base64 at each offset in a longer text.
 pub fn forms_of(secret: &str) -> Vec<(&'static str, String)> {
     let mut forms = vec![("plain", secret.to_owned())];
     let json = serde_json::Value::from(secret).to_string();
@@ -39,7 +39,7 @@ pub fn forms_of(secret: &str) -> Vec<(&'static str, String)> {
     forms.push(("percent-encoded", utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string()));
     for shift in 0..3 {
         let bytes = [&b"\0\0"[..shift], secret.as_bytes()].concat();
-        // What the neighbours share a digit with is left out at both ends.
+        // Digits that depend on the surrounding text are left out.
         let inner = |encoded: &str| encoded[(shift * 4).div_ceil(3)..encoded.len() - 2].to_owned();
         forms.push(("Base64", inner(&STANDARD_NO_PAD.encode(&bytes))));
         forms.push(("Base64 for URLs", inner(&URL_SAFE_NO_PAD.encode(&bytes))));
@@ -48,7 +48,7 @@ pub fn forms_of(secret: &str) -> Vec<(&'static str, String)> {
     forms
 }
 
-/// Fails if a text holds one of the sequence's secrets.
+/// Fails if a text contains a secret.
 pub fn look(text: &str, place: &str) -> Checked {
     for Form { secret, form, text: hidden } in FORMS.iter() {
         if text.contains(hidden.as_str()) {
@@ -59,7 +59,7 @@ pub fn look(text: &str, place: &str) -> Checked {
     Ok(())
 }
 
-/// Fails if a text holds one of these access tokens.
+/// Fails if a text contains one of these access tokens.
 pub fn look_for_access_tokens(text: &str, tokens: &[String], place: &str) -> Checked {
     match tokens.iter().find(|token| text.contains(token.as_str())) {
         Some(token) => {

@@ -1,4 +1,4 @@
-//! The end of a life: all quiet, what is wrong put right as the errors advise, and nothing left to do.
+//! The end of a life: no more faults, runs that follow the advice of the errors until nothing is left to do, and a destroy.
 
 use crate::{
     Checked, Violation,
@@ -8,11 +8,11 @@ use crate::{
     world::World,
 };
 
-/// How many runs it may take. The first may find names taken, the next follow the advice, and a last one is empty.
+/// How many runs settling may take. The last one is empty.
 const MOST_ROUNDS: u32 = 8;
 
 impl World<'_> {
-    /// Lives a whole life.
+    /// Runs a whole life.
     pub async fn live(&mut self, steps: &[Step]) -> Checked {
         for step in steps {
             self.take(step).await?;
@@ -23,7 +23,7 @@ impl World<'_> {
         self.check_log()
     }
 
-    /// Applies until there is nothing to do.
+    /// Applies until a plan is empty.
     async fn settle(&mut self) -> Checked {
         self.calm();
         self.wait_for_late_writes().await?;
@@ -41,7 +41,7 @@ impl World<'_> {
         ))
     }
 
-    /// Does what a user would after a run that failed.
+    /// Does what a user would do after a failed run.
     async fn follow_advice(&mut self, report: &RunReport, round: u32) -> Checked {
         let failed = (0..).zip(&report.results).filter(|(_, result)| result.failed);
         for slot in failed.map(|(slot, _)| slot).collect::<Vec<u8>>() {
@@ -78,7 +78,7 @@ impl World<'_> {
         said.map(|said| format!("{}: {}", said.summary, said.detail)).collect()
     }
 
-    /// Destroys everything: what is left is what others made, and what was told of.
+    /// Destroys everything.
     async fn leave(&mut self) -> Checked {
         let report = self.apply(Run { parallel: true, ..Run::default() }, true).await?;
         self.check_run(&report)?;

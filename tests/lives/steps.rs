@@ -1,7 +1,7 @@
-//! The steps of a sequence, and how they are chosen.
+//! The steps of a life, and their random generation.
 //!
-//! Every step makes sense in every world: one that points at nothing does nothing. So any part of a failing sequence is
-//! a sequence too, and shrinking is leaving out. `Debug` prints what can be pasted into a test.
+//! Every step is valid in every state: a step without a subject does nothing. So every part of a failing sequence is a valid
+//! sequence, and shrinking can remove any step. `Debug` prints Rust that can be pasted into a test.
 
 use proptest::{collection, prelude::*};
 
@@ -26,29 +26,29 @@ pub enum Step {
     Swap { one: u8, other: u8 },
     /// `terraform apply`.
     Apply(Run),
-    /// `terraform plan`, of which nothing stays.
+    /// `terraform plan`. Nothing is stored.
     Plan,
     /// `terraform apply -refresh-only`.
     Refresh,
     /// `terraform destroy`.
     Destroy(Run),
-    /// `terraform import` of a connection that no resource has, to a resource without one.
+    /// `terraform import` of an unmanaged connection, to a resource without one.
     Import { slot: u8, which: u8, by: Key },
-    /// The same for all resources without one, in one run: import blocks.
+    /// Import blocks for all resources without a connection, in one run.
     ImportAll { by: Key },
-    /// `terraform state rm`, or a lost state file: the object is forgotten.
+    /// `terraform state rm`.
     Forget { slot: u8 },
-    /// Somebody else does something at the KMS.
+    /// A change that somebody else makes at the KMS.
     Outside(Edit),
-    /// The next requests of a kind go wrong.
+    /// A fault of the next requests of a kind: `skip` pass, then `times` fail.
     Fault { call: Call, skip: u8, times: u8, failure: Failure },
     /// All access tokens expire.
     Expire,
-    /// Access tokens are good for so many requests from now on; 0 for any number.
+    /// Access tokens issued from now on are good for this many requests; 0 for any number.
     Uses(u8),
-    /// Reads of the KMS see what was written so many tenths of a second ago; 0 for at once.
+    /// Reads of the KMS lag behind writes by this many tenths of a second.
     Lag(u8),
-    /// The provider is killed and started again.
+    /// The provider is killed between runs.
     Restart,
 }
 
@@ -67,27 +67,27 @@ pub enum Field {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Run {
-    /// Works on all resources at once, as Terraform does; else one after the other.
+    /// All resources at a time, as Terraform does, or one after the other.
     pub parallel: bool,
-    /// What the plan sees of the tokens.
+    /// The tokens that the plan sees.
     pub tokens: Tokens,
     /// `-replace` for this resource.
     pub replace: Option<u8>,
     pub interrupt: Option<Interrupt>,
 }
 
-/// What a plan sees of the tokens; the apply always sees those that are configured.
+/// The tokens that a plan sees. The apply sees those of the configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tokens {
     #[default]
     AsConfigured,
-    /// They are ephemeral values that open later.
+    /// Unknown: ephemeral values that open later.
     Unknown,
-    /// They are ephemeral values that are others each time.
+    /// Other ones: ephemeral values that differ each time.
     Others,
 }
 
-/// What befalls a run when it has sent so many requests.
+/// A signal during a run, after a number of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interrupt {
     pub kind: Kind,
@@ -96,7 +96,7 @@ pub struct Interrupt {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Ctrl-C: Terraform asks the provider to stop.
+    /// Ctrl-C: Terraform calls StopProvider.
     Stop,
     /// The provider is killed.
     Kill,
@@ -110,7 +110,7 @@ pub enum Key {
     Identity,
 }
 
-/// What somebody else does at the KMS. `which` counts connections from the oldest.
+/// A change that somebody else makes at the KMS. `which` counts connections from the oldest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edit {
     Describe {
@@ -142,7 +142,7 @@ pub enum Edit {
         name: u8,
         scope: u8,
     },
-    /// A sync begins to use it, or ends.
+    /// A sync begins or ends to use it.
     Use {
         which: u8,
         used: bool,
@@ -266,7 +266,7 @@ fn failure() -> impl Strategy<Value = Failure> {
     prop_oneof![
         8 => (any_status, foreign, when())
             .prop_map(|(status, body, when)| Failure::Status { status, body, when }),
-        // The KMS itself refuses only what it hasn't performed.
+        // The KMS never performs a request that it refuses.
         2 => prop::sample::select(vec![400, 403, 409])
             .prop_map(|status| Failure::Status { status, body: Body::Kms, when: When::Before }),
         2 => (prop::sample::select(vec![500, 503]), when())
@@ -300,7 +300,7 @@ fn change() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Something that Terraform knows nothing of.
+/// An event outside of Terraform.
 fn disturbance() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => fault().prop_filter("known to go wrong", |step| !known::is_left_out(step)),
@@ -324,7 +324,7 @@ fn command() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Whole lives: resources, and what then happens to them.
+/// A life: blocks, then rounds of changes, events and a command.
 pub fn lives() -> impl Strategy<Value = Vec<Step>> {
     let first = collection::vec((slot(), config()), 1..4);
     let first = first
@@ -333,7 +333,7 @@ pub fn lives() -> impl Strategy<Value = Vec<Step>> {
     let round = round.prop_map(|(changes, disturbances, command)| {
         changes.into_iter().chain(disturbances).chain([command]).collect::<Vec<_>>()
     });
-    // Half of them begin in peace.
+    // Half of them begin with an undisturbed apply.
     let peace =
         any::<bool>().prop_map(|peace| if peace { vec![Step::Apply(Run::default())] } else { Vec::new() });
     (first, peace, collection::vec(round, 1..5))

@@ -1,4 +1,4 @@
-//! How often what happens in lives: that they reach what they are meant to reach.
+//! Counts of the events in all lives, to see that they cover what they should.
 
 use std::{
     collections::BTreeMap,
@@ -14,14 +14,14 @@ pub fn count(what: String) {
     *counts.entry(what).or_default() += 1;
 }
 
-/// Notes how long a call took.
+/// Records the duration of an RPC.
 pub fn time(call: &'static str, took: Duration) {
     let mut longest = LONGEST.lock().unwrap_or_else(PoisonError::into_inner);
     let longest = longest.entry(call).or_default();
     *longest = took.max(*longest);
 }
 
-/// All counts, and the longest of each call.
+/// All counts, and the longest duration of each RPC.
 pub fn summary() -> String {
     let counts = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut lines: Vec<_> = counts.iter().map(|(what, count)| format!("{count:>9}  {what}")).collect();

@@ -1,4 +1,4 @@
-//! The walks of a Terraform run: plan, then apply, over all resources.
+//! The plan and apply walks of Terraform's core, for one resource.
 
 use terraform_provider_kms::plugin::value::Value;
 
@@ -10,42 +10,42 @@ use crate::{
     steps::{Run, Tokens},
 };
 
-/// A resource: its block, and what the state has of it.
+/// A resource: its block and its objects in the state.
 #[derive(Clone, Debug, Default)]
 pub struct Slot {
     pub config: Option<Config>,
     pub object: Option<Object>,
-    /// Objects to be deleted once their successors exist.
+    /// Deposed objects, still to be deleted.
     pub deposed: Vec<Object>,
 }
 
-/// What is planned for one resource.
+/// The plan of one resource.
 #[derive(Debug)]
 pub struct SlotPlan {
     pub action: Action,
-    /// The resource after the refresh: what an apply begins with.
+    /// The resource after the refresh.
     pub slot: Slot,
     planned: Option<Planned>,
     deposed: Vec<Planned>,
-    /// Whether the plan has the token as unknown or as another one, so that the apply may find nothing to do.
+    /// Whether the apply may find that there is nothing to do, because the plan saw another token.
     may_vanish: bool,
 }
 
-/// What the apply of one resource came to.
+/// The result of the apply of one resource.
 #[derive(Debug)]
 pub struct SlotResult {
     pub slot: Slot,
     pub action: Action,
-    /// The object that there was before.
+    /// The object before the apply.
     pub before: Option<Object>,
     pub failed: bool,
-    /// Creates whose responses were cut off with the provider's life.
+    /// Creates under way when the provider was killed.
     pub cut: Vec<Place>,
-    /// Whether its turn came.
+    /// Whether the apply got to this resource.
     pub begun: bool,
 }
 
-/// One walk of one run.
+/// A walk.
 #[derive(Clone)]
 pub struct Walk {
     pub calls: Calls,
@@ -66,7 +66,7 @@ impl Walk {
         }
     }
 
-    /// Refreshes and plans one resource. `None`: the plan failed, and so the run.
+    /// Refreshes and plans one resource. `None` if that failed, and so the run.
     pub async fn plan(&self, number: u8, mut slot: Slot) -> Checked<Option<SlotPlan>> {
         let mut deposed_plans = Vec::new();
         let mut deposed = Vec::new();
@@ -115,7 +115,7 @@ impl Walk {
         plan(action, slot, Some(planned), may_vanish)
     }
 
-    /// Reads an object that the state has. The outer `None`: it failed.
+    /// Reads an object of the state. The outer `None` means that it failed.
     async fn refresh(&self, about: &About, object: &Object) -> Checked<Option<Option<Object>>> {
         if self.calls.process.is_stopping() || self.calls.upgrade(about, object).await?.is_none() {
             return Ok(None);
@@ -123,7 +123,7 @@ impl Walk {
         self.calls.read(about, object).await
     }
 
-    /// Makes the planned change of one resource.
+    /// Applies the plan of one resource.
     pub async fn apply(&self, number: u8, plan: SlotPlan) -> Checked<SlotResult> {
         let SlotPlan { action, slot, planned, deposed, may_vanish } = plan;
         let before = slot.object.clone();
@@ -169,7 +169,7 @@ impl Walk {
             }
             return Ok(());
         }
-        // The delete has the plan's private state, and no identity: there is none yet of what comes after.
+        // Core passes the private state and the identity of the planned create, which has no identity yet.
         let delete = Planned { state: Value::Null, ..planned.clone() };
         if let Some(kept) = self.delete(number, &old, Some(delete), result).await? {
             result.slot.object = Some(kept);
@@ -178,7 +178,7 @@ impl Walk {
         self.write(number, planned, may_vanish, result).await
     }
 
-    /// Deletes an object, and returns it if it is still there for all one knows.
+    /// Deletes an object. Returns it if it stays in the state.
     async fn delete(
         &self,
         number: u8,
@@ -207,7 +207,7 @@ impl Walk {
         Ok(applied.object)
     }
 
-    /// Creates or updates: plans again with all values known, compares, and applies.
+    /// Creates or updates: plans again with known values, compares with the first plan, and applies.
     async fn write(&self, number: u8, first: Planned, may_vanish: bool, result: &mut SlotResult) -> Checked {
         let Some(config) = result.slot.config else { return Ok(()) };
         let object = result.slot.object.clone();
@@ -259,7 +259,7 @@ impl Walk {
         Ok(())
     }
 
-    /// The plan of the apply may know more than the first one, but nothing else.
+    /// The second plan may know more than the first one, but must not contradict it.
     fn check_second_plan(&self, first: &Planned, second: &Planned) -> Checked {
         let faults = self.calls.kind.faults_of_completion(&first.state, &second.state);
         match faults.is_empty() {

@@ -1,19 +1,19 @@
-//! What the provider's diagnostics claim. The only place that reads their words.
+//! The claims of the provider's diagnostics. Only this file depends on their wording.
 
 use crate::{
     host::proto,
     model::{Action, Place},
 };
 
-/// A diagnostic, and what it is about.
+/// A diagnostic and its subject.
 #[derive(Clone, Debug)]
 pub struct Said {
     /// The number of the run.
     pub run: u32,
     pub slot: u8,
-    /// What the call was to do; `Nothing` for reads, plans and imports.
+    /// The action of the RPC; `Nothing` for reads, plans and imports.
     pub action: Action,
-    /// Where the object was to be, or is.
+    /// The place of the object.
     pub place: Place,
     pub is_error: bool,
     pub summary: String,
@@ -25,37 +25,37 @@ impl Said {
         self.detail.contains(id)
     }
 
-    /// That the object may have been made, though nothing shows it.
+    /// Claims that the object may exist.
     pub fn says_it_may_exist(&self) -> bool {
         self.is_error
             && (self.summary == "Unconfirmed create"
                 || self.detail.contains("may have performed the request"))
     }
 
-    /// That all is as it was.
+    /// Claims that nothing was changed.
     pub fn says_nothing_changed(&self) -> bool {
         self.detail.contains("Nothing was changed")
     }
 
-    /// That somebody else wrote the credentials.
+    /// Claims that somebody else wrote the credentials.
     pub fn says_credentials_are_foreign(&self) -> bool {
         !self.is_error && self.summary == "Credentials changed outside of Terraform"
     }
 
-    /// That some connection can be managed by importing or adopting it.
+    /// Advises to import or adopt a connection.
     pub fn advises_to_take_over(&self) -> bool {
         ["terraform import", "adopt_existing = true", "adopt_existing takes it over"]
             .iter()
             .any(|advice| self.detail.contains(advice))
     }
 
-    /// That what has the name can't be managed here, whatever it is.
+    /// Claims that the name is taken.
     pub fn says_the_name_is_lost(&self) -> bool {
         self.summary == "The connection with this name can't be shown" || self.summary == "Name already taken"
     }
 }
 
-/// Whether the provider's own code failed.
+/// Whether the provider panicked.
 pub fn is_of_a_crash(diagnostic: &proto::Diagnostic) -> bool {
     diagnostic.summary.contains("crash")
 }

@@ -1,4 +1,4 @@
-//! The world of one sequence: a KMS, a provider, a configuration and a state. Takes the steps, one by one.
+//! The world of one life: a KMS, a provider, a configuration and a state. It carries out one step at a time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,32 +21,32 @@ use crate::{
     words::Said,
 };
 
-/// Where a connection came from that the provider made.
+/// The create that made a connection.
 #[derive(Clone, Debug)]
 pub struct Origin {
     pub run: u32,
     pub place: Place,
 }
 
-/// Everything.
+/// The world of one life.
 pub struct World<'r> {
     pub forgiven: Forgiven,
     pub emulator: Arc<Emulator>,
     pub running: &'r mut Running,
     pub slots: Vec<Slot>,
     pub said: Vec<Said>,
-    /// The connections that the provider made, by ID.
+    /// The connections that the provider created, by ID.
     pub origins: BTreeMap<String, Origin>,
-    /// The connections that others made, and those that the user has let go.
+    /// IDs of connections that others created, and of those that the user removed from the state.
     pub foreign: BTreeSet<String>,
-    /// Creates that were sent: run and place.
+    /// The creates that were sent: run and place.
     pub posts: Vec<(u32, Place)>,
-    /// Creates whose responses nobody was there to hear.
+    /// The creates under way when the provider was killed: run and place.
     pub cut: Vec<(u32, Place)>,
     pub run: u32,
-    /// The faults in force, in the emulator's order.
+    /// The faults, in the emulator's order.
     pub faults: Vec<(Call, Failure)>,
-    /// Until when the KMS may perform what its client has given up.
+    /// Until when the KMS may still perform earlier requests.
     pub late_until: Instant,
     log: String,
 }
@@ -72,7 +72,7 @@ impl<'r> World<'r> {
         }
     }
 
-    /// Whether the KMS may still perform something late.
+    /// Whether the KMS may still perform earlier requests.
     pub fn is_waiting(&self) -> bool {
         Instant::now() < self.late_until
     }
@@ -139,7 +139,7 @@ impl<'r> World<'r> {
         }
     }
 
-    /// Takes everything away that disturbs.
+    /// Ends all faults, limits and lags.
     pub fn calm(&mut self) {
         self.emulator.clear_faults();
         self.faults.clear();
@@ -149,7 +149,7 @@ impl<'r> World<'r> {
         state.connections.iter_mut().for_each(|connection| connection.in_use = false);
     }
 
-    /// All IDs in the state, and the resources that have them.
+    /// The IDs in the state, with the numbers of their resources.
     pub fn managed(&self) -> Vec<(String, u8)> {
         let mut managed = Vec::new();
         for (number, slot) in (0..).zip(&self.slots) {
@@ -159,7 +159,7 @@ impl<'r> World<'r> {
         managed
     }
 
-    /// Finds out where the connections came from that weren't there before.
+    /// Records the origin of new connections.
     pub fn note_new_connections(&mut self) -> Checked {
         for connection in self.emulator.connections() {
             if self.foreign.contains(&connection.id) || self.origins.contains_key(&connection.id) {
@@ -178,7 +178,7 @@ impl<'r> World<'r> {
         Ok(())
     }
 
-    /// What the KMS has, by ID.
+    /// The connections of the KMS, by ID.
     pub fn kms(&self) -> BTreeMap<String, (AppConnection, Credentials)> {
         let state = self.emulator.state();
         let all = state.connections.iter();
@@ -198,7 +198,7 @@ impl<'r> World<'r> {
         }
     }
 
-    /// Searches what the provider logged for secrets and crashes.
+    /// Searches the log, the state and the diagnostics for secrets and panics.
     pub fn check_log(&mut self) -> Checked {
         self.take_log();
         let tokens: Vec<String> = self.emulator.state().identities.tokens().map(str::to_owned).collect();
