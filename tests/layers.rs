@@ -139,6 +139,7 @@ mod imports {
         pub fn read(sources: &BTreeMap<String, String>) -> Self {
             let inline = Regex::new(r"\b\w+(?:::\w+)+").unwrap();
             let statement = Regex::new(r"(?m)^\s*(pub(?:\([^)]*\))? )?use ([^;]+);").unwrap();
+            let visibility = Regex::new(r"pub\(in [^)]*\)").unwrap();
             let mut imports =
                 Self { files: BTreeMap::new(), passed_on: BTreeMap::new(), used: BTreeMap::new() };
             for file in sources.keys() {
@@ -146,7 +147,6 @@ mod imports {
             }
             for (file, text) in sources {
                 let module = module(file);
-                let visibility = Regex::new(r"pub\(in [^)]*\)").unwrap();
                 let code = without_comments(text.split("#[cfg(test)]").next().unwrap());
                 let code = visibility.replace_all(&code, "");
                 let mut used = BTreeSet::new();

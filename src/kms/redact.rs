@@ -181,7 +181,7 @@ mod tests {
         let json = serde_json::Value::from(SECRET).to_string();
         let forms = [
             SECRET.to_owned(),
-            percent.to_lowercase().replace("dbtu", "dbtu"),
+            percent.to_lowercase(),
             percent,
             utf8_percent_encode(SECRET, URI_COMPONENT).to_string(),
             json[1..json.len() - 1].to_owned(),
