@@ -28,7 +28,7 @@ test-airflow: ## Tries the functions on a real Airflow; installs it on first use
 
 lives: ## Tests random sequences of changes and faults, LIVES=20000 of them
 	@LIVES=$(or $(LIVES),20000) LIVES_SEED=$(or $(LIVES_SEED),$$(date +%s)) LIVES_AT_ONCE=$(or $(LIVES_AT_ONCE),64) \
-		cargo test --test lives random -- --nocapture
+		cargo test --profile emulator --test lives random -- --nocapture
 
 bench: ## Measures start-up, memory, and Terraform runs over many connections
 	cargo build --release --bin terraform-provider-kms

@@ -226,6 +226,14 @@ async fn an_answer_beyond_the_limit_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_of_any_size_is_repeated_like_a_small_one() {
+    let page = || Reply::text(503, "text/html", vec![b'x'; MAX_OBJECT + 1]);
+    let server = faulty_once(page).await;
+    assert_eq!(send(&server, &get()).await.unwrap(), json!({"done": true}));
+    assert_eq!(server.count("GET"), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_lacks_a_field_is_neither_repeated_nor_quoted() {
     #[derive(Debug, serde::Deserialize)]
     struct Wanted {
