@@ -16,8 +16,9 @@ help: ## Lists what there is to make
 demo: ## Shows the life of a connection, with the real Terraform against an emulated KMS
 	@scripts/demo
 
-test: ## Runs all tests; installs the Terraform releases that they need
+test: ## Runs all tests, against both servers; installs the Terraform releases that they need
 	cargo test
+	KMS_TEST_SERVER=infisical cargo test --test kms_emulator_rules --test grpc --test lives
 
 test-matrix: ## Runs the end-to-end tests on every Terraform from 1.11 on, and shows a table
 	@scripts/test-matrix

@@ -13,3 +13,6 @@ pub mod kms;
 pub mod plugin;
 pub mod provider;
 pub mod secret;
+
+#[doc(hidden)]
+pub use plugin::model_macro;

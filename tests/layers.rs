@@ -42,9 +42,23 @@ fn offenders(folder: &str, words: &[&str]) -> Vec<String> {
     offenders
 }
 
+/// The runtime could move into a crate of its own as it is: it names nothing by the way from the crate's root, but for the
+/// macro and the module that the macro refers to. Those two are in the root of any crate that has the runtime.
 #[test]
-fn the_runtime_knows_nothing_of_the_kms() {
-    assert_eq!(offenders("plugin", &["crate::kms", "crate::provider"]), Vec::<String>::new());
+fn the_runtime_knows_neither_the_kms_nor_its_own_place() {
+    let named: Vec<_> = sources("plugin")
+        .into_iter()
+        .flat_map(|(file, text)| {
+            let lines = text.lines().enumerate();
+            let named = lines.filter(|(_, line)| {
+                let rest = line.replace("$crate::model_macro::", "").replace("use crate::model;", "");
+                ["crate::", "crate ::", "terraform_provider_kms"].iter().any(|name| rest.contains(name))
+            });
+            named.map(|(number, line)| format!("{file}:{}: {}", number + 1, line.trim())).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(named, Vec::<String>::new());
+    assert_eq!(offenders("plugin", &["kms", "hanzo"]), Vec::<String>::new());
 }
 
 #[test]
@@ -54,7 +68,7 @@ fn the_client_knows_nothing_of_terraform() {
 
 #[test]
 fn generated_messages_stay_at_the_boundary() {
-    let boundary = ["plugin/proto.rs", "plugin/server.rs", "plugin/services.rs", "plugin/serve.rs"];
+    let boundary = ["plugin/proto.rs", "plugin/server/", "plugin/services.rs", "plugin/serve.rs"];
     let elsewhere: Vec<_> =
         offenders("", &["proto::{", "proto::tfplugin6", "super::proto", "include_proto!"])
             .into_iter()
@@ -74,8 +88,8 @@ const EXPOSED: &[(&str, usize, &str)] = &[
     ("kms/dbt_connection.rs", 1, "the body of a create or update"),
     ("kms/redact.rs", 1, "the search for it in the texts of others"),
     ("kms/session.rs", 1, "the authorization header"),
-    ("plugin/model.rs", 1, "the value of an attribute"),
     ("provider/functions/airflow.rs", 1, "the connection as Airflow takes it"),
+    ("provider/secret_attribute.rs", 1, "the value of an attribute"),
     ("provider/token_digest.rs", 1, "the keyed digest"),
 ];
 
@@ -125,6 +139,7 @@ mod imports {
         pub fn read(sources: &BTreeMap<String, String>) -> Self {
             let inline = Regex::new(r"\b\w+(?:::\w+)+").unwrap();
             let statement = Regex::new(r"(?m)^\s*(pub(?:\([^)]*\))? )?use ([^;]+);").unwrap();
+            let visibility = Regex::new(r"pub\(in [^)]*\)").unwrap();
             let mut imports =
                 Self { files: BTreeMap::new(), passed_on: BTreeMap::new(), used: BTreeMap::new() };
             for file in sources.keys() {
@@ -132,7 +147,6 @@ mod imports {
             }
             for (file, text) in sources {
                 let module = module(file);
-                let visibility = Regex::new(r"pub\(in [^)]*\)").unwrap();
                 let code = without_comments(text.split("#[cfg(test)]").next().unwrap());
                 let code = visibility.replace_all(&code, "");
                 let mut used = BTreeSet::new();

@@ -217,7 +217,7 @@ fn log(request: &Request, attempt: u32, took: Duration, seen: &Seen, reason: Opt
         _ => seen.request_id.as_deref(),
     };
     let fault = match reason {
-        Some(Reason::NoConnection { source, .. } | Reason::NoResponse { source }) => Some(report(source)),
+        Some(Reason::NoConnection { source, .. } | Reason::NoResponse { source, .. }) => Some(report(source)),
         _ => None,
     };
     tracing::debug!(

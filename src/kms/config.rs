@@ -11,7 +11,8 @@ use url::Url;
 
 use crate::secret::Secret;
 
-/// Everything that a [`Client`](super::Client) needs.
+/// Everything that a [`Client`](super::Client) needs, but for what libraries read from the environment by themselves: the
+/// HTTP library the variables that name proxies, the AWS library those that begin with `AWS_`.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The server.

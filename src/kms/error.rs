@@ -107,8 +107,12 @@ impl fmt::Display for RequestError {
                 let status = status.as_u16();
                 write!(f, "{method} {route}: HTTP {status}, in a response that is not the KMS's: {problem}")
             }
-            Reason::NoConnection { .. } => write!(f, "no connection for {method} {route}"),
-            Reason::NoResponse { .. } => write!(f, "no whole response to {method} {route}"),
+            Reason::NoConnection { host, .. } => {
+                write!(f, "no connection to the KMS at {host} for {method} {route}")
+            }
+            Reason::NoResponse { host, .. } => {
+                write!(f, "no whole response from the KMS at {host} to {method} {route}")
+            }
             Reason::Unreadable { problem } => {
                 write!(f, "the response to {method} {route} can't be used: {problem}")
             }
@@ -125,7 +129,7 @@ impl fmt::Display for RequestError {
 impl StdError for RequestError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.reason {
-            Reason::NoConnection { source, .. } | Reason::NoResponse { source } => Some(source.as_ref()),
+            Reason::NoConnection { source, .. } | Reason::NoResponse { source, .. } => Some(source.as_ref()),
             _ => None,
         }
     }
@@ -256,14 +260,21 @@ mod tests {
         Error::Request(Box::new(RequestError { method, route, effect, since, reason }))
     }
 
+    fn host() -> String {
+        "https://kms.example.com".to_owned()
+    }
+
     fn reset() -> Cause {
         Arc::new(std::io::Error::other("connection reset"))
     }
 
     #[test]
     fn a_report_shows_every_cause_once() {
-        let error = failed(Effect::Write, None, Reason::NoResponse { source: reset() });
-        assert_eq!(report(&error), "no whole response to POST /api/v1/x: connection reset");
+        let error = failed(Effect::Write, None, Reason::NoResponse { host: host(), source: reset() });
+        assert_eq!(
+            report(&error),
+            "no whole response from the KMS at https://kms.example.com to POST /api/v1/x: connection reset"
+        );
         let response = ApiError {
             kind: ApiErrorKind::Unauthorized,
             status: StatusCode::UNAUTHORIZED,
@@ -281,8 +292,8 @@ mod tests {
 
     #[test]
     fn only_a_change_of_unknown_fate_may_have_changed_something() {
-        let lost = || Reason::NoResponse { source: reset() };
-        let unsent = || Reason::NoConnection { obstacle: None, source: reset() };
+        let lost = || Reason::NoResponse { host: host(), source: reset() };
+        let unsent = || Reason::NoConnection { host: host(), obstacle: None, source: reset() };
         for (effect, since, reason, may_have) in [
             (Effect::Read, None, lost(), false),
             (Effect::Login, None, lost(), false),

@@ -63,7 +63,7 @@ pub(super) async fn exchange(
 ) -> Result<Response, Reason> {
     match tokio::time::timeout(timeout, follow(http, host, request, authorization)).await {
         Ok(response) => response,
-        Err(_) => Err(Reason::NoResponse { source: Arc::new(TimedOut(timeout)) }),
+        Err(_) => Err(Reason::NoResponse { host: host.to_string(), source: Arc::new(TimedOut(timeout)) }),
     }
 }
 
@@ -84,7 +84,7 @@ async fn follow(
         if let Some(body) = &request.body {
             builder = builder.header(header::CONTENT_TYPE, "application/json").body(body.to_vec());
         }
-        let mut response = builder.send().await.map_err(|error| no_response(error, request.effect))?;
+        let mut response = builder.send().await.map_err(|error| no_response(error, host, request.effect))?;
         let status = response.status();
         if is_redirect(status) {
             let target = location(&url, response.headers());
@@ -107,7 +107,7 @@ async fn follow(
         let headers = std::mem::take(response.headers_mut());
         let clock = date(&headers).map(|date| ServerClock { date, seen_at: Instant::now() });
         let body = if status.is_success() {
-            read_whole(&mut response, request).await?
+            read_whole(&mut response, host, request).await?
         } else {
             read_start(&mut response).await
         };
@@ -118,10 +118,13 @@ async fn follow(
 /// The body of a success. Without its end it is no response.
 async fn read_whole(
     response: &mut reqwest::Response,
+    host: &Host,
     request: &Request,
 ) -> Result<Zeroizing<Vec<u8>>, Reason> {
     let mut body = Zeroizing::new(Vec::new());
-    while let Some(chunk) = response.chunk().await.map_err(|error| no_response(error, request.effect))? {
+    while let Some(chunk) =
+        response.chunk().await.map_err(|error| no_response(error, host, request.effect))?
+    {
         if body.len() + chunk.len() > request.max_response {
             let problem = format!("it is larger than {} MiB", request.max_response / (1024 * 1024));
             return Err(Reason::Unreadable { problem });
@@ -143,17 +146,18 @@ async fn read_start(response: &mut reqwest::Response) -> Zeroizing<Vec<u8>> {
     body
 }
 
-fn no_response(error: reqwest::Error, effect: Effect) -> Reason {
+fn no_response(error: reqwest::Error, host: &Host, effect: Effect) -> Reason {
     // Errors name the request by its route; the URL has IDs and names in it.
     let error = error.without_url();
     let obstacle = obstacle(&error);
     let is_unsent = error.is_connect() || error.is_builder();
     let source = Arc::new(error);
+    let host = host.to_string();
     match obstacle {
         // What came back isn't HTTP, so whoever is there has not understood the request.
-        Some(Obstacle::NotHttp) if !effect.is_change() => Reason::NoConnection { obstacle, source },
-        _ if is_unsent => Reason::NoConnection { obstacle, source },
-        _ => Reason::NoResponse { source },
+        Some(Obstacle::NotHttp) if !effect.is_change() => Reason::NoConnection { host, obstacle, source },
+        _ if is_unsent => Reason::NoConnection { host, obstacle, source },
+        _ => Reason::NoResponse { host, source },
     }
 }
 

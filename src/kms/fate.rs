@@ -82,6 +82,8 @@ pub enum Reason {
     },
     /// There was no connection, so the request wasn't sent.
     NoConnection {
+        /// The configured host.
+        host: String,
         /// What stands in the way, where that is known and lasting.
         obstacle: Option<Obstacle>,
         /// What the network said.
@@ -89,6 +91,8 @@ pub enum Reason {
     },
     /// The request may have been sent, but no whole response arrived.
     NoResponse {
+        /// The configured host.
+        host: String,
         /// What happened to the connection.
         source: Cause,
     },
@@ -206,6 +210,10 @@ mod tests {
         Reason::Page { status: StatusCode::from_u16(status).unwrap(), problem: None }
     }
 
+    fn host() -> String {
+        "https://kms.example.com".to_owned()
+    }
+
     fn cause() -> Cause {
         Arc::new(std::io::Error::other("reset"))
     }
@@ -219,9 +227,17 @@ mod tests {
         let (to, status, problem) = (None, StatusCode::FOUND, String::new());
         let table = [
             // reason, fate, a read, a deletion, a login, a write
-            (Reason::NoConnection { obstacle: None, source: cause() }, Fate::NotSent, [Freely; 4]),
-            (Reason::NoConnection { obstacle, source: cause() }, Fate::NotSent, [Never; 4]),
-            (Reason::NoResponse { source: cause() }, unknown, [Freely, Freely, Sparingly, Never]),
+            (
+                Reason::NoConnection { host: host(), obstacle: None, source: cause() },
+                Fate::NotSent,
+                [Freely; 4],
+            ),
+            (Reason::NoConnection { host: host(), obstacle, source: cause() }, Fate::NotSent, [Never; 4]),
+            (
+                Reason::NoResponse { host: host(), source: cause() },
+                unknown,
+                [Freely, Freely, Sparingly, Never],
+            ),
             (api(400, Other), Fate::Refused, [Never; 4]),
             (api(403, PermissionDenied), Fate::Refused, [Never; 4]),
             (api(404, NotFound), Fate::Refused, [Never; 4]),

@@ -64,7 +64,8 @@ mod tests {
     fn lost(effect: Effect) -> Error {
         let mut request = Request::delete("/x", &[]).unwrap();
         request.effect = effect;
-        request.error(Reason::NoResponse { source: Arc::new(std::io::Error::other("reset")) })
+        let source = Arc::new(std::io::Error::other("reset"));
+        request.error(Reason::NoResponse { host: String::new(), source })
     }
 
     #[test]

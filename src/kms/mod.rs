@@ -25,7 +25,7 @@
 //! ```
 //!
 //! This layer doesn't know its caller. It takes its configuration from it and not from the environment, except for what
-//! libraries read by themselves: see [`config`].
+//! libraries read by themselves: see [`Config`].
 
 mod api_error;
 mod attempt;

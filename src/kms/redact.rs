@@ -49,8 +49,9 @@ impl Redactor {
     /// The text without secrets in plain, percent-encoded, base64 or JSON-escaped form, without control characters, and
     /// cut to a reasonable length.
     pub(super) fn clean(&self, text: &str) -> String {
-        let text = without_control_characters(text);
-        let mut text = self.without_secrets(&text);
+        // Before, because a secret can hold control characters; after, because these can be put into a secret.
+        let text = self.without_secrets(text);
+        let mut text = self.without_secrets(&without_control_characters(&text));
         if let Some((end, _)) = text.char_indices().nth(MAX_SHOWN) {
             text.truncate(end);
             text.push_str(" ...");
@@ -62,13 +63,17 @@ impl Redactor {
         let mut text = text.to_owned();
         for secret in self.secrets.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             // People paste secrets with a newline; what was sent is trimmed.
-            let plain = without_control_characters(secret.expose().trim()).into_owned();
-            for form in forms(&plain) {
-                text = replace_ignoring_case_of_hex(&text, &form);
-            }
-            // Whatever else was escaped in it: better no message than a secret.
-            if !plain.is_empty() && percent_decode_str(&text).decode_utf8_lossy().contains(&plain) {
-                return REDACTED.to_owned();
+            let plain = secret.expose().trim();
+            let visible = without_control_characters(plain);
+            let other = (visible != plain).then_some(&*visible);
+            for secret in [plain].into_iter().chain(other) {
+                for form in forms(secret) {
+                    text = replace_ignoring_case_of_hex(&text, &form);
+                }
+                // Whatever else was escaped in it: better no message than a secret.
+                if !secret.is_empty() && percent_decode_str(&text).decode_utf8_lossy().contains(secret) {
+                    return REDACTED.to_owned();
+                }
             }
         }
         text
@@ -176,7 +181,7 @@ mod tests {
         let json = serde_json::Value::from(SECRET).to_string();
         let forms = [
             SECRET.to_owned(),
-            percent.to_lowercase().replace("dbtu", "dbtu"),
+            percent.to_lowercase(),
             percent,
             utf8_percent_encode(SECRET, URI_COMPONENT).to_string(),
             json[1..json.len() - 1].to_owned(),
@@ -209,6 +214,27 @@ mod tests {
         let broken: String = SECRET.chars().flat_map(|c| [c, '\u{0}', '\u{200b}']).collect();
         assert_eq!(redactor().clean(&broken), REDACTED);
         assert_eq!(redactor().clean("a\u{1b}[31mb\r\nc"), "a[31mb  c");
+    }
+
+    #[test]
+    fn a_secret_with_a_control_character_is_taken_out_in_every_form() {
+        let secret = "dbtu_a\tb\u{1}c-1";
+        let redactor = Redactor::default();
+        redactor.add(&Secret::new(format!("{secret}\n")));
+        let json = serde_json::Value::from(secret).to_string();
+        for form in [
+            secret.to_owned(),
+            without_control_characters(secret).into_owned(),
+            json[1..json.len() - 1].to_owned(),
+            utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(),
+            BASE64_STANDARD.encode(secret),
+        ] {
+            assert_eq!(
+                redactor.clean(&format!("token {form} is bad")),
+                "token (redacted) is bad",
+                "{form:?}"
+            );
+        }
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! Actions: things to do on request, which leave no state.
 
-use std::sync::OnceLock;
-
 use tokio::sync::mpsc;
 
 use super::{
     context::{BoxFuture, Context},
     diagnostics::Diagnostics,
+    entry::{Described, Entry},
     model::{Model, typed},
     schema::Schema,
     value::Value,
@@ -20,7 +19,10 @@ pub trait Action: Send + Sync + 'static {
     /// The schema of its `config` block.
     fn schema(&self) -> Schema;
 
-    /// Does it, and tells how far it got.
+    /// Checks what concerns several attributes. Values may be unknown.
+    fn validate(&self, _config: &Self::Config, _diagnostics: &mut Diagnostics) {}
+
+    /// Does it, and reports how far it got.
     ///
     /// # Errors
     /// It was not done, or failed.
@@ -32,7 +34,7 @@ pub trait Action: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Diagnostics>> + Send;
 }
 
-/// Where an action tells the user how far it got.
+/// Where an action reports to the user how far it got.
 pub struct Progress(mpsc::Sender<String>);
 
 impl Progress {
@@ -48,8 +50,7 @@ impl Progress {
 }
 
 /// The object-safe twin of [`Action`], over plain values.
-pub(super) trait AnyAction: Send + Sync {
-    fn schema(&self) -> &Schema;
+pub(super) trait AnyAction: Described + Send + Sync {
     fn validate(&self, config: Value) -> Diagnostics;
     fn invoke<'a>(
         &'a self,
@@ -59,25 +60,9 @@ pub(super) trait AnyAction: Send + Sync {
     ) -> BoxFuture<'a, Result<(), Diagnostics>>;
 }
 
-/// An action type with its schema, which is built when it is first needed and once.
-pub(super) struct Entry<A> {
-    action: A,
-    schema: OnceLock<Schema>,
-}
-
-impl<A: Action> Entry<A> {
-    pub(super) fn new(action: A) -> Self {
-        Self { action, schema: OnceLock::new() }
-    }
-}
-
 impl<A: Action> AnyAction for Entry<A> {
-    fn schema(&self) -> &Schema {
-        self.schema.get_or_init(|| self.action.schema())
-    }
-
     fn validate(&self, config: Value) -> Diagnostics {
-        self.schema().validate(&config, false)
+        self.validate(config, false, A::validate)
     }
 
     fn invoke<'a>(
@@ -86,6 +71,6 @@ impl<A: Action> AnyAction for Entry<A> {
         config: Value,
         progress: &'a Progress,
     ) -> BoxFuture<'a, Result<(), Diagnostics>> {
-        Box::pin(async move { self.action.invoke(cx, typed(config)?, progress).await })
+        Box::pin(async move { self.item().invoke(cx, typed(config)?, progress).await })
     }
 }

@@ -1,7 +1,6 @@
 //! Errors and warnings as Terraform shows them.
 
 use super::path::Path;
-use crate::secret::Secret;
 
 /// How grave a diagnostic is. Any error fails the call; warnings never do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,11 +89,11 @@ impl Diagnostics {
         self.0.is_empty()
     }
 
-    /// The same without a secret, should the texts of others that they quote hold it.
-    pub fn without(mut self, secret: &Secret) -> Self {
+    /// The same with every text changed, for instance to redact what other people's texts in them must not show.
+    pub fn map_texts(mut self, change: impl Fn(&str) -> String) -> Self {
         for diagnostic in &mut self.0 {
-            diagnostic.summary = secret.redact(&diagnostic.summary);
-            diagnostic.detail = secret.redact(&diagnostic.detail);
+            diagnostic.summary = change(&diagnostic.summary);
+            diagnostic.detail = change(&diagnostic.detail);
         }
         self
     }
@@ -117,6 +116,13 @@ impl IntoIterator for Diagnostics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_text_can_be_changed() {
+        let diagnostics = Diagnostics::from_error("a token", "the token");
+        let changed = diagnostics.map_texts(|text| text.replace("token", "(hidden)"));
+        assert_eq!(changed, Diagnostics::from_error("a (hidden)", "the (hidden)"));
+    }
 
     #[test]
     fn only_errors_count_as_errors() {

@@ -24,12 +24,12 @@ mod unix {
 
     /// Ignores them. Ctrl-C reaches the whole process group, and supervisors may signal it as a whole. Terraform then
     /// asks us to stop in its own way; dying here would lose what was just created.
-    pub(in crate::plugin) fn ignore() -> io::Result<()> {
+    pub(in super::super) fn ignore() -> io::Result<()> {
         blocked().map(drop)
     }
 
     /// Cancels `end` at the first of them.
-    pub(in crate::plugin) fn end_with(end: CancellationToken) -> io::Result<()> {
+    pub(in super::super) fn end_with(end: CancellationToken) -> io::Result<()> {
         let signals = blocked()?;
         std::thread::Builder::new().spawn(move || {
             let _ = signals.wait();
@@ -48,14 +48,14 @@ mod windows {
 
     /// Ignores them. Ctrl-C reaches the whole process group, and supervisors may signal it as a whole. Terraform then
     /// asks us to stop in its own way; dying here would lose what was just created.
-    pub(in crate::plugin) fn ignore() -> io::Result<()> {
+    pub(in super::super) fn ignore() -> io::Result<()> {
         // The default action comes back when nobody listens any more, so these listen to the end of the process.
         std::mem::forget((ctrl_c()?, ctrl_break()?));
         Ok(())
     }
 
     /// Cancels `end` at the first of them.
-    pub(in crate::plugin) fn end_with(end: CancellationToken) -> io::Result<()> {
+    pub(in super::super) fn end_with(end: CancellationToken) -> io::Result<()> {
         let mut ctrl_c = ctrl_c()?;
         tokio::spawn(async move {
             ctrl_c.recv().await;

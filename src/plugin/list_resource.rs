@@ -1,12 +1,13 @@
 //! List resources: finding objects that Terraform doesn't manage yet, for `terraform query`.
 
-use std::sync::OnceLock;
+use std::{any::TypeId, marker::PhantomData};
 
 use tokio::sync::mpsc;
 
 use super::{
     context::{BoxFuture, Context},
     diagnostics::Diagnostics,
+    entry::{Described, Entry},
     model::{AttributeType as _, Model, typed},
     resource::Resource,
     schema::Schema,
@@ -22,6 +23,9 @@ pub trait ListResource: Send + Sync + 'static {
 
     /// The schema of its `config` block.
     fn schema(&self) -> Schema;
+
+    /// Checks what concerns several attributes. Values may be unknown.
+    fn validate(&self, _config: &Self::Config, _diagnostics: &mut Diagnostics) {}
 
     /// Finds objects, and hands them on one by one.
     ///
@@ -40,7 +44,7 @@ pub trait ListResource: Send + Sync + 'static {
 pub struct Found<R: Resource> {
     /// What people call it.
     pub display_name: String,
-    /// What tells it from all others.
+    /// What distinguishes it from all others.
     pub identity: R::Identity,
     /// Its state as an import would have it.
     pub state: R::Model,
@@ -51,7 +55,7 @@ pub struct FoundSender<R: Resource> {
     sender: mpsc::Sender<FoundValue>,
     left: i64,
     include_state: bool,
-    _resource: std::marker::PhantomData<fn(R)>,
+    _resource: PhantomData<fn(R)>,
 }
 
 impl<R: Resource> FoundSender<R> {
@@ -70,7 +74,7 @@ impl<R: Resource> FoundSender<R> {
     }
 }
 
-/// A found object in plain values.
+/// A found object in plain values. Its state may hold what is write-only.
 pub(super) struct FoundValue {
     pub(super) display_name: String,
     pub(super) identity: Value,
@@ -79,58 +83,43 @@ pub(super) struct FoundValue {
 
 /// What the client wants of a list.
 #[derive(Clone, Copy)]
-pub(super) struct Wanted {
+pub(super) struct ListOptions {
     pub(super) include_state: bool,
     pub(super) limit: i64,
 }
 
 /// The object-safe twin of [`ListResource`], over plain values.
-pub(super) trait AnyListResource: Send + Sync {
-    fn schema(&self) -> &Schema;
+pub(super) trait AnyListResource: Described + Send + Sync {
+    /// The Rust type of the managed resources that it finds.
+    fn resource_type_id(&self) -> TypeId;
     fn validate(&self, config: Value) -> Diagnostics;
     fn list<'a>(
         &'a self,
         cx: &'a mut Context,
         config: Value,
-        wanted: Wanted,
+        options: ListOptions,
         sender: mpsc::Sender<FoundValue>,
     ) -> BoxFuture<'a, Result<(), Diagnostics>>;
 }
 
-/// A list resource type with its schema, which is built when it is first needed and once.
-pub(super) struct Entry<L> {
-    list_resource: L,
-    schema: OnceLock<Schema>,
-}
-
-impl<L: ListResource> Entry<L> {
-    pub(super) fn new(list_resource: L) -> Self {
-        Self { list_resource, schema: OnceLock::new() }
-    }
-}
-
 impl<L: ListResource> AnyListResource for Entry<L> {
-    fn schema(&self) -> &Schema {
-        self.schema.get_or_init(|| self.list_resource.schema())
+    fn resource_type_id(&self) -> TypeId {
+        TypeId::of::<L::Resource>()
     }
 
     fn validate(&self, config: Value) -> Diagnostics {
-        self.schema().validate(&config, false)
+        self.validate(config, false, L::validate)
     }
 
     fn list<'a>(
         &'a self,
         cx: &'a mut Context,
         config: Value,
-        wanted: Wanted,
+        options: ListOptions,
         sender: mpsc::Sender<FoundValue>,
     ) -> BoxFuture<'a, Result<(), Diagnostics>> {
-        let found = FoundSender {
-            sender,
-            left: wanted.limit,
-            include_state: wanted.include_state,
-            _resource: std::marker::PhantomData,
-        };
-        Box::pin(async move { self.list_resource.list(cx, typed(config)?, found).await })
+        let ListOptions { include_state, limit } = options;
+        let found = FoundSender { sender, left: limit, include_state, _resource: PhantomData };
+        Box::pin(async move { self.item().list(cx, typed(config)?, found).await })
     }
 }

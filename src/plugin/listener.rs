@@ -27,13 +27,13 @@ mod unix {
     const LONGEST_PATH: usize = 104;
 
     /// A listening socket, whose files go when it is dropped. Who connects waits to be accepted.
-    pub(in crate::plugin) struct Listener {
+    pub(in super::super) struct Listener {
         listener: UnixListener,
         directory: SocketDirectory,
     }
 
     /// A listening socket in a runtime.
-    pub(in crate::plugin) struct Accepting {
+    pub(in super::super) struct Accepting {
         listener: tokio::net::UnixListener,
         _directory: SocketDirectory,
     }
@@ -52,7 +52,7 @@ mod unix {
         ///
         /// # Errors
         /// The socket can't be made, or the group is unknown.
-        pub(in crate::plugin) fn open(environment: impl Fn(&str) -> Option<String>) -> io::Result<Self> {
+        pub(in super::super) fn open(environment: impl Fn(&str) -> Option<String>) -> io::Result<Self> {
             let set = |name| environment(name).filter(|value| !value.is_empty());
             let group = set("PLUGIN_UNIX_SOCKET_GROUP").map(|name| group_id(&name)).transpose()?;
             let parent = set("PLUGIN_UNIX_SOCKET_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
@@ -68,11 +68,11 @@ mod unix {
             Ok(Self { listener, directory })
         }
 
-        pub(in crate::plugin) fn network(&self) -> &'static str {
+        pub(in super::super) fn network(&self) -> &'static str {
             "unix"
         }
 
-        pub(in crate::plugin) fn address(&self) -> String {
+        pub(in super::super) fn address(&self) -> String {
             self.directory.0.join("plugin").display().to_string()
         }
 
@@ -80,7 +80,7 @@ mod unix {
         ///
         /// # Errors
         /// The runtime can't watch the socket.
-        pub(in crate::plugin) fn accepting(self) -> io::Result<Accepting> {
+        pub(in super::super) fn accepting(self) -> io::Result<Accepting> {
             self.listener.set_nonblocking(true)?;
             let listener = tokio::net::UnixListener::from_std(self.listener)?;
             Ok(Accepting { listener, _directory: self.directory })
@@ -88,7 +88,7 @@ mod unix {
     }
 
     impl Accepting {
-        pub(in crate::plugin) async fn accept(&self) -> io::Result<UnixStream> {
+        pub(in super::super) async fn accept(&self) -> io::Result<UnixStream> {
             self.listener.accept().await.map(|(stream, _)| stream)
         }
     }
@@ -163,17 +163,17 @@ mod tcp {
     use super::io;
 
     /// A listening socket on loopback. Who connects waits to be accepted.
-    pub(in crate::plugin) struct Listener(TcpListener);
+    pub(in super::super) struct Listener(TcpListener);
 
     /// A listening socket in a runtime.
-    pub(in crate::plugin) struct Accepting(tokio::net::TcpListener);
+    pub(in super::super) struct Accepting(tokio::net::TcpListener);
 
     impl Listener {
         /// Opens a socket on the first free port from PLUGIN_MIN_PORT to PLUGIN_MAX_PORT.
         ///
         /// # Errors
         /// No port is free.
-        pub(in crate::plugin) fn open(environment: impl Fn(&str) -> Option<String>) -> io::Result<Self> {
+        pub(in super::super) fn open(environment: impl Fn(&str) -> Option<String>) -> io::Result<Self> {
             let port =
                 |name, default| environment(name).and_then(|port| port.parse().ok()).unwrap_or(default);
             let mut ports = port("PLUGIN_MIN_PORT", 10_000_u16)..=port("PLUGIN_MAX_PORT", 25_000);
@@ -181,11 +181,11 @@ mod tcp {
             bound.map(Self).ok_or_else(|| io::Error::other("no port is free"))
         }
 
-        pub(in crate::plugin) fn network(&self) -> &'static str {
+        pub(in super::super) fn network(&self) -> &'static str {
             "tcp"
         }
 
-        pub(in crate::plugin) fn address(&self) -> String {
+        pub(in super::super) fn address(&self) -> String {
             self.0.local_addr().map(|address| address.to_string()).unwrap_or_default()
         }
 
@@ -193,14 +193,14 @@ mod tcp {
         ///
         /// # Errors
         /// The runtime can't watch the socket.
-        pub(in crate::plugin) fn accepting(self) -> io::Result<Accepting> {
+        pub(in super::super) fn accepting(self) -> io::Result<Accepting> {
             self.0.set_nonblocking(true)?;
             tokio::net::TcpListener::from_std(self.0).map(Accepting)
         }
     }
 
     impl Accepting {
-        pub(in crate::plugin) async fn accept(&self) -> io::Result<TcpStream> {
+        pub(in super::super) async fn accept(&self) -> io::Result<TcpStream> {
             self.0.accept().await.map(|(stream, _)| stream)
         }
     }

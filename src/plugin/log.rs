@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_line_has_what_the_host_insists_on() {
         let fields = Map::from_iter([("message".to_owned(), json!("hi")), ("status".to_owned(), json!(200))]);
-        let line = line(&Level::DEBUG, "terraform_provider_kms::kms", fields);
+        let line = line(&Level::DEBUG, "provider::module", fields);
         let json: Json = serde_json::from_str(&line).unwrap();
         assert_eq!(json["@level"], "debug");
         assert_eq!(json["@message"], "hi");

@@ -1,22 +1,40 @@
 //! A runtime for Terraform providers: protocol 6, minor version 11.
 //!
-//! It knows Terraform and nothing of the KMS. A provider implements [`provider::Provider`] and one trait for each kind of
-//! type it offers: [`resource::Resource`], [`data_source::DataSource`], [`ephemeral::EphemeralResource`],
-//! [`list_resource::ListResource`], [`action::Action`], [`function::Function`].
+//! It knows Terraform and nothing of any server behind a provider. A provider implements [`provider::Provider`] and one
+//! trait for each kind of type it offers: [`resource::Resource`], [`data_source::DataSource`],
+//! [`ephemeral::EphemeralResource`], [`list_resource::ListResource`], [`action::Action`], [`function::Function`]. Its
+//! executable calls [`start::start`].
+//!
+//! - [`model`], [`schema`], [`value`], [`path`], [`diagnostics`] and [`private`] are the vocabulary.
+//! - `plan` and `upgrade` are what the runtime decides by itself: defaults, unknown values, replacement, older states.
+//! - `server` and `wire` are the protocol, `managed` and `entry` connect it to the traits.
+//! - `handshake`, `listener`, `serve`, `services`, `interrupts` and `log` are a plugin's life as a process.
+//!
+//! # Hello, world
+//!
+//! A resource type needs a model, a schema, and what to do to an object. This one is whole; `super` is this module.
+//!
+#![doc = concat!("```ignore\n", include_str!("hello_world.rs"), "```")]
 
 pub mod action;
 pub mod context;
 pub mod data_source;
 pub mod diagnostics;
+mod entry;
 pub mod ephemeral;
+mod field;
 pub mod function;
 mod handshake;
+#[cfg(test)]
+mod hello_world;
 mod interrupts;
 pub mod list_resource;
 mod listener;
 mod log;
+mod managed;
 pub mod model;
 pub mod path;
+mod plan;
 pub mod private;
 mod proto;
 pub mod provider;
@@ -26,5 +44,17 @@ mod serve;
 mod server;
 mod services;
 pub mod start;
+mod upgrade;
 pub mod value;
 mod wire;
+
+/// What `model!` refers to. A macro can't name a place relative to the one where it is defined, so it looks for this
+/// module in the root of the crate.
+#[doc(hidden)]
+pub mod model_macro {
+    pub use super::{
+        model::{AttributeType, Attributes, Field, Model, attribute_name, description},
+        schema::{Attribute, Kind, Nesting},
+        value::{CodecError, Value},
+    };
+}

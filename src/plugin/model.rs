@@ -1,230 +1,16 @@
-//! Typed values: structs whose fields are a type's attributes, each written once in [`crate::model!`].
+//! Typed values: structs whose fields are a type's attributes, each written once in `model!`.
 
 use std::collections::BTreeMap;
 
+pub use super::field::{AttributeType, Element, Field, Set};
 use super::{
     diagnostics::Diagnostics,
+    path::Step,
     schema::{Attribute, Kind, Nesting, Schema},
-    value::{CodecError, Number, Refinement, Type, Value},
+    value::{CodecError, Value},
 };
-use crate::secret::Secret;
 
-/// The value of one attribute, of which Terraform knows three states.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Field<T> {
-    /// Not set.
-    #[default]
-    Null,
-    /// Known only after apply.
-    Unknown(Refinement),
-    /// Set.
-    Known(T),
-}
-
-impl<T> Field<T> {
-    /// A value that is decided in apply and will not be null.
-    pub fn unknown() -> Self {
-        Self::Unknown(Refinement::not_null())
-    }
-
-    /// The value, if it is known.
-    pub fn known(&self) -> Option<&T> {
-        match self {
-            Self::Known(value) => Some(value),
-            Self::Null | Self::Unknown(_) => None,
-        }
-    }
-
-    /// The value, if it is known.
-    pub fn into_known(self) -> Option<T> {
-        match self {
-            Self::Known(value) => Some(value),
-            Self::Null | Self::Unknown(_) => None,
-        }
-    }
-
-    /// Whether the value is known only after apply.
-    pub fn is_unknown(&self) -> bool {
-        matches!(self, Self::Unknown(_))
-    }
-
-    /// Whether there is no value, for certain.
-    pub fn is_null(&self) -> bool {
-        matches!(self, Self::Null)
-    }
-}
-
-impl Field<String> {
-    /// The text, if it is known.
-    pub fn as_str(&self) -> Option<&str> {
-        self.known().map(String::as_str)
-    }
-}
-
-impl<T> From<Option<T>> for Field<T> {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Self::Null, Self::Known)
-    }
-}
-
-/// A Rust type that an attribute can have.
-pub trait AttributeType: Sized {
-    /// What the schema says of it.
-    fn kind() -> Kind;
-
-    /// Takes a known value over.
-    ///
-    /// # Errors
-    /// The value is of another type.
-    fn from_value(value: Value) -> Result<Self, CodecError>;
-
-    /// Gives the value back.
-    fn into_value(self) -> Value;
-}
-
-impl<T: AttributeType> Field<T> {
-    /// Takes any value over.
-    ///
-    /// # Errors
-    /// The value is of another type.
-    pub fn from_value(value: Value) -> Result<Self, CodecError> {
-        match value {
-            Value::Null => Ok(Self::Null),
-            Value::Unknown(refinement) => Ok(Self::Unknown(refinement)),
-            value => T::from_value(value).map(Self::Known),
-        }
-    }
-
-    /// Gives the value back.
-    pub fn into_value(self) -> Value {
-        match self {
-            Self::Null => Value::Null,
-            Self::Unknown(refinement) => Value::Unknown(refinement),
-            Self::Known(value) => value.into_value(),
-        }
-    }
-}
-
-impl AttributeType for String {
-    fn kind() -> Kind {
-        Kind::Plain(Type::String)
-    }
-
-    fn from_value(value: Value) -> Result<Self, CodecError> {
-        match value {
-            Value::String(text) => Ok(text),
-            _ => Err(CodecError::new("a string")),
-        }
-    }
-
-    fn into_value(self) -> Value {
-        Value::String(self)
-    }
-}
-
-impl AttributeType for Secret {
-    fn kind() -> Kind {
-        String::kind()
-    }
-
-    fn from_value(value: Value) -> Result<Self, CodecError> {
-        String::from_value(value).map(Self::new)
-    }
-
-    fn into_value(self) -> Value {
-        Value::String(self.expose().to_owned())
-    }
-}
-
-impl AttributeType for bool {
-    fn kind() -> Kind {
-        Kind::Plain(Type::Bool)
-    }
-
-    fn from_value(value: Value) -> Result<Self, CodecError> {
-        match value {
-            Value::Bool(bool) => Ok(bool),
-            _ => Err(CodecError::new("a bool")),
-        }
-    }
-
-    fn into_value(self) -> Value {
-        Value::Bool(self)
-    }
-}
-
-impl AttributeType for Number {
-    fn kind() -> Kind {
-        Kind::Plain(Type::Number)
-    }
-
-    fn from_value(value: Value) -> Result<Self, CodecError> {
-        match value {
-            Value::Number(number) => Ok(number),
-            _ => Err(CodecError::new("a number")),
-        }
-    }
-
-    fn into_value(self) -> Value {
-        Value::Number(self)
-    }
-}
-
-impl AttributeType for i64 {
-    fn kind() -> Kind {
-        Number::kind()
-    }
-
-    fn from_value(value: Value) -> Result<Self, CodecError> {
-        let number = Number::from_value(value)?;
-        number.as_i64().ok_or_else(|| CodecError::new("a whole number of 64 bits"))
-    }
-
-    fn into_value(self) -> Value {
-        Value::Number(Number::Int(self))
-    }
-}
-
-impl<T: AttributeType> AttributeType for Vec<T> {
-    fn kind() -> Kind {
-        match T::kind() {
-            Kind::Plain(element) => Kind::Plain(Type::List(Box::new(element))),
-            Kind::Nested(_, attributes) => Kind::Nested(Nesting::List, attributes),
-        }
-    }
-
-    fn from_value(value: Value) -> Result<Self, CodecError> {
-        match value {
-            Value::Sequence(elements) => elements.into_iter().map(T::from_value).collect(),
-            _ => Err(CodecError::new("a list")),
-        }
-    }
-
-    fn into_value(self) -> Value {
-        Value::Sequence(self.into_iter().map(T::into_value).collect())
-    }
-}
-
-impl AttributeType for BTreeMap<String, String> {
-    fn kind() -> Kind {
-        Kind::Plain(Type::Map(Box::new(Type::String)))
-    }
-
-    fn from_value(value: Value) -> Result<Self, CodecError> {
-        match value {
-            Value::Map(elements) => {
-                elements.into_iter().map(|(key, value)| Ok((key, String::from_value(value)?))).collect()
-            }
-            _ => Err(CodecError::new("a map")),
-        }
-    }
-
-    fn into_value(self) -> Value {
-        Value::Map(self.into_iter().map(|(key, text)| (key, Value::String(text))).collect())
-    }
-}
-
-/// A struct whose fields are the attributes of a schema. Made by [`crate::model!`].
+/// A struct whose fields are the attributes of a schema. Made by `model!`.
 pub trait Model: AttributeType + Clone + Send + Sync + 'static {
     /// Its attributes, in the order of declaration.
     fn attributes() -> Vec<Attribute>;
@@ -232,6 +18,27 @@ pub trait Model: AttributeType + Clone + Send + Sync + 'static {
     /// A schema of these attributes.
     fn schema(description: impl Into<String>) -> Schema {
         Schema::new(description, Self::attributes())
+    }
+}
+
+/// No attributes at all: the identity of a resource type that has none.
+impl Model for () {
+    fn attributes() -> Vec<Attribute> {
+        Vec::new()
+    }
+}
+
+impl AttributeType for () {
+    fn kind() -> Kind {
+        Kind::Nested(Nesting::Single, Vec::new())
+    }
+
+    fn from_value(value: Value) -> Result<Self, CodecError> {
+        Attributes::of(value)?.finish()
+    }
+
+    fn into_value(self) -> Value {
+        Value::Map(BTreeMap::new())
     }
 }
 
@@ -255,7 +62,8 @@ impl Attributes {
     /// # Errors
     /// It is of another type.
     pub fn take<T: AttributeType>(&mut self, name: &str) -> Result<Field<T>, CodecError> {
-        Field::from_value(self.0.remove(name).unwrap_or(Value::Null)).map_err(|error| error.within(name))
+        Field::from_value(self.0.remove(name).unwrap_or(Value::Null))
+            .map_err(|error| error.within(Step::Attribute(name.to_owned())))
     }
 
     /// Ends, and makes sure that nothing was overlooked.
@@ -264,7 +72,7 @@ impl Attributes {
     /// An attribute is left.
     pub fn finish(self) -> Result<(), CodecError> {
         match self.0.into_keys().next() {
-            Some(name) => Err(CodecError::new("an attribute of the schema").within(name)),
+            Some(name) => Err(CodecError::new("an attribute of the schema").within(Step::Attribute(name))),
             None => Ok(()),
         }
     }
@@ -273,10 +81,18 @@ impl Attributes {
 /// Takes a whole configuration or state over.
 ///
 /// # Errors
-/// A value is of the right Terraform type and still not what its attribute needs, such as a fraction for a count.
+/// A value is of the right Terraform type and still not what its attribute needs, such as a fraction for a count. The
+/// diagnostic is on that very value.
 pub fn typed<M: Model>(value: Value) -> Result<M, Diagnostics> {
-    M::from_value(value)
-        .map_err(|error| Diagnostics::from_error("Invalid value", format!("A value is {error}.")))
+    M::from_value(value).map_err(|error| {
+        let mut diagnostics = Diagnostics::new();
+        let (place, attribute) = match error.path() {
+            path if path.0.is_empty() => ("The value".to_owned(), None),
+            path => (format!("\"{path}\""), Some(path.clone())),
+        };
+        diagnostics.error(attribute, "Invalid value", format!("{place} is not {}.", error.wanted()));
+        diagnostics
+    })
 }
 
 /// Joins the lines of a doc comment into a Markdown description.
@@ -284,22 +100,30 @@ pub fn description(lines: &[&str]) -> String {
     lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join("\n")
 }
 
+/// The name of a field's attribute. A field whose name is a keyword of Rust is written as `r#type`.
+pub fn attribute_name(field: &'static str) -> &'static str {
+    field.strip_prefix("r#").unwrap_or(field)
+}
+
 /// Declares a [`Model`]: each attribute once, with its description as the doc comment, its type, and its rules.
 ///
-/// ```
-/// use terraform_provider_kms::{model, plugin::{model::Model, schema::{computed, required}}};
-///
+/// ```text
 /// model! {
 ///     /// A thing.
 ///     pub struct Thing {
 ///         /// What it is called.
 ///         name: String = required(),
-///         /// What the server calls it.
-///         id: String = computed().stable(),
+///         /// Which kind of thing it is.
+///         r#type: String = optional().default("plain"),
+///         /// What it is made of.
+///         parts: Vec<Field<Part>> = optional(),
+///         /// ID of the thing.
+///         id: String = computed().stable().not_null(),
 ///     }
 /// }
-/// assert_eq!(Thing::attributes()[0].description, "What it is called.");
 /// ```
+///
+/// The struct has a [`Field`] for each attribute, and derives `Clone`, `Debug`, `Default` and `PartialEq`.
 #[macro_export]
 macro_rules! model {
     ($(#[$outer:meta])* pub struct $model:ident {
@@ -308,38 +132,50 @@ macro_rules! model {
         $(#[$outer])*
         #[derive(Clone, Debug, Default, PartialEq)]
         pub struct $model {
-            $($(#[doc = $doc])+ pub $name: $crate::plugin::model::Field<$type>,)*
+            $($(#[doc = $doc])+ pub $name: $crate::model_macro::Field<$type>,)*
         }
 
-        impl $crate::plugin::model::Model for $model {
-            fn attributes() -> Vec<$crate::plugin::schema::Attribute> {
-                vec![$($crate::plugin::schema::Attribute {
-                    name: stringify!($name),
-                    description: $crate::plugin::model::description(&[$($doc),+]),
-                    kind: <$type as $crate::plugin::model::AttributeType>::kind(),
-                    ..$attribute
+        impl $crate::model_macro::Model for $model {
+            fn attributes() -> Vec<$crate::model_macro::Attribute> {
+                vec![$({
+                    let declared = $attribute;
+                    $crate::model_macro::Attribute {
+                        name: $crate::model_macro::attribute_name(stringify!($name)),
+                        description: $crate::model_macro::description(&[$($doc),+]),
+                        kind: <$type as $crate::model_macro::AttributeType>::kind(),
+                        sensitive: declared.sensitive
+                            || <$type as $crate::model_macro::AttributeType>::SENSITIVE,
+                        elements_may_be_unknown:
+                            <$type as $crate::model_macro::AttributeType>::ELEMENTS_MAY_BE_UNKNOWN,
+                        ..declared
+                    }
                 },)*]
             }
         }
 
-        impl $crate::plugin::model::AttributeType for $model {
-            fn kind() -> $crate::plugin::schema::Kind {
-                let attributes = <Self as $crate::plugin::model::Model>::attributes();
-                $crate::plugin::schema::Kind::Nested($crate::plugin::schema::Nesting::Single, attributes)
+        impl $crate::model_macro::AttributeType for $model {
+            fn kind() -> $crate::model_macro::Kind {
+                let attributes = <Self as $crate::model_macro::Model>::attributes();
+                $crate::model_macro::Kind::Nested($crate::model_macro::Nesting::Single, attributes)
             }
 
             fn from_value(
-                value: $crate::plugin::value::Value,
-            ) -> Result<Self, $crate::plugin::value::CodecError> {
-                let mut attributes = $crate::plugin::model::Attributes::of(value)?;
-                let model = Self { $($name: attributes.take(stringify!($name))?,)* };
+                value: $crate::model_macro::Value,
+            ) -> Result<Self, $crate::model_macro::CodecError> {
+                let mut attributes = $crate::model_macro::Attributes::of(value)?;
+                let model = Self {
+                    $($name: attributes.take($crate::model_macro::attribute_name(stringify!($name)))?,)*
+                };
                 attributes.finish()?;
                 Ok(model)
             }
 
-            fn into_value(self) -> $crate::plugin::value::Value {
-                $crate::plugin::value::Value::Map(::std::collections::BTreeMap::from([
-                    $((stringify!($name).to_owned(), self.$name.into_value()),)*
+            fn into_value(self) -> $crate::model_macro::Value {
+                $crate::model_macro::Value::Map(::std::collections::BTreeMap::from([
+                    $((
+                        $crate::model_macro::attribute_name(stringify!($name)).to_owned(),
+                        self.$name.into_value(),
+                    ),)*
                 ]))
             }
         }
@@ -348,14 +184,52 @@ macro_rules! model {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::plugin::schema::{computed, optional, required};
+    use super::{
+        super::schema::{Role, computed, optional, required},
+        *,
+    };
+
+    /// Text that no output may show.
+    #[derive(Clone, PartialEq)]
+    pub struct Hidden(String);
+
+    impl std::fmt::Debug for Hidden {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("(hidden)")
+        }
+    }
+
+    impl AttributeType for Hidden {
+        const SENSITIVE: bool = true;
+
+        fn kind() -> Kind {
+            String::kind()
+        }
+
+        fn from_value(value: Value) -> Result<Self, CodecError> {
+            String::from_value(value).map(Self)
+        }
+
+        fn into_value(self) -> Value {
+            Value::String(self.0)
+        }
+    }
 
     model! {
         /// Inner.
         pub struct Inner {
             /// A key.
-            key: String = required(),
+            key: String = optional(),
+            /// A size.
+            size: i64 = optional(),
+        }
+    }
+
+    model! {
+        /// Found.
+        pub struct Found {
+            /// A key.
+            key: String = computed(),
         }
     }
 
@@ -365,29 +239,45 @@ mod tests {
             /// The name.
             /// In two lines.
             name: String = required(),
+            /// A word that Rust has taken.
+            r#type: String = optional(),
             /// A count.
             count: i64 = optional(),
             /// A secret.
-            secret: Secret = optional().write_only(),
+            token: Hidden = optional().write_only(),
+            /// More of them.
+            tokens: Vec<Field<Hidden>> = optional(),
             /// One object.
-            inner: Inner = optional(),
+            single: Inner = optional(),
             /// Many objects.
-            many: Vec<Inner> = computed(),
-            /// Plain strings.
-            tags: BTreeMap<String, String> = optional(),
+            many: Vec<Field<Inner>> = optional(),
+            /// Many objects, in no order.
+            any: Set<Field<Inner>> = optional(),
+            /// Objects by name.
+            named: BTreeMap<String, Field<Inner>> = optional(),
+            /// What was found.
+            found: Vec<Found> = computed(),
+            /// Plain texts by name.
+            tags: BTreeMap<String, Field<String>> = optional(),
         }
     }
 
     #[test]
     fn null_unknown_and_known_values_round_trip() {
+        let inner = || Field::Known(Inner { key: Field::unknown(), size: Field::Null });
         let null = Outer::default();
         let known = Outer {
             name: Field::Known("n".into()),
+            r#type: Field::Known("t".into()),
             count: Field::Known(7),
-            secret: Field::Known(Secret::new("s")),
-            inner: Field::Known(Inner { key: Field::unknown() }),
-            many: Field::Known(vec![Inner::default()]),
-            tags: Field::Known(BTreeMap::from([("a".into(), "b".into())])),
+            token: Field::Known(Hidden("s".into())),
+            tokens: Field::Known(vec![Field::unknown()]),
+            single: inner(),
+            many: Field::Known(vec![inner(), Field::unknown(), Field::Null]),
+            any: Field::Known(Set(vec![inner(), Field::Known(Inner::default())])),
+            named: Field::Known(BTreeMap::from([("a".into(), inner()), ("b".into(), Field::Null)])),
+            found: Field::Known(vec![Found::default()]),
+            tags: Field::Known(BTreeMap::from([("a".into(), Field::unknown())])),
         };
         let unknown = Outer { name: Field::unknown(), many: Field::unknown(), ..Outer::default() };
         for outer in [null, known, unknown] {
@@ -397,27 +287,72 @@ mod tests {
 
     #[test]
     fn the_schema_follows_the_declaration() {
+        // A count is a meta-argument of resources, but not of an action.
         let schema = Outer::schema("Outer.");
-        assert_eq!(schema.faults(), Vec::<String>::new());
+        let faults = schema.faults(Role::Resource);
+        assert_eq!(faults, ["count: the name is reserved by Terraform"]);
         assert_eq!(schema.attributes[0].description, "The name.\nIn two lines.");
-        let object = r#"["object",{"count":"number","inner":["object",{"key":"string"}],"many":["list",["object",{"key":"string"}]],"name":"string","secret":"string","tags":["map","string"]}]"#;
-        assert_eq!(schema.value_type().to_json().to_string(), object);
+        let inner = r#"["object",{"key":"string","size":"number"}]"#;
+        let expected = format!(
+            r#"["object",{{"any":["set",{inner}],"count":"number","found":["list",["object",{{"key":"string"}}]],"many":["list",{inner}],"name":"string","named":["map",{inner}],"single":{inner},"tags":["map","string"],"token":"string","tokens":["list","string"],"type":"string"}}]"#
+        );
+        assert_eq!(schema.value_type().to_json().to_string(), expected);
+    }
+
+    #[test]
+    fn an_attribute_is_sensitive_by_its_type() {
+        let sensitive: Vec<_> =
+            Outer::attributes().into_iter().filter(|a| a.sensitive).map(|a| a.name).collect();
+        assert_eq!(sensitive, ["token", "tokens"]);
+    }
+
+    #[test]
+    fn an_error_is_on_the_very_value() {
+        let fraction = || Value::Number(super::super::value::Number::Decimal("0.5".into()));
+        let inner = || Value::Map(BTreeMap::from([("size".to_owned(), fraction())]));
+        let number = "is not a whole number of 64 bits.";
+        let cases = [
+            ("count", fraction(), "count", format!("\"count\" {number}")),
+            ("single", inner(), "single.size", format!("\"single.size\" {number}")),
+            (
+                "many",
+                Value::Sequence(vec![Value::Null, inner()]),
+                "many[1].size",
+                format!("\"many[1].size\" {number}"),
+            ),
+            (
+                "named",
+                Value::Map(BTreeMap::from([("a".to_owned(), inner())])),
+                "named[\"a\"].size",
+                format!("\"named[\"a\"].size\" {number}"),
+            ),
+            (
+                "any",
+                Value::Sequence(vec![inner()]),
+                "any",
+                "\"any\" is not a set of which each element has a whole number of 64 bits at size."
+                    .to_owned(),
+            ),
+        ];
+        for (name, value, path, detail) in cases {
+            let diagnostics =
+                typed::<Outer>(Value::Map(BTreeMap::from([(name.to_owned(), value)]))).unwrap_err();
+            let diagnostic = diagnostics.iter().next().unwrap();
+            assert_eq!(diagnostic.attribute.as_ref().map(ToString::to_string).as_deref(), Some(path));
+            assert_eq!(diagnostic.detail, detail);
+        }
     }
 
     #[test]
     fn an_attribute_that_nobody_takes_is_an_error() {
-        let mut value = match Inner::default().into_value() {
-            Value::Map(attributes) => attributes,
-            _ => BTreeMap::new(),
-        };
-        value.insert("extra".into(), Value::Null);
-        let error = Inner::from_value(Value::Map(value)).unwrap_err();
+        let value = Value::Map(BTreeMap::from([("extra".to_owned(), Value::Null)]));
+        let error = Inner::from_value(value).unwrap_err();
         assert_eq!(error.to_string(), "not an attribute of the schema at extra");
     }
 
     #[test]
-    fn debug_of_a_model_hides_secrets() {
-        let outer = Outer { secret: Field::Known(Secret::new("dbtu_x")), ..Outer::default() };
+    fn debug_of_a_model_hides_what_its_types_hide() {
+        let outer = Outer { token: Field::Known(Hidden("dbtu_x".into())), ..Outer::default() };
         assert!(!format!("{outer:?}").contains("dbtu_x"));
     }
 }

@@ -6,8 +6,11 @@ use std::fmt;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value as Json};
 
-/// A resource's private state, as a JSON object. Bytes that are none, such as those that another kind of provider
-/// left, count as empty.
+/// The key of the runtime's own entry: the object was imported and not yet read.
+const IMPORTED: &str = ".imported";
+
+/// A resource's private state: JSON values by key. Bytes that hold something else, such as those of another kind of
+/// provider, count as empty. Keys that begin with a dot belong to the runtime.
 #[derive(Clone, Default, PartialEq)]
 pub struct Private(Map<String, Json>);
 
@@ -22,7 +25,12 @@ impl Private {
         if self.0.is_empty() { Vec::new() } else { Json::Object(self.0.clone()).to_string().into_bytes() }
     }
 
-    /// What is remembered under a key. A value of another shape counts as none.
+    /// Whether there is nothing to remember.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value of a key. A value of another shape counts as none.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         serde_json::from_value(self.0.get(key)?.clone()).ok()
     }
@@ -33,6 +41,16 @@ impl Private {
             Some(json) => self.0.insert(key.to_owned(), json),
             None => self.0.remove(key),
         };
+    }
+
+    /// Remembers until the next read that the object was just imported.
+    pub(super) fn mark_imported(&mut self) {
+        self.set(IMPORTED, Some(true));
+    }
+
+    /// Whether the object was imported and not read since. Forgets it.
+    pub(super) fn take_imported(&mut self) -> bool {
+        self.0.remove(IMPORTED).is_some()
     }
 }
 
@@ -59,5 +77,14 @@ mod tests {
         assert_eq!(back.get::<u8>("gone"), None);
         assert_eq!(Private::from_bytes(b"\x00not json"), Private::default());
         assert_eq!(Private::from_bytes(b"[1]"), Private::default());
+    }
+
+    #[test]
+    fn an_import_is_remembered_until_it_is_asked_for() {
+        let mut private = Private::default();
+        private.mark_imported();
+        let mut private = Private::from_bytes(&private.to_bytes());
+        assert!(private.take_imported() && !private.take_imported());
+        assert!(private.is_empty());
     }
 }

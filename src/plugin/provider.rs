@@ -3,15 +3,17 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    action::{self, Action, AnyAction},
-    data_source::{self, AnyDataSource, DataSource},
+    action::{Action, AnyAction},
+    data_source::{AnyDataSource, DataSource},
     diagnostics::Diagnostics,
-    ephemeral::{self, AnyEphemeralResource, EphemeralResource},
+    entry::Entry,
+    ephemeral::{AnyEphemeralResource, EphemeralResource},
     function::{Function, Signature},
-    list_resource::{self, AnyListResource, ListResource},
+    list_resource::{AnyListResource, ListResource},
+    managed::{AnyResource, Managed},
     model::Model,
-    resource::{self, AnyResource, Resource},
-    schema::Schema,
+    resource::Resource,
+    schema::{Role, Schema},
 };
 
 /// A provider: its configuration, and the types it offers.
@@ -19,8 +21,13 @@ pub trait Provider: Send + Sync + 'static {
     /// The attributes of the provider block.
     type Config: Model;
 
-    /// The source address with its host, such as `registry.terraform.io/hanzoai/kms`.
+    /// The source address with its host, such as `registry.terraform.io/hashicorp/random`.
     fn address(&self) -> &'static str;
+
+    /// What `--help` prints besides the options, such as the environment variables that configure the provider.
+    fn help(&self) -> String {
+        String::new()
+    }
 
     /// The schema of the provider block.
     fn schema(&self) -> Schema;
@@ -29,11 +36,18 @@ pub trait Provider: Send + Sync + 'static {
     fn validate(&self, _config: &Self::Config, _diagnostics: &mut Diagnostics) {}
 
     /// Takes the provider block over. Values may be unknown while planning: what needs them must fail later, when it is
-    /// asked for. `terraform_version` is that of the client, for instance `1.15.5`.
+    /// needed. `terraform_version` is that of the client, for instance `1.15.5`.
     fn configure(&self, terraform_version: &str, config: Self::Config, diagnostics: &mut Diagnostics);
 
     /// The types it offers.
     fn types(&self) -> Types;
+
+    /// What is wrong with the declarations of the provider and its types, such as a write-only attribute that is computed.
+    /// A provider that has faults refuses to serve; a test should hold it to having none.
+    fn faults(&self) -> Vec<String> {
+        let own = self.schema().faults(Role::Provider).into_iter().map(|fault| format!("provider: {fault}"));
+        own.chain(self.types().faults()).collect()
+    }
 }
 
 /// The types that a provider offers, by name.
@@ -45,6 +59,7 @@ pub struct Types {
     pub(super) list_resources: BTreeMap<&'static str, Arc<dyn AnyListResource>>,
     pub(super) actions: BTreeMap<&'static str, Arc<dyn AnyAction>>,
     pub(super) functions: BTreeMap<&'static str, Arc<dyn Function>>,
+    repeated: Vec<String>,
 }
 
 impl Types {
@@ -55,37 +70,44 @@ impl Types {
 
     /// Adds a managed resource type.
     pub fn resource(mut self, name: &'static str, resource: impl Resource) -> Self {
-        self.resources.insert(name, Arc::new(resource::Entry::new(resource)));
-        self
+        let before = self.resources.insert(name, Arc::new(Managed::new(resource)));
+        self.repeat("resource", name, before.is_some())
     }
 
     /// Adds a data source type.
-    pub fn data_source(mut self, name: &'static str, data_source: impl DataSource) -> Self {
-        self.data_sources.insert(name, Arc::new(data_source::Entry::new(data_source)));
-        self
+    pub fn data_source<D: DataSource>(mut self, name: &'static str, data_source: D) -> Self {
+        let before = self.data_sources.insert(name, Arc::new(Entry::new(data_source, D::schema)));
+        self.repeat("data source", name, before.is_some())
     }
 
     /// Adds an ephemeral resource type.
-    pub fn ephemeral_resource(mut self, name: &'static str, ephemeral: impl EphemeralResource) -> Self {
-        self.ephemeral_resources.insert(name, Arc::new(ephemeral::Entry::new(ephemeral)));
-        self
+    pub fn ephemeral_resource<E: EphemeralResource>(mut self, name: &'static str, ephemeral: E) -> Self {
+        let before = self.ephemeral_resources.insert(name, Arc::new(Entry::new(ephemeral, E::schema)));
+        self.repeat("ephemeral resource", name, before.is_some())
     }
 
     /// Adds a list resource type, under the name of its managed resource type.
-    pub fn list_resource(mut self, name: &'static str, list_resource: impl ListResource) -> Self {
-        self.list_resources.insert(name, Arc::new(list_resource::Entry::new(list_resource)));
-        self
+    pub fn list_resource<L: ListResource>(mut self, name: &'static str, list_resource: L) -> Self {
+        let before = self.list_resources.insert(name, Arc::new(Entry::new(list_resource, L::schema)));
+        self.repeat("list resource", name, before.is_some())
     }
 
     /// Adds an action type.
-    pub fn action(mut self, name: &'static str, action: impl Action) -> Self {
-        self.actions.insert(name, Arc::new(action::Entry::new(action)));
-        self
+    pub fn action<A: Action>(mut self, name: &'static str, action: A) -> Self {
+        let before = self.actions.insert(name, Arc::new(Entry::new(action, A::schema)));
+        self.repeat("action", name, before.is_some())
     }
 
     /// Adds a function.
     pub fn function(mut self, name: &'static str, function: impl Function) -> Self {
-        self.functions.insert(name, Arc::new(function));
+        let before = self.functions.insert(name, Arc::new(function));
+        self.repeat("function", name, before.is_some())
+    }
+
+    fn repeat(mut self, what: &str, name: &str, repeated: bool) -> Self {
+        if repeated {
+            self.repeated.push(format!("{what} {name}: declared twice"));
+        }
         self
     }
 
@@ -105,7 +127,7 @@ impl Types {
         }
     }
 
-    /// The identity schemas of all managed resource types, by name.
+    /// The identity schemas of all managed resource types, by name. One without attributes means that the type has none.
     pub fn identity_schemas(&self) -> Vec<(&'static str, &Schema)> {
         self.resources.iter().map(|(name, entry)| (*name, entry.identity_schema())).collect()
     }
@@ -114,6 +136,63 @@ impl Types {
     pub fn signatures(&self) -> Vec<(&'static str, Signature)> {
         self.functions.iter().map(|(name, function)| (*name, function.signature())).collect()
     }
+
+    /// What is wrong with the declarations of these types: see [`Provider::faults`].
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = self.repeated.clone();
+        for (kind, what, role) in [
+            (TypeKind::Resource, "resource", Role::Resource),
+            (TypeKind::DataSource, "data source", Role::DataSource),
+            (TypeKind::EphemeralResource, "ephemeral resource", Role::EphemeralResource),
+            (TypeKind::ListResource, "list resource", Role::ListConfig),
+            (TypeKind::Action, "action", Role::ActionConfig),
+        ] {
+            for (name, schema) in self.schemas(kind) {
+                let of = |fault: &str| format!("{what} {name}: {fault}");
+                faults.extend(name_fault(name).map(of));
+                faults.extend(schema.faults(role).iter().map(|fault| of(fault)));
+            }
+        }
+        for (name, schema) in self.identity_schemas() {
+            let of = |fault| format!("identity of resource {name}: {fault}");
+            faults.extend(schema.faults(Role::Identity).into_iter().map(of));
+        }
+        for (name, list) in &self.list_resources {
+            let fault = match self.resources.get(name) {
+                None => "there is no managed resource of this name",
+                Some(resource) if resource.rust_type() != list.resource_type_id() => {
+                    "the managed resource of this name is of another Rust type"
+                }
+                Some(resource) if resource.identity_schema().attributes.is_empty() => {
+                    "the managed resource has no identity, by which it could be listed"
+                }
+                Some(_) => continue,
+            };
+            faults.push(format!("list resource {name}: {fault}"));
+        }
+        for (name, signature) in self.signatures() {
+            let of = |fault: String| format!("function {name}: {fault}");
+            faults.extend(name_fault(name).map(|fault| of(fault.to_owned())));
+            for (index, parameter) in signature.parameters.iter().enumerate() {
+                if name_fault(parameter.name).is_some()
+                    || signature.parameters[..index].iter().any(|other| other.name == parameter.name)
+                {
+                    faults.push(of(format!(
+                        "the parameter name \"{}\" is no name, or used twice",
+                        parameter.name
+                    )));
+                }
+            }
+        }
+        faults
+    }
+}
+
+fn name_fault(name: &str) -> Option<&'static str> {
+    let mut characters = name.chars();
+    let legal = characters.next().is_some_and(|first| first.is_ascii_lowercase())
+        && characters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    (!legal).then_some("the name is not of a-z, 0-9 and _, beginning with a letter")
 }
 
 /// The kinds of types that have a schema.

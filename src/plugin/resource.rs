@@ -1,50 +1,89 @@
-//! Managed resources: the trait that a type implements, and the parts of the lifecycle that are the same for all.
+//! Managed resources: the trait that a type implements.
 
-use std::sync::OnceLock;
-
-use super::{
-    context::{BoxFuture, Context},
-    diagnostics::Diagnostics,
-    model::{AttributeType as _, Model, typed},
-    path::Path,
-    private::Private,
-    schema::Schema,
-    value::{CodecError, Value},
-};
+use super::{context::Context, diagnostics::Diagnostics, model::Model, private::Private, schema::Schema};
 
 /// A managed resource type.
 ///
-/// The runtime has already checked the schema's rules when it calls these methods, keeps write-only values out of all
-/// that it returns to Terraform, and decides from the schema what must be replaced.
+/// When the runtime calls these methods, it has checked the schema's rules. By itself it plans what follows from the
+/// schema: defaults, what becomes unknown, what must be replaced. It keeps write-only values out of all that it returns
+/// to Terraform, upgrades what older releases stored, and sees to it that an object keeps its identity.
+///
+/// Most methods get a [`Context`], which collects warnings and signals when to begin nothing more.
 pub trait Resource: Send + Sync + 'static {
     /// Its attributes.
     type Model: Model;
-    /// The attributes that tell one object from all others. Required ones must be given to import by identity.
+    /// The attributes that distinguish an object from all others. Required ones must be given to import by identity. `()`
+    /// for none: then Terraform can neither import by identity nor list the objects.
     type Identity: Model;
 
     /// The schema of its attributes.
     fn schema(&self) -> Schema;
 
-    /// The identity of an object that exists.
+    /// The schema of its identity. Only one whose shape has changed needs another than this.
+    fn identity_schema(&self) -> Schema {
+        Self::Identity::schema("")
+    }
+
+    /// The identity of an object that exists. It must not change as long as the object exists.
     fn identity(&self, state: &Self::Model) -> Self::Identity;
 
     /// Checks what concerns several attributes. Values may be unknown.
     fn validate(&self, _config: &Self::Model, _diagnostics: &mut Diagnostics) {}
 
-    /// Told of every object that Terraform manages already, when Terraform brings its stored state along. Terraform does
-    /// so in a plan; an apply tells only of the objects that it touches.
-    fn seen(&self, _state: &Self::Model) {}
-
-    /// What an object will be like after its update. Makes unknown whatever the update may change.
+    /// Plans a new object. By default it has the configured values and the defaults, and all else is unknown; a type that
+    /// knows more of it sets it in [`PlanCreate::planned`] and returns that.
     ///
-    /// Called for every object that exists, whether or not its configuration changed: a result that equals the prior
-    /// state means that there is nothing to do. It must be the same each time for the same inputs.
-    fn plan_update(&self, cx: &mut Context, plan: PlanUpdate<'_, Self::Model>) -> Self::Model;
-
-    /// Makes the object.
+    /// The result must be the same for the same inputs: Terraform plans again before it applies, and what was planned as
+    /// known must not change.
     ///
     /// # Errors
-    /// Nothing was made, or nothing can be said of what was made.
+    /// This object can't be created.
+    fn plan_create(
+        &self,
+        _cx: &mut Context,
+        plan: PlanCreate<'_, Self>,
+    ) -> impl Future<Output = Result<Self::Model, Diagnostics>> + Send {
+        std::future::ready(Ok(plan.planned))
+    }
+
+    /// Plans an update, or that there is nothing to do: the result then equals the prior state. Called for every object
+    /// that exists, whether or not its configuration changed, and also before a replacement.
+    ///
+    /// By default, nothing happens if nothing changed. If anything did, all that the provider sets is unknown unless it is
+    /// stable. A type that knows more begins with [`PlanUpdate::planned`] and makes known again what stays. A type that
+    /// must update an object although its configuration is the same begins with [`PlanUpdate::if_updated`].
+    ///
+    /// The result must be the same for the same inputs, as for [`Resource::plan_create`].
+    ///
+    /// # Errors
+    /// This object can't be updated like that.
+    fn plan_update(
+        &self,
+        _cx: &mut Context,
+        plan: PlanUpdate<'_, Self::Model>,
+    ) -> impl Future<Output = Result<Self::Model, Diagnostics>> + Send {
+        std::future::ready(Ok(plan.planned))
+    }
+
+    /// Looks at the plan to remove an object. Not called for the removal that is half of a replacement.
+    ///
+    /// # Errors
+    /// This object can't be removed.
+    fn plan_destroy(
+        &self,
+        _cx: &mut Context,
+        _prior: &Stored<Self::Model>,
+    ) -> impl Future<Output = Result<(), Diagnostics>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Creates the object.
+    ///
+    /// Whatever was created must be returned. To report a problem with it, add an error to [`Context::diagnostics`] and
+    /// return the state as far as it got: Terraform keeps it and marks it as tainted.
+    ///
+    /// # Errors
+    /// Nothing was created, or nothing is known of what was created.
     ///
     /// # Cancellation
     /// Runs to its end even when the client goes away. [`Context::stop`] asks it not to begin anything more.
@@ -54,17 +93,20 @@ pub trait Resource: Send + Sync + 'static {
         create: Create<Self::Model>,
     ) -> impl Future<Output = Result<Stored<Self::Model>, Diagnostics>> + Send;
 
-    /// Looks at the object as it is now. `None` if it is gone.
+    /// Reads the object as it is now. `None` if it is gone.
     ///
     /// # Errors
-    /// It can't be told; the prior state is kept.
+    /// It can't be read. The prior state is kept.
     fn read(
         &self,
         cx: &mut Context,
-        prior: Stored<Self::Model>,
+        read: Read<Self::Model>,
     ) -> impl Future<Output = Result<Option<Stored<Self::Model>>, Diagnostics>> + Send;
 
-    /// Changes the object.
+    /// Changes the object. A type whose every attribute requires a replacement never gets this call.
+    ///
+    /// To report a problem after a part of the change was done, add an error to [`Context::diagnostics`] and return the
+    /// state as far as it got.
     ///
     /// # Errors
     /// The prior state is kept.
@@ -73,14 +115,19 @@ pub trait Resource: Send + Sync + 'static {
     /// As for [`Resource::create`].
     fn update(
         &self,
-        cx: &mut Context,
-        update: Update<Self::Model>,
-    ) -> impl Future<Output = Result<Stored<Self::Model>, Diagnostics>> + Send;
+        _cx: &mut Context,
+        _update: Update<Self::Model>,
+    ) -> impl Future<Output = Result<Stored<Self::Model>, Diagnostics>> + Send {
+        std::future::ready(Err(Diagnostics::from_error(
+            "Resource can't be updated",
+            "This is a bug in the provider: the plan was to update this resource, and its type has no updates.",
+        )))
+    }
 
     /// Removes the object. Succeeds if it is gone already.
     ///
     /// # Errors
-    /// It still exists, for all one knows.
+    /// As far as is known, it still exists.
     ///
     /// # Cancellation
     /// As for [`Resource::create`].
@@ -90,23 +137,58 @@ pub trait Resource: Send + Sync + 'static {
         prior: Stored<Self::Model>,
     ) -> impl Future<Output = Result<(), Diagnostics>> + Send;
 
-    /// Finds an object that Terraform doesn't manage yet. What is left null is read right afterwards.
+    /// Finds an object that Terraform doesn't manage yet. What is left null here is read right afterwards.
     ///
     /// # Errors
     /// There is no such object.
     fn import(
         &self,
-        cx: &mut Context,
-        key: ImportKey<Self::Identity>,
-    ) -> impl Future<Output = Result<Stored<Self::Model>, Diagnostics>> + Send;
+        _cx: &mut Context,
+        _key: ImportKey<Self::Identity>,
+    ) -> impl Future<Output = Result<Stored<Self::Model>, Diagnostics>> + Send {
+        std::future::ready(Err(Diagnostics::from_error(
+            "Resource can't be imported",
+            "Resources of this type can only be created by Terraform.",
+        )))
+    }
 }
 
-/// An object's state and what is remembered besides.
+/// An object's state and what is remembered of it besides.
 #[derive(Clone, Debug)]
 pub struct Stored<M> {
     /// The attributes. Write-only ones are null.
     pub state: M,
     /// What else to remember.
+    pub private: Private,
+}
+
+impl<M> Stored<M> {
+    /// A state without anything else to remember.
+    pub fn new(state: M) -> Self {
+        Self { state, private: Private::default() }
+    }
+}
+
+/// A new object to plan.
+#[derive(Debug)]
+pub struct PlanCreate<'a, R: Resource + ?Sized> {
+    /// The configuration, with write-only values. Anything in it may be unknown.
+    pub config: &'a R::Model,
+    /// What follows from the configuration and the schema. The result begins as this.
+    pub planned: R::Model,
+    /// What the plan hands to [`Resource::create`], where it arrives in [`Create::private`]. Empty at first.
+    pub private: &'a mut Private,
+    /// The object that this one replaces, as far as Terraform reports it: not for a tainted object, and not when it plans
+    /// again before it applies.
+    pub replaced: Option<Replaced<R::Identity>>,
+}
+
+/// An object that is to be replaced.
+#[derive(Clone, Debug)]
+pub struct Replaced<I> {
+    /// Its identity, from Terraform 1.12 on.
+    pub identity: Option<I>,
+    /// What is remembered of it.
     pub private: Private,
 }
 
@@ -117,27 +199,46 @@ pub struct PlanUpdate<'a, M> {
     pub prior: &'a M,
     /// The configuration, with write-only values. Anything in it may be unknown.
     pub config: &'a M,
-    /// The configuration over the prior values of what the provider decides. The result begins as this.
-    pub proposed: M,
-    /// What is remembered of the object.
-    pub private: &'a Private,
+    /// What follows from the configuration and the schema. The result begins as this.
+    pub planned: M,
+    /// The same as [`PlanUpdate::planned`] if the configuration changed. If not, what the object will be when it is
+    /// updated anyway: all that the provider sets is unknown unless it is stable.
+    pub if_updated: M,
+    /// Whether [`PlanUpdate::planned`] requires a replacement. Then a plan of the new object follows.
+    pub replaces: bool,
+    /// What is remembered of the object. Changes reach [`Resource::update`], and are lost if there is nothing to do.
+    pub private: &'a mut Private,
 }
 
-/// An object to make.
+/// An object to create.
 #[derive(Debug)]
 pub struct Create<M> {
     /// The configuration, with write-only values. All known.
     pub config: M,
+    /// What was planned: the configuration, the defaults, and what the plan added. The state to return has the same known
+    /// values.
+    pub planned: M,
+    /// What the plan handed over.
+    pub private: Private,
+}
+
+/// An object to read.
+#[derive(Debug)]
+pub struct Read<M> {
+    /// The object as it was last read, and what is remembered of it.
+    pub prior: Stored<M>,
+    /// Whether it was just imported, so that Terraform doesn't manage it yet and has only what the import returned.
+    pub imported: bool,
 }
 
 /// An object to change.
 #[derive(Debug)]
 pub struct Update<M> {
-    /// The object as it was last read, and what is remembered of it.
+    /// The object as it was last read, and what is remembered of it after the plan.
     pub prior: Stored<M>,
-    /// What the plan promised.
+    /// What was planned. The state to return has the same known values.
     pub planned: M,
-    /// The configuration, with write-only values. All known.
+    /// The configuration, with write-only values. All known. `ignore_changes` has no effect on it.
     pub config: M,
 }
 
@@ -146,179 +247,16 @@ pub struct Update<M> {
 pub enum ImportKey<I> {
     /// Text, from `terraform import` or an import block's `id`.
     Id(String),
-    /// An import block's `identity`.
+    /// An import block's `identity`. It satisfies the rules of the identity's attributes.
     Identity(I),
 }
 
-/// A plan, as Terraform wants it.
-pub(super) struct Planned {
-    pub(super) state: Value,
-    pub(super) requires_replace: Vec<Path>,
-}
-
-/// An object as it is to be stored: null if there is none.
-pub(super) struct Reached {
-    pub(super) state: Value,
-    pub(super) private: Private,
-    pub(super) identity: Option<Value>,
-}
-
-impl Reached {
-    pub(super) fn nothing() -> Self {
-        Self { state: Value::Null, private: Private::default(), identity: None }
-    }
-}
-
-/// The object-safe twin of [`Resource`], over plain values.
-pub(super) trait AnyResource: Send + Sync {
-    fn schema(&self) -> &Schema;
-    fn identity_schema(&self) -> &Schema;
-    fn validate(&self, config: Value, write_only_allowed: bool) -> Diagnostics;
-    fn upgrade(&self, json: &[u8]) -> Result<Value, CodecError>;
-    fn plan(
-        &self,
-        cx: &mut Context,
-        prior: Value,
-        proposed: Value,
-        config: Value,
-        private: &Private,
-    ) -> Result<Planned, Diagnostics>;
-    fn read<'a>(
-        &'a self,
-        cx: &'a mut Context,
-        prior: Value,
-        private: Private,
-    ) -> BoxFuture<'a, Result<Reached, Diagnostics>>;
-    fn apply<'a>(
-        &'a self,
-        cx: &'a mut Context,
-        prior: Value,
-        planned: Value,
-        config: Value,
-        private: Private,
-    ) -> BoxFuture<'a, Result<Reached, Diagnostics>>;
-    fn import<'a>(
-        &'a self,
-        cx: &'a mut Context,
-        key: ImportKey<Value>,
-    ) -> BoxFuture<'a, Result<Reached, Diagnostics>>;
-}
-
-/// A resource type with its schemas, which are built when they are first needed and once.
-pub(super) struct Entry<R> {
-    resource: R,
-    schema: OnceLock<Schema>,
-    identity_schema: OnceLock<Schema>,
-}
-
-impl<R: Resource> Entry<R> {
-    pub(super) fn new(resource: R) -> Self {
-        Self { resource, schema: OnceLock::new(), identity_schema: OnceLock::new() }
-    }
-
-    fn reached(&self, stored: Stored<R::Model>) -> Reached {
-        let identity = self.resource.identity(&stored.state).into_value();
-        let state = self.schema().without_write_only(stored.state.into_value());
-        Reached { state, private: stored.private, identity: Some(identity) }
-    }
-}
-
-impl<R: Resource> AnyResource for Entry<R> {
-    fn schema(&self) -> &Schema {
-        self.schema.get_or_init(|| self.resource.schema())
-    }
-
-    fn identity_schema(&self) -> &Schema {
-        self.identity_schema.get_or_init(|| R::Identity::schema(""))
-    }
-
-    fn validate(&self, config: Value, write_only_allowed: bool) -> Diagnostics {
-        let mut diagnostics = self.schema().validate(&config, write_only_allowed);
-        match typed(config) {
-            Ok(config) => self.resource.validate(&config, &mut diagnostics),
-            Err(error) => diagnostics.extend(error),
+impl ImportKey<()> {
+    /// The text. A type without identity has no other key.
+    pub fn into_id(self) -> String {
+        match self {
+            Self::Id(id) => id,
+            Self::Identity(()) => String::new(),
         }
-        diagnostics
-    }
-
-    /// Every schema is of version 0 so far, so there is nothing to migrate; core refuses newer states itself.
-    fn upgrade(&self, json: &[u8]) -> Result<Value, CodecError> {
-        let state = Value::from_stored_json(json, self.schema().value_type())?;
-        let model = R::Model::from_value(self.schema().without_write_only(state))?;
-        self.resource.seen(&model);
-        Ok(model.into_value())
-    }
-
-    fn plan(
-        &self,
-        cx: &mut Context,
-        prior: Value,
-        proposed: Value,
-        config: Value,
-        private: &Private,
-    ) -> Result<Planned, Diagnostics> {
-        if proposed.is_null() {
-            return Ok(Planned { state: Value::Null, requires_replace: Vec::new() });
-        }
-        let schema = self.schema();
-        // Core proposes what the configuration says, write-only values included.
-        let proposed = schema.without_write_only(proposed);
-        if prior.is_null() {
-            let state = schema.with_computed_unknown(proposed, &config);
-            return Ok(Planned { state, requires_replace: Vec::new() });
-        }
-        let (prior_model, config) = (typed(prior.clone())?, typed(config)?);
-        let plan = PlanUpdate { prior: &prior_model, config: &config, proposed: typed(proposed)?, private };
-        let state = schema.without_write_only(self.resource.plan_update(cx, plan).into_value());
-        Ok(Planned { requires_replace: schema.replaced_by(&prior, &state), state })
-    }
-
-    fn read<'a>(
-        &'a self,
-        cx: &'a mut Context,
-        prior: Value,
-        private: Private,
-    ) -> BoxFuture<'a, Result<Reached, Diagnostics>> {
-        Box::pin(async move {
-            let prior = Stored { state: typed(prior)?, private };
-            let found = self.resource.read(cx, prior).await?;
-            Ok(found.map_or_else(Reached::nothing, |stored| self.reached(stored)))
-        })
-    }
-
-    fn apply<'a>(
-        &'a self,
-        cx: &'a mut Context,
-        prior: Value,
-        planned: Value,
-        config: Value,
-        private: Private,
-    ) -> BoxFuture<'a, Result<Reached, Diagnostics>> {
-        Box::pin(async move {
-            if prior.is_null() {
-                let create = Create { config: typed(config)? };
-                return self.resource.create(cx, create).await.map(|stored| self.reached(stored));
-            }
-            let prior = Stored { state: typed(prior)?, private };
-            if planned.is_null() {
-                return self.resource.delete(cx, prior).await.map(|()| Reached::nothing());
-            }
-            let update = Update { prior, planned: typed(planned)?, config: typed(config)? };
-            self.resource.update(cx, update).await.map(|stored| self.reached(stored))
-        })
-    }
-
-    fn import<'a>(
-        &'a self,
-        cx: &'a mut Context,
-        key: ImportKey<Value>,
-    ) -> BoxFuture<'a, Result<Reached, Diagnostics>> {
-        Box::pin(async move {
-            let key = match key {
-                ImportKey::Id(id) => ImportKey::Id(id),
-                ImportKey::Identity(identity) => ImportKey::Identity(typed(identity)?),
-            };
-            self.resource.import(cx, key).await.map(|stored| self.reached(stored))
-        })
     }
 }

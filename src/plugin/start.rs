@@ -25,7 +25,7 @@ pub fn start<P: Provider>(
     match argument {
         Some("--version" | "-version") => write(io::stdout(), &version_line),
         Some("--help" | "-help" | "-h") => {
-            write(io::stdout(), &format!("{version_line}\n{}", help(provider.address())))
+            write(io::stdout(), &format!("{version_line}\n{}", help(&provider)))
         }
         Some("--debug" | "-debug") => serve_debug(environment, provider),
         Some(other) => Err(format!("{other} is no option of this program; --help lists them").into()),
@@ -38,7 +38,7 @@ pub fn start<P: Provider>(
             runtime.shutdown_background();
             Ok(result?)
         }
-        None => write(io::stderr(), &help(provider.address())).and(Err("not started by Terraform".into())),
+        None => write(io::stderr(), &help(&provider)).and(Err("not started by Terraform".into())),
     }
 }
 
@@ -64,7 +64,9 @@ fn write(mut to: impl Write, text: &str) -> Result<(), Box<dyn Error>> {
     Ok(to.flush()?)
 }
 
-fn help(address: &str) -> String {
+fn help<P: Provider>(provider: &P) -> String {
+    let (address, more) = (provider.address(), provider.help());
+    let separator = if more.is_empty() { "" } else { "\n" };
     // The registry's host is the default, which configurations leave out.
     let source = address.split_once('/').map_or(address, |(_, source)| source);
     let local_name = source.rsplit('/').next().unwrap_or(source);
@@ -83,6 +85,6 @@ Options:
     --version   prints the version
     --help      prints this
     --debug     keeps running for a debugger, and prints what to export so that Terraform uses this process
-"
+{separator}{more}"
     )
 }

@@ -14,6 +14,7 @@ mod listing;
 mod lists;
 mod resources;
 mod rules;
+mod secret_attribute;
 mod token_digest;
 
 use self::{
@@ -47,6 +48,10 @@ impl Provider for KmsProvider {
 
     fn address(&self) -> &'static str {
         "registry.terraform.io/hanzoai/kms"
+    }
+
+    fn help(&self) -> String {
+        config::help()
     }
 
     fn schema(&self) -> Schema {

@@ -96,6 +96,8 @@ fn remarks(attribute: &Attribute) -> String {
         Kind::Plain(value_type) => type_name(value_type),
         Kind::Nested(Nesting::Single, _) => "Attributes".to_owned(),
         Kind::Nested(Nesting::List, _) => "Attributes List".to_owned(),
+        Kind::Nested(Nesting::Set, _) => "Attributes Set".to_owned(),
+        Kind::Nested(Nesting::Map, _) => "Attributes Map".to_owned(),
     };
     let write_only = format!("[Write-only]({WRITE_ONLY})");
     let remarks = [

@@ -462,7 +462,7 @@ async fn an_identity_without_aws_auth_is_refused_once() {
     let emulator = emulator().await;
     let environment =
         [("AWS_ACCESS_KEY_ID", AWS_ACCESS_KEY_ID), ("AWS_SECRET_ACCESS_KEY", AWS_SECRET_ACCESS_KEY)];
-    let outcome = Home::new().log_in(&emulator, "another-identity", &environment).await;
+    let outcome = Home::new().log_in(&emulator, "b7b9a3f2-2c64-4f0d-8e1b-7c3f5d9e6aff", &environment).await;
     outcome.failed(&["refused the login with AWS IAM Auth", "did you configure AWS auth?"]);
     assert_eq!(outcome.statuses, [Some(404)]);
 }

@@ -88,7 +88,12 @@ async fn started_by_hand_it_says_what_it_is() {
     let wrong = executable().env(COOKIE.0, "guess").output().await.unwrap();
     assert_eq!(wrong.status.code(), Some(1));
 
-    for (argument, expected) in [("--version", env!("CARGO_PKG_VERSION")), ("--help", "--debug")] {
+    for (argument, expected) in [
+        ("--version", env!("CARGO_PKG_VERSION")),
+        ("--help", "--debug"),
+        ("--help", "auth.aws_iam"),
+        ("--help", "KMS_MAX_RETRIES"),
+    ] {
         let output = executable().arg(argument).output().await.unwrap();
         assert!(output.status.success());
         assert!(String::from_utf8(output.stdout).unwrap().contains(expected), "{argument}");

@@ -7,6 +7,7 @@
 //! | `GET /__admin/about` | ids of the organization, the projects and the identity |
 //! | `GET /__admin/connections` | all, sorted by name, each with `apiTokenFingerprint` and `inUse` |
 //! | `POST /__admin/connections` | `count` (1), `name` (`seeded`; numbered when there are several), `projectId`, `description`, `instanceUrl`, `accountId`, `apiToken`, `app` → `{ids}` |
+//! | `POST /__admin/projects` | `{"id", "name"}`: a further project |
 //! | `PATCH /__admin/connections/:id` | any of `name`, `description`, `projectId`, `app`, `inUse`, `platformManaged`, `shownAs`, `instanceUrl`, `accountId`, `apiToken`; one of the last three writes the credentials; an empty body moves `updatedAt` only |
 //! | `DELETE /__admin/connections/:id`, `DELETE /__admin/connections` | one; all |
 //! | `GET`, `POST`, `DELETE /__admin/faults` | list; add `{"method", "path", "skip", "times", "fault"}`, for example `{"method": "POST", "times": 1, "fault": "reset-after"}`, `{"fault": {"slow": {"before_ms": 500}}}` or `{"fault": {"respond": {"status": 502, "reply": "html", "performed": {"later": {"ms": 500}}}}}`; clear |
@@ -34,7 +35,7 @@ use super::{
     request_log::fingerprint,
     rights::Denial,
     routes::Request,
-    state::{State, StoredSecret},
+    state::{Project, State, StoredSecret},
     validation::NameRule,
 };
 
@@ -121,6 +122,11 @@ fn perform(state: &mut State, method: &str, path: &str, body: &Value) -> Result<
                 state.identities.token_ttl = Duration::from_secs(seconds);
             }
             state.identities.token_uses = body.get("uses").and_then(Value::as_u64);
+            Ok(Value::Null)
+        }
+        ("POST", ["projects"]) => {
+            let org_id = state.options.organizations[0].id.clone();
+            state.projects.push(Project { id: required("id")?, name: required("name")?, org_id });
             Ok(Value::Null)
         }
         ("POST", ["dbt", "revoked"]) => {

@@ -19,7 +19,6 @@ use crate::{
     Checked, Violation,
     core::{ResourceType, text},
     host::{Provider, message, proto},
-    known::Forgiven,
     model::{Action, Place, Sent},
     secrets, tally,
     words::{Said, is_of_a_crash},
@@ -100,7 +99,6 @@ pub struct Calls {
     pub provider: Provider,
     pub kind: &'static ResourceType,
     pub process: Arc<Process>,
-    pub forgiven: Forgiven,
 }
 
 fn capabilities() -> Option<proto::ClientCapabilities> {
@@ -366,10 +364,7 @@ impl Calls {
         let failed = self.hear(about, &response.diagnostics)?;
         if !state.is_null() {
             self.check(RPC, self.kind.faults_of_state(&state))?;
-            let may_lack = failed && destroys && self.forgiven.lost_identities;
-            if response.new_identity.is_some() || !may_lack {
-                self.check_identity(RPC, &response.new_identity, &state)?;
-            }
+            self.check_identity(RPC, &response.new_identity, &state)?;
         }
         if failed {
             let creates = before.is_null();

@@ -2,7 +2,6 @@
 //! are ignored until they pass. Remove an entry together with the `ignore` of its test.
 
 use crate::{
-    faults::{Body, Failure},
     model::{Config, Place},
     steps::{Run, Step, Tokens},
     world::World,
@@ -11,8 +10,6 @@ use crate::{
 /// The defects that a life forgives. By default none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Forgiven {
-    /// A delete that fails returns its object without an identity.
-    pub lost_identities: bool,
     /// An error about a taken name advises to import or adopt a connection that another resource manages.
     pub bad_advice: bool,
     /// An adoption takes over another resource's connection. No block gets the chance to.
@@ -20,15 +17,13 @@ pub struct Forgiven {
 }
 
 /// All known defects.
-pub const KNOWN: Forgiven = Forgiven { lost_identities: true, bad_advice: true, adoption_of_managed: true };
+pub const KNOWN: Forgiven = Forgiven { bad_advice: true, adoption_of_managed: true };
 
 /// Steps that random lives leave out.
 pub fn is_left_out(step: &Step) -> bool {
     match step {
         // The plan depends on the token where it must not.
         Step::Apply(Run { tokens: Tokens::Others, .. }) => true,
-        // Only the plain form of a token with a tab is redacted.
-        Step::Fault { call, failure: Failure::Status { body: Body::Quoting, .. }, .. } => call.is_write(),
         _ => false,
     }
 }

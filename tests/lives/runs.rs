@@ -69,12 +69,7 @@ impl World<'_> {
             config: message(&provider_config(&self.emulator.url(), &extra)),
             ..Default::default()
         };
-        let calls = Calls {
-            provider: provider.clone(),
-            kind: &DBT_CONNECTION,
-            process: Arc::clone(process),
-            forgiven: self.forgiven,
-        };
+        let calls = Calls { provider: provider.clone(), kind: &DBT_CONNECTION, process: Arc::clone(process) };
         match provider.configure_provider(request).await {
             Ok(response) => {
                 let diagnostics = response.into_inner().diagnostics;

@@ -54,7 +54,7 @@ fn the_test_reports_its_progress_and_what_dbt_says() {
         // Terraform before 1.16 drops the attribute of an action's error.
         let error = outcome.error();
         assert!(
-            error.says(&["dbt refused the credentials", "status code 401: Invalid token."]),
+            error.says(&["dbt refused the credentials", "Failed to list projects: Invalid token."]),
             "{error:#?}"
         );
         assert_eq!(events::of_type(&outcome, "action_errored").len(), 1);

@@ -140,7 +140,7 @@ async fn what_can_not_get_better_is_not_repeated_and_named() {
         (host.replace("https:", "http:"), Vec::new(), Obstacle::NotHttp),
     ] {
         let mut config = config(&url).await;
-        config.ca_certificate = (!trusted.is_empty()).then(|| CaCertificate::Pem(trusted));
+        config.ca_certificate = (!trusted.is_empty()).then_some(CaCertificate::Pem(trusted));
         let client = new_client(config);
         let started = Instant::now();
         let error = read(&client).await.unwrap_err();

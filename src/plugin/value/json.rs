@@ -2,16 +2,35 @@
 
 use serde_json::Value as Json;
 
-use super::{CodecError, Number, Type, Value};
+use super::{super::path::Step, CodecError, Number, Type, Value};
 
 /// What to do with an attribute that the type lacks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum ExtraAttributes {
+enum ExtraAttributes {
     Refuse,
     Drop,
 }
 
-pub(super) fn decode(bytes: &[u8], value_type: &Type, extra: ExtraAttributes) -> Result<Value, CodecError> {
+impl Value {
+    /// Decodes JSON strictly: attributes that the type lacks are an error, missing ones are null.
+    ///
+    /// # Errors
+    /// The bytes are not JSON of that type.
+    pub fn from_json(bytes: &[u8], value_type: &Type) -> Result<Self, CodecError> {
+        decode(bytes, value_type, ExtraAttributes::Refuse)
+    }
+
+    /// Decodes JSON from a state file that another release of the provider may have written: attributes that the type
+    /// lacks are dropped, missing ones are null.
+    ///
+    /// # Errors
+    /// The bytes are not JSON, or an attribute has another type now.
+    pub fn from_stored_json(bytes: &[u8], value_type: &Type) -> Result<Self, CodecError> {
+        decode(bytes, value_type, ExtraAttributes::Drop)
+    }
+}
+
+fn decode(bytes: &[u8], value_type: &Type, extra: ExtraAttributes) -> Result<Value, CodecError> {
     let json: Json = serde_json::from_slice(bytes).map_err(|_| CodecError::new("JSON"))?;
     convert(json, value_type, extra)
 }
@@ -21,7 +40,7 @@ fn convert(json: Json, value_type: &Type, extra: ExtraAttributes) -> Result<Valu
         elements
             .into_iter()
             .enumerate()
-            .map(|(i, e)| convert(e, element, extra).map_err(|error| error.within(i.to_string())))
+            .map(|(i, e)| convert(e, element, extra).map_err(|error| error.within(Step::Index(i as i64))))
             .collect::<Result<Vec<_>, _>>()
             .map(Value::Sequence)
     };
@@ -39,7 +58,7 @@ fn convert(json: Json, value_type: &Type, extra: ExtraAttributes) -> Result<Valu
             }
             let pairs = elements.into_iter().zip(types).enumerate();
             pairs
-                .map(|(i, (e, t))| convert(e, t, extra).map_err(|error| error.within(i.to_string())))
+                .map(|(i, (e, t))| convert(e, t, extra).map_err(|error| error.within(Step::Index(i as i64))))
                 .collect::<Result<Vec<_>, _>>()
                 .map(Value::Sequence)
         }
@@ -47,7 +66,7 @@ fn convert(json: Json, value_type: &Type, extra: ExtraAttributes) -> Result<Valu
             .into_iter()
             .map(|(key, e)| match convert(e, element, extra) {
                 Ok(value) => Ok((key, value)),
-                Err(error) => Err(error.within(key)),
+                Err(error) => Err(error.within(Step::Key(key))),
             })
             .collect::<Result<_, _>>()
             .map(Value::Map),
@@ -56,13 +75,14 @@ fn convert(json: Json, value_type: &Type, extra: ExtraAttributes) -> Result<Valu
                 .iter()
                 .map(|(name, t)| {
                     let json = attributes.remove(name).unwrap_or(Json::Null);
-                    let value = convert(json, t, extra).map_err(|error| error.within(name))?;
+                    let value = convert(json, t, extra)
+                        .map_err(|error| error.within(Step::Attribute(name.clone())))?;
                     Ok((name.clone(), value))
                 })
                 .collect::<Result<_, _>>()?;
             match attributes.keys().next() {
                 Some(name) if extra == ExtraAttributes::Refuse => {
-                    Err(CodecError::new("an attribute of the schema").within(name))
+                    Err(CodecError::new("an attribute of the schema").within(Step::Attribute(name.clone())))
                 }
                 _ => Ok(Value::Map(known)),
             }
@@ -115,6 +135,6 @@ mod tests {
     #[test]
     fn an_error_names_the_place_and_not_the_content() {
         let error = Value::from_json(br#"{"tags":{"a":{"b":"secret"}}}"#, &object()).unwrap_err();
-        assert_eq!(error.to_string(), r#"not "string" at tags.a"#);
+        assert_eq!(error.to_string(), r#"not "string" at tags["a"]"#);
     }
 }

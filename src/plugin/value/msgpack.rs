@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rmp::{Marker, decode as read, encode as write};
 
-use super::{CodecError, Number, Refinement, Type, Value};
+use super::{super::path::Step, CodecError, Number, Refinement, Type, Value};
 
 /// The extension code of an unknown value about which something is known.
 const REFINED_UNKNOWN: i8 = 12;
@@ -13,9 +13,22 @@ const REFINED_UNKNOWN: i8 = 12;
 /// Core's own decoder takes no longer refinements, in bytes.
 const LONGEST_REFINEMENT: usize = 1024;
 
-pub(super) fn decode(mut bytes: &[u8], value_type: &Type) -> Result<Value, CodecError> {
-    let value = decode_value(&mut bytes, value_type)?;
-    if bytes.is_empty() { Ok(value) } else { Err(CodecError::new("the end of the value")) }
+impl Value {
+    /// Decodes msgpack.
+    ///
+    /// # Errors
+    /// The bytes are not msgpack of that type, or something follows the value.
+    pub fn from_msgpack(mut bytes: &[u8], value_type: &Type) -> Result<Self, CodecError> {
+        let value = decode_value(&mut bytes, value_type)?;
+        if bytes.is_empty() { Ok(value) } else { Err(CodecError::new("the end of the value")) }
+    }
+
+    /// Encodes as msgpack.
+    pub fn to_msgpack(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        encode_value(&mut out, self);
+        out
+    }
 }
 
 /// What the next bytes hold, without consuming them.
@@ -46,7 +59,7 @@ fn decode_value(bytes: &mut &[u8], value_type: &Type) -> Result<Value, CodecErro
         Type::List(element) | Type::Set(element) => {
             let length = read::read_array_len(bytes).map_err(|_| wanted())?;
             (0..length)
-                .map(|i| decode_value(bytes, element).map_err(|e| e.within(i.to_string())))
+                .map(|i| decode_value(bytes, element).map_err(|e| e.within(Step::Index(i64::from(i)))))
                 .collect::<Result<_, _>>()
                 .map(Value::Sequence)
         }
@@ -57,13 +70,13 @@ fn decode_value(bytes: &mut &[u8], value_type: &Type) -> Result<Value, CodecErro
             }
             let elements = types.iter().enumerate();
             elements
-                .map(|(i, t)| decode_value(bytes, t).map_err(|e| e.within(i.to_string())))
+                .map(|(i, t)| decode_value(bytes, t).map_err(|e| e.within(Step::Index(i as i64))))
                 .collect::<Result<_, _>>()
                 .map(Value::Sequence)
         }
-        Type::Map(element) => decode_map(bytes, |_| Some(element)).map(Value::Map),
+        Type::Map(element) => decode_map(bytes, Step::Key, |_| Some(element)).map(Value::Map),
         Type::Object(types) => {
-            let mut attributes = decode_map(bytes, |name| types.get(name))?;
+            let mut attributes = decode_map(bytes, Step::Attribute, |name| types.get(name))?;
             for name in types.keys().filter(|_| attributes.len() < types.len()).cloned().collect::<Vec<_>>() {
                 attributes.entry(name).or_insert(Value::Null);
             }
@@ -84,15 +97,16 @@ fn decode_value(bytes: &mut &[u8], value_type: &Type) -> Result<Value, CodecErro
 
 fn decode_map<'t>(
     bytes: &mut &[u8],
+    step: fn(String) -> Step,
     type_of: impl Fn(&str) -> Option<&'t Type>,
 ) -> Result<BTreeMap<String, Value>, CodecError> {
     let length = read::read_map_len(bytes).map_err(|_| CodecError::new("a map"))?;
     (0..length)
         .map(|_| {
             let name = decode_str(bytes)?;
-            let element =
-                type_of(name).ok_or_else(|| CodecError::new("an attribute of the schema").within(name))?;
-            let value = decode_value(bytes, element).map_err(|e| e.within(name))?;
+            let element = type_of(name)
+                .ok_or_else(|| CodecError::new("an attribute of the schema").within(step(name.to_owned())))?;
+            let value = decode_value(bytes, element).map_err(|e| e.within(step(name.to_owned())))?;
             Ok((name.to_owned(), value))
         })
         .collect()
@@ -201,12 +215,6 @@ fn skip(bytes: &mut &[u8]) -> Result<(), CodecError> {
         _ => return Err(CodecError::new("msgpack")),
     };
     take(bytes, length).map(drop)
-}
-
-pub(super) fn encode(value: &Value) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
-    encode_value(&mut out, value);
-    out
 }
 
 /// Writing to a `Vec` can't fail, so the results of `rmp` carry nothing here.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use super::CodecError;
+use super::error::CodecError;
 
 /// The type of a [`super::Value`].
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,15 +1,12 @@
 //! Generated messages into the vocabulary.
 
-use crate::plugin::{
+use super::super::{
     proto::tfplugin6 as proto,
     value::{CodecError, Type, Value},
 };
 
 /// A value of a known type. A message that is absent or empty means null.
-pub(in crate::plugin) fn value(
-    message: Option<proto::DynamicValue>,
-    value_type: &Type,
-) -> Result<Value, CodecError> {
+pub fn value(message: Option<proto::DynamicValue>, value_type: &Type) -> Result<Value, CodecError> {
     match message {
         Some(message) if !message.msgpack.is_empty() => Value::from_msgpack(&message.msgpack, value_type),
         Some(message) if !message.json.is_empty() => Value::from_json(&message.json, value_type),
@@ -18,7 +15,7 @@ pub(in crate::plugin) fn value(
 }
 
 /// The identity of an object, if the client knows one.
-pub(in crate::plugin) fn identity(
+pub fn identity(
     message: Option<proto::ResourceIdentityData>,
     value_type: &Type,
 ) -> Result<Option<Value>, CodecError> {
@@ -29,7 +26,7 @@ pub(in crate::plugin) fn identity(
 }
 
 /// Whether the client keeps write-only values out of its state. Old ones say nothing.
-pub(in crate::plugin) fn write_only_allowed(capabilities: Option<proto::ClientCapabilities>) -> bool {
+pub fn write_only_allowed(capabilities: Option<proto::ClientCapabilities>) -> bool {
     capabilities.is_some_and(|capabilities| capabilities.write_only_attributes_allowed)
 }
 

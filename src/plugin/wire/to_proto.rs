@@ -1,6 +1,6 @@
 //! The vocabulary into generated messages.
 
-use crate::plugin::{
+use super::super::{
     diagnostics::{Diagnostic, Diagnostics, Severity},
     function::{FunctionError, Signature},
     path::{Path, Step},
@@ -11,15 +11,15 @@ use crate::plugin::{
 
 const MARKDOWN: i32 = proto::StringKind::Markdown as i32;
 
-pub(in crate::plugin) fn value(value: &Value) -> Option<proto::DynamicValue> {
+pub fn value(value: &Value) -> Option<proto::DynamicValue> {
     Some(proto::DynamicValue { msgpack: value.to_msgpack(), json: Vec::new() })
 }
 
-pub(in crate::plugin) fn identity(identity: Option<&Value>) -> Option<proto::ResourceIdentityData> {
+pub fn identity(identity: Option<&Value>) -> Option<proto::ResourceIdentityData> {
     identity.map(|identity| proto::ResourceIdentityData { identity_data: value(identity) })
 }
 
-pub(in crate::plugin) fn path(path: &Path) -> proto::AttributePath {
+pub fn path(path: &Path) -> proto::AttributePath {
     use proto::attribute_path::{Step as Message, step::Selector};
     let step = |step: &Step| Message {
         selector: Some(match step {
@@ -31,7 +31,7 @@ pub(in crate::plugin) fn path(path: &Path) -> proto::AttributePath {
     proto::AttributePath { steps: path.0.iter().map(step).collect() }
 }
 
-pub(in crate::plugin) fn diagnostics(diagnostics: Diagnostics) -> Vec<proto::Diagnostic> {
+pub fn diagnostics(diagnostics: Diagnostics) -> Vec<proto::Diagnostic> {
     diagnostics.into_iter().map(diagnostic).collect()
 }
 
@@ -50,11 +50,11 @@ fn diagnostic(diagnostic: Diagnostic) -> proto::Diagnostic {
     }
 }
 
-pub(in crate::plugin) fn schema(schema: &Schema) -> proto::Schema {
+pub fn schema(schema: &Schema) -> proto::Schema {
     proto::Schema {
-        version: schema.version,
+        version: schema.version(),
         block: Some(proto::schema::Block {
-            version: schema.version,
+            version: schema.version(),
             attributes: schema.attributes.iter().map(attribute).collect(),
             description: schema.description.clone(),
             description_kind: MARKDOWN,
@@ -74,9 +74,10 @@ fn attribute(attribute: &Attribute) -> proto::schema::Attribute {
         nested_type,
         description: attribute.description.clone(),
         description_kind: MARKDOWN,
-        required: attribute.usage == Usage::Required,
+        required: attribute.is_required(),
         optional: matches!(attribute.usage, Usage::Optional | Usage::OptionalComputed),
-        computed: matches!(attribute.usage, Usage::Computed | Usage::OptionalComputed),
+        // A default is something else than the configured null, which core takes from nothing but a computed attribute.
+        computed: attribute.is_computed(),
         sensitive: attribute.sensitive,
         write_only: attribute.write_only,
         deprecated: attribute.deprecated.is_some(),
@@ -89,26 +90,28 @@ fn object(nesting: Nesting, attributes: &[Attribute]) -> proto::schema::Object {
     let nesting = match nesting {
         Nesting::Single => NestingMode::Single,
         Nesting::List => NestingMode::List,
+        Nesting::Set => NestingMode::Set,
+        Nesting::Map => NestingMode::Map,
     };
     proto::schema::Object { attributes: attributes.iter().map(attribute).collect(), nesting: nesting.into() }
 }
 
 /// Identity attributes are plain; a required one must be given to import by identity.
-pub(in crate::plugin) fn identity_schema(schema: &Schema) -> proto::ResourceIdentitySchema {
+pub fn identity_schema(schema: &Schema) -> proto::ResourceIdentitySchema {
     let attribute = |attribute: &Attribute| proto::resource_identity_schema::IdentityAttribute {
         name: attribute.name.to_owned(),
         r#type: attribute.value_type().to_json_bytes(),
-        required_for_import: attribute.usage == Usage::Required,
-        optional_for_import: attribute.usage != Usage::Required,
+        required_for_import: attribute.is_required(),
+        optional_for_import: !attribute.is_required(),
         description: attribute.description.clone(),
     };
     proto::ResourceIdentitySchema {
-        version: schema.version,
+        version: schema.version(),
         identity_attributes: schema.attributes.iter().map(attribute).collect(),
     }
 }
 
-pub(in crate::plugin) fn function(signature: &Signature) -> proto::Function {
+pub fn function(signature: &Signature) -> proto::Function {
     proto::Function {
         parameters: signature
             .parameters
@@ -130,16 +133,18 @@ pub(in crate::plugin) fn function(signature: &Signature) -> proto::Function {
     }
 }
 
-pub(in crate::plugin) fn function_error(error: FunctionError) -> proto::FunctionError {
+pub fn function_error(error: FunctionError) -> proto::FunctionError {
     proto::FunctionError { text: error.text, function_argument: error.argument }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::plugin::{
-        schema::{computed, required},
-        value::Type,
+    use super::{
+        super::super::{
+            schema::{computed, optional, required, testing::string},
+            value::Type,
+        },
+        *,
     };
 
     #[test]
@@ -170,6 +175,21 @@ mod tests {
         assert_eq!(message.deprecation_message, "Use x.");
         let plain = attribute(&Attribute { kind: Kind::Plain(Type::Bool), ..required() });
         assert!(plain.r#type == b"\"bool\"" && plain.nested_type.is_none() && plain.required);
+    }
+
+    #[test]
+    fn an_attribute_with_a_default_is_computed_for_terraform() {
+        let message = attribute(&string("a", optional().default("x")));
+        assert!(message.optional && message.computed && !message.required);
+        let message = attribute(&string("a", optional()));
+        assert!(message.optional && !message.computed);
+    }
+
+    #[test]
+    fn each_way_of_nesting_has_its_own_mode() {
+        let modes = [Nesting::Single, Nesting::List, Nesting::Set, Nesting::Map]
+            .map(|nesting| object(nesting, &[string("a", required())]).nesting);
+        assert_eq!(modes, [1, 2, 3, 4]);
     }
 
     #[test]

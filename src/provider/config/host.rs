@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use super::{
-    ALLOW_PLAIN_HTTP, CA_CERTIFICATE_FILE, HOST, ProviderConfig, rules,
+    block::{ALLOW_PLAIN_HTTP, CA_CERTIFICATE_FILE, HOST, ProviderConfig},
     source::{Source, is_set},
 };
 use crate::{
     kms,
     plugin::{diagnostics::Diagnostics, path::Path},
+    provider::rules,
 };
 
 const DEFAULT_HOST: &str = "https://app.kms.hanzo.ai";

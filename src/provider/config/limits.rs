@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use super::{
-    MAX_RETRIES, MAX_RETRY_WAIT, ProviderConfig, REQUEST_TIMEOUT, rules,
+    block::{MAX_RETRIES, MAX_RETRY_WAIT, ProviderConfig, REQUEST_TIMEOUT},
     source::{Setting, Source, is_set},
 };
-use crate::plugin::{diagnostics::Diagnostics, model::Field, path::Path, schema::StringRule};
+use crate::{
+    plugin::{diagnostics::Diagnostics, model::Field, path::Path, schema::StringRule},
+    provider::rules,
+};
 
 const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_MAX_RETRIES: u32 = 8;

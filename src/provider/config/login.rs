@@ -1,7 +1,7 @@
 //! Which login method is configured, and the login that follows.
 
 use super::{
-    ProviderConfig,
+    block::ProviderConfig,
     methods::{Inputs, METHODS, Method},
     source::Source,
 };
@@ -109,8 +109,14 @@ fn nothing_chosen(source: Source<'_>) -> String {
     } else {
         format!("Only {} was found, which doesn't choose a login method.", found.join(", "))
     };
-    let instructions: Vec<String> = METHODS.iter().map(Method::instruction).collect();
-    format!("{found} Set one of:\n\n  {}", instructions.join("\n  "))
+    format!("{found} Set one of:\n\n{}", instructions("  "))
+}
+
+/// How to configure each method, a line each, indented.
+pub fn instructions(indent: &str) -> String {
+    let lines: Vec<String> =
+        METHODS.iter().map(|method| format!("{indent}{}", method.instruction())).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -119,7 +125,7 @@ mod tests {
     use crate::{
         plugin::model::Field,
         provider::config::{
-            methods::{AuthConfig, AwsIamConfig, KubernetesConfig, OidcConfig, UniversalConfig},
+            block::{AuthConfig, AwsIamConfig, KubernetesConfig, OidcConfig, UniversalConfig},
             tests::{error, known, ready, text, with_auth, with_token},
         },
         secret::Secret,

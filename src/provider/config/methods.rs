@@ -6,78 +6,16 @@
 use std::path::PathBuf;
 
 use super::{
-    ProviderConfig,
+    block::{AuthConfig, KubernetesConfig, ProviderConfig},
     source::{Setting, Source, is_secret_set, is_set},
 };
 use crate::{
     kms::{self, ServiceAccountToken},
-    model,
-    plugin::{model::Field, schema::optional},
+    plugin::model::Field,
     secret::Secret,
 };
 
 const DEFAULT_SERVICE_ACCOUNT_TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
-
-model! {
-    /// The login.
-    pub struct AuthConfig {
-        /// Log in with Universal Auth: a client ID and its secret.
-        universal: UniversalConfig = optional(),
-        /// Use this access token as it is.
-        token: Secret = optional().sensitive(),
-        /// Log in with a JWT of an OIDC provider, such as that of a CI system.
-        oidc: OidcConfig = optional(),
-        /// Log in with the token of a Kubernetes service account.
-        kubernetes: KubernetesConfig = optional(),
-        /// Log in with an AWS identity. Its credentials come from the usual AWS sources: environment variables, shared
-        /// config and credentials files, a web identity token, or the role of a container or an instance.
-        aws_iam: AwsIamConfig = optional(),
-        /// Slug of the sub-organization to log in to.
-        organization_slug: String = optional(),
-    }
-}
-
-model! {
-    /// Universal Auth.
-    pub struct UniversalConfig {
-        /// Client ID of the machine identity.
-        client_id: String = optional().sensitive(),
-        /// Client secret of the machine identity.
-        client_secret: Secret = optional().sensitive(),
-    }
-}
-
-model! {
-    /// OIDC Auth.
-    pub struct OidcConfig {
-        /// ID of the machine identity.
-        identity_id: String = optional(),
-        /// Name of the environment variable that holds the JWT. Default: `KMS_AUTH_JWT`.
-        token_environment_variable_name: String = optional(),
-    }
-}
-
-model! {
-    /// Kubernetes Auth.
-    pub struct KubernetesConfig {
-        /// ID of the machine identity.
-        identity_id: String = optional(),
-        /// File that holds the service account's token. It is read at each login.
-        /// Default: `/var/run/secrets/kubernetes.io/serviceaccount/token`.
-        service_account_token_path: String = optional(),
-        /// The service account's token itself. Wins over the file, but one in the environment doesn't win over a file
-        /// that is named here.
-        service_account_token: Secret = optional().sensitive(),
-    }
-}
-
-model! {
-    /// AWS IAM Auth.
-    pub struct AwsIamConfig {
-        /// ID of the machine identity.
-        identity_id: String = optional(),
-    }
-}
 
 const CLIENT_ID: Setting = Setting::new("auth.universal.client_id", "KMS_UNIVERSAL_AUTH_CLIENT_ID");
 const CLIENT_SECRET: Setting =

@@ -1,6 +1,7 @@
 //! The provider block: what it says, what the environment adds, and the KMS client's configuration that follows.
 //!
 //! ```text
+//! block     the attributes
 //! methods   the table of login methods
 //! login     which method is configured, and the login that follows
 //! host      the KMS's address and the certificates to trust
@@ -8,73 +9,29 @@
 //! source    the block first, the environment second
 //! ```
 
+mod block;
 mod host;
 mod limits;
 mod login;
 mod methods;
 mod source;
 
+pub use self::block::ProviderConfig;
 use self::{
-    methods::{AuthConfig, METHODS},
+    block::{ORGANIZATION_SLUG, SETTINGS},
+    methods::METHODS,
     source::{Setting, Source},
 };
-use super::rules;
 use crate::{
-    kms, model,
+    kms,
     plugin::{
         diagnostics::Diagnostics,
         model::{AttributeType as _, Model as _},
         path::Path,
-        schema::{Attribute, Kind, Schema, optional},
-        value::{Number, Value},
+        schema::{Attribute, Kind, Schema},
+        value::Value,
     },
-    secret::Secret,
 };
-
-model! {
-    /// The provider block.
-    pub struct ProviderConfig {
-        /// Address of the KMS. A trailing `/`, `/api` or `/api/v1` is accepted. Default: `https://app.kms.hanzo.ai`.
-        host: String = optional().rule(rules::host),
-        /// How to log in: exactly one method. Without this block, the environment variables of one method decide.
-        auth: AuthConfig = optional(),
-        /// Client ID for Universal Auth.
-        client_id: String = optional().sensitive().deprecated("Use auth.universal.client_id instead."),
-        /// Client secret for Universal Auth.
-        client_secret: Secret = optional().sensitive().deprecated("Use auth.universal.client_secret instead."),
-        /// File with certificates (PEM) to trust besides the system's, for a KMS with a certificate of your own.
-        ca_certificate_file: String = optional(),
-        /// Certificates (PEM) to trust besides the system's. Conflicts with `ca_certificate_file`.
-        ca_certificate_pem: String = optional(),
-        /// Allows a `host` with `http://` that is not this very machine. Secrets then travel in plain text.
-        allow_plain_http: bool = optional(),
-        /// Longest time for one HTTP request and its answer, such as `30s`. Default: `30s`.
-        request_timeout: String = optional().rule(rules::positive_duration),
-        /// How often a request is repeated after a fault, if it may be repeated safely: 0 to 100. Default: 8.
-        max_retries: Number = optional(),
-        /// Longest time that one operation waits for the server's rate limit, in all. Default: `10m`.
-        max_retry_wait: String = optional().rule(rules::duration),
-    }
-}
-
-const HOST: Setting = Setting::new("host", "KMS_HOST");
-const ORGANIZATION_SLUG: Setting = Setting::new("auth.organization_slug", "KMS_AUTH_ORGANIZATION_SLUG");
-const CA_CERTIFICATE_FILE: Setting = Setting::new("ca_certificate_file", "KMS_CA_CERTIFICATE_FILE");
-const ALLOW_PLAIN_HTTP: Setting = Setting::new("allow_plain_http", "KMS_ALLOW_PLAIN_HTTP");
-const REQUEST_TIMEOUT: Setting = Setting::new("request_timeout", "KMS_REQUEST_TIMEOUT");
-const MAX_RETRIES: Setting = Setting::new("max_retries", "KMS_MAX_RETRIES");
-const MAX_RETRY_WAIT: Setting = Setting::new("max_retry_wait", "KMS_MAX_RETRY_WAIT");
-
-/// The settings that don't belong to one login method.
-static SETTINGS: &[Setting] = &[
-    HOST,
-    ORGANIZATION_SLUG,
-    CA_CERTIFICATE_FILE,
-    ALLOW_PLAIN_HTTP,
-    REQUEST_TIMEOUT,
-    MAX_RETRIES,
-    MAX_RETRY_WAIT,
-];
 
 /// What follows from the provider block.
 #[derive(Debug)]
@@ -112,6 +69,16 @@ fn attribute_at<'a>(attributes: &'a mut [Attribute], path: &str) -> Option<&'a m
         Kind::Nested(_, nested) => attribute_at(nested, rest),
         Kind::Plain(_) => None,
     }
+}
+
+/// What `--help` prints: the login methods, and the other environment variables.
+pub fn help() -> String {
+    let variables: Vec<&str> = SETTINGS.iter().map(|setting| setting.variable).collect();
+    format!(
+        "Login, in the provider block or in the environment; one of:\n{}\n\nOther environment variables:\n    {}\n",
+        login::instructions("    "),
+        variables.join("\n    ")
+    )
 }
 
 /// Checks what concerns several attributes, without the environment: `terraform validate` runs where it isn't set. What
@@ -177,8 +144,9 @@ fn unknown_attributes(config: &ProviderConfig) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{block::AuthConfig, *};
     use crate::plugin::model::Field;
+    use crate::secret::Secret;
 
     /// Resolves with an environment of these variables.
     pub(super) fn resolve_with(

@@ -12,7 +12,7 @@ use crate::{
         model::{Field, Model as _},
         path::Path,
         private::Private,
-        resource::{Create, ImportKey, PlanUpdate, Resource, Stored, Update},
+        resource::{Create, ImportKey, PlanUpdate, Read, Resource, Stored, Update},
         schema::{Schema, computed, optional, required},
     },
     provider::{
@@ -55,22 +55,22 @@ model! {
         /// resource manages. Default: `false`. Changing this sends nothing.
         adopt_existing: bool = optional(),
         /// ID of the connection, a UUID.
-        id: String = computed().stable(),
+        id: String = computed().stable().not_null(),
         /// ID of the organization.
-        org_id: String = computed().stable(),
+        org_id: String = computed().stable().not_null(),
         /// How the KMS logs in to dbt: always `api-token`.
-        method: String = computed().stable(),
+        method: String = computed().stable().not_null(),
         /// Version number that the server keeps of the connection.
-        version: i64 = computed(),
+        version: i64 = computed().not_null(),
         /// Whether the KMS manages the credentials by itself: always `false` for dbt.
-        is_platform_managed_credentials: bool = computed().stable(),
+        is_platform_managed_credentials: bool = computed().stable().not_null(),
         /// When the connection was created, as an RFC 3339 time.
-        created_at: String = computed().stable(),
+        created_at: String = computed().stable().not_null(),
         /// When the connection was last changed, as an RFC 3339 time.
-        updated_at: String = computed(),
+        updated_at: String = computed().not_null(),
         /// The server's fingerprint of the credentials that it stores. It changes at each write of credentials, and so
         /// shows when somebody else wrote them.
-        credentials_hash: String = computed(),
+        credentials_hash: String = computed().not_null(),
     }
 }
 
@@ -129,7 +129,7 @@ enum TokenDue {
 }
 
 fn token_due(plan: &PlanUpdate<'_, DbtConnection>) -> Option<TokenDue> {
-    let (prior, config, private) = (plan.prior, plan.config, plan.private);
+    let (prior, config, private) = (plan.prior, plan.config, &*plan.private);
     if is_ignored(&config.api_token) && config.api_token_version == prior.api_token_version {
         return None;
     }
@@ -174,30 +174,33 @@ impl Resource for DbtConnectionResource {
         DbtConnectionIdentity { id: state.id.clone() }
     }
 
-    fn seen(&self, state: &DbtConnection) {
-        self.access.managed().add(state.id.as_str().unwrap_or_default());
-    }
-
-    fn plan_update(&self, cx: &mut Context, plan: PlanUpdate<'_, DbtConnection>) -> DbtConnection {
+    async fn plan_update(
+        &self,
+        cx: &mut Context,
+        plan: PlanUpdate<'_, DbtConnection>,
+    ) -> Result<DbtConnection, Diagnostics> {
+        self.claim(plan.prior);
         let due = token_due(&plan);
-        let mut next = plan.proposed;
-        let prior = plan.prior;
-        let sends_credentials =
-            due.is_some() || next.instance_url != prior.instance_url || next.account_id != prior.account_id;
-        if sends_credentials || next.name != prior.name || next.description != prior.description {
-            next.version = Field::unknown();
-            next.updated_at = Field::unknown();
+        let (prior, planned) = (plan.prior, &plan.planned);
+        let sends_credentials = due.is_some()
+            || planned.instance_url != prior.instance_url
+            || planned.account_id != prior.account_id;
+        let sends =
+            sends_credentials || planned.name != prior.name || planned.description != prior.description;
+        let mut next = if sends { plan.if_updated } else { plan.planned };
+        if !sends {
+            next.version = prior.version.clone();
+            next.updated_at = prior.updated_at.clone();
         }
-        if sends_credentials {
-            next.credentials_hash = Field::unknown();
-            if is_ignored(&plan.config.api_token) {
-                cx.diagnostics.error(
-                    Some(Path::attribute("api_token")),
-                    "The API token is needed, but ignored",
-                    "\"instance_url\", \"account_id\" and \"api_token\" can only be sent together, and one of them or \
-                     \"api_token_version\" changed. Remove \"api_token\" from ignore_changes to apply this.",
-                );
-            }
+        if !sends_credentials {
+            next.credentials_hash = prior.credentials_hash.clone();
+        } else if is_ignored(&plan.config.api_token) {
+            cx.diagnostics.error(
+                Some(Path::attribute("api_token")),
+                "The API token is needed, but ignored",
+                "\"instance_url\", \"account_id\" and \"api_token\" can only be sent together, and one of them or \
+                 \"api_token_version\" changed. Remove \"api_token\" from ignore_changes to apply this.",
+            );
         }
         if due == Some(TokenDue::Imported) {
             let further = match self.access.count_import() {
@@ -205,7 +208,7 @@ impl Resource for DbtConnectionResource {
                 ImportWarning::ShowLast => {
                     " Further imported connections behave the same way; this run shows no more warnings about them."
                 }
-                ImportWarning::Hide => return next,
+                ImportWarning::Hide => return Ok(next),
             };
             cx.diagnostics.warning(
                 Some(Path::attribute("api_token")),
@@ -218,7 +221,12 @@ impl Resource for DbtConnectionResource {
                 ),
             );
         }
-        next
+        Ok(next)
+    }
+
+    async fn plan_destroy(&self, _: &mut Context, prior: &Stored<DbtConnection>) -> Result<(), Diagnostics> {
+        self.claim(&prior.state);
+        Ok(())
     }
 
     async fn create(
@@ -246,7 +254,8 @@ impl Resource for DbtConnectionResource {
             Err(error) => Err(create_failure(&config, error)),
         };
         errors::note_waiting(&operation, &mut cx.diagnostics);
-        let connection = result.map_err(|error| error.without(&credentials.api_token))?;
+        let connection =
+            result.map_err(|error| error.map_texts(|text| credentials.api_token.redact(text)))?;
         let mut private = Private::default();
         remember_sent(&mut private, &config, &connection);
         Ok(Stored { state: created(config, connection), private })
@@ -255,9 +264,10 @@ impl Resource for DbtConnectionResource {
     async fn read(
         &self,
         cx: &mut Context,
-        prior: Stored<DbtConnection>,
+        read: Read<DbtConnection>,
     ) -> Result<Option<Stored<DbtConnection>>, Diagnostics> {
-        let Stored { state: prior, mut private } = prior;
+        let Stored { state: prior, mut private } = read.prior;
+        self.claim(&prior);
         let operation = self.access.operation(cx)?;
         let id = text(&prior.id);
         let imported_by_id = private.get(IMPORTED_BY_ID).unwrap_or(false);
@@ -314,7 +324,7 @@ impl Resource for DbtConnectionResource {
             Err(error) => {
                 let failure = update_failure(&operation, &prior, &planned, error).await;
                 return Err(match patch.credentials {
-                    Some(credentials) => failure.without(&credentials.api_token),
+                    Some(credentials) => failure.map_texts(|text| credentials.api_token.redact(text)),
                     None => failure,
                 });
             }
@@ -368,6 +378,11 @@ impl Resource for DbtConnectionResource {
 }
 
 impl DbtConnectionResource {
+    /// Notes that a resource of this run has this connection.
+    fn claim(&self, state: &DbtConnection) {
+        self.access.managed().add(state.id.as_str().unwrap_or_default());
+    }
+
     /// The state of a connection that Terraform didn't make.
     pub(in crate::provider) fn imported(connection: Connection) -> DbtConnection {
         let state = DbtConnection { id: Field::Known(connection.id.clone()), ..DbtConnection::default() };

@@ -1,20 +1,23 @@
 //! Terraform's values and types, and their two encodings: msgpack on the wire, JSON in stored state.
 //!
-//! A value is always decoded against the [`Type`] that a schema implies: the encodings alone don't tell a list from a
-//! set or a map from an object. Terraform's `docs/plugin-protocol/object-wire-format.md` and go-cty's `cty/msgpack` and
+//! A value is always decoded against the [`Type`] that a schema implies: the encodings alone don't distinguish a list from
+//! a set or a map from an object. Terraform's `docs/plugin-protocol/object-wire-format.md` and go-cty's `cty/msgpack` and
 //! `cty/json` packages define the formats.
 
 use std::{collections::BTreeMap, fmt};
 
+mod conformance;
+mod error;
 mod json;
 mod msgpack;
 mod types;
 
+pub use error::CodecError;
 pub use types::Type;
 
 /// One value: null, not known yet, or known.
 ///
-/// `Debug` shows the shape only, for any string may be a secret.
+/// `Debug` shows the shape only, because any string may be a secret.
 #[derive(Clone, PartialEq)]
 pub enum Value {
     /// No value. Of any type.
@@ -112,14 +115,22 @@ impl Value {
         Self::Unknown(Refinement::default())
     }
 
-    /// Whether this is null.
+    /// Whether this is null, be it a null that carries a type along.
     pub fn is_null(&self) -> bool {
-        matches!(self, Self::Null)
+        match self {
+            Self::Null => true,
+            Self::Dynamic(_, value) => value.is_null(),
+            _ => false,
+        }
     }
 
-    /// Whether this very value is unknown. Elements may be unknown all the same: see [`Value::is_wholly_known`].
+    /// Whether this very value is unknown. Its elements may still be: see [`Value::is_wholly_known`].
     pub fn is_unknown(&self) -> bool {
-        matches!(self, Self::Unknown(_))
+        match self {
+            Self::Unknown(_) => true,
+            Self::Dynamic(_, value) => value.is_unknown(),
+            _ => false,
+        }
     }
 
     /// Whether neither this value nor anything inside it is unknown.
@@ -133,6 +144,21 @@ impl Value {
         }
     }
 
+    /// This value with null in the place of everything unknown.
+    pub fn without_unknown(self) -> Self {
+        match self {
+            Self::Unknown(_) => Self::Null,
+            Self::Sequence(elements) => {
+                Self::Sequence(elements.into_iter().map(Self::without_unknown).collect())
+            }
+            Self::Map(elements) => Self::Map(
+                elements.into_iter().map(|(name, element)| (name, element.without_unknown())).collect(),
+            ),
+            Self::Dynamic(value_type, value) => Self::Dynamic(value_type, Box::new(value.without_unknown())),
+            known => known,
+        }
+    }
+
     /// The attribute of an object, if this is a known object that has it.
     pub fn attribute(&self, name: &str) -> Option<&Value> {
         match self {
@@ -140,35 +166,35 @@ impl Value {
             _ => None,
         }
     }
+}
 
-    /// Decodes msgpack.
-    ///
-    /// # Errors
-    /// The bytes are not msgpack of that type, or something follows the value.
-    pub fn from_msgpack(bytes: &[u8], value_type: &Type) -> Result<Self, CodecError> {
-        msgpack::decode(bytes, value_type)
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::string(text)
     }
+}
 
-    /// Encodes as msgpack.
-    pub fn to_msgpack(&self) -> Vec<u8> {
-        msgpack::encode(self)
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::String(text)
     }
+}
 
-    /// Decodes JSON strictly: attributes that the type lacks are an error, missing ones are null.
-    ///
-    /// # Errors
-    /// The bytes are not JSON of that type.
-    pub fn from_json(bytes: &[u8], value_type: &Type) -> Result<Self, CodecError> {
-        json::decode(bytes, value_type, json::ExtraAttributes::Refuse)
+impl From<bool> for Value {
+    fn from(bool: bool) -> Self {
+        Self::Bool(bool)
     }
+}
 
-    /// Decodes JSON from a state file that another release of the provider may have written: attributes that the type
-    /// lacks are dropped, missing ones are null.
-    ///
-    /// # Errors
-    /// The bytes are not JSON, or an attribute has another type now.
-    pub fn from_stored_json(bytes: &[u8], value_type: &Type) -> Result<Self, CodecError> {
-        json::decode(bytes, value_type, json::ExtraAttributes::Drop)
+impl From<i64> for Value {
+    fn from(int: i64) -> Self {
+        Self::Number(Number::Int(int))
+    }
+}
+
+impl From<Number> for Value {
+    fn from(number: Number) -> Self {
+        Self::Number(number)
     }
 }
 
@@ -187,38 +213,6 @@ impl fmt::Debug for Value {
     }
 }
 
-/// A value could not be decoded: what was wanted, and where. Never holds what was found there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CodecError {
-    wanted: String,
-    path: Vec<String>,
-}
-
-impl CodecError {
-    /// An error right here.
-    pub fn new(wanted: impl Into<String>) -> Self {
-        Self { wanted: wanted.into(), path: Vec::new() }
-    }
-
-    /// The same error seen from one level further out.
-    pub fn within(mut self, step: impl Into<String>) -> Self {
-        self.path.insert(0, step.into());
-        self
-    }
-}
-
-impl fmt::Display for CodecError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not {}", self.wanted)?;
-        if !self.path.is_empty() {
-            write!(f, " at {}", self.path.join("."))?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for CodecError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +224,26 @@ mod tests {
             ("tags".to_owned(), Value::Sequence(vec![Value::Number(Number::Int(7))])),
         ]));
         assert_eq!(format!("{value:?}"), r#"{"api_token": string, "tags": [number]}"#);
+    }
+
+    #[test]
+    fn a_null_that_carries_its_type_along_is_null() {
+        assert!(Value::Dynamic(Type::String, Box::new(Value::Null)).is_null());
+        assert!(Value::Dynamic(Type::String, Box::new(Value::unknown())).is_unknown());
+        assert!(!Value::Dynamic(Type::String, Box::new(Value::string("x"))).is_null());
+    }
+
+    #[test]
+    fn what_is_unknown_becomes_null_at_every_depth() {
+        let value = Value::Map(BTreeMap::from([
+            ("a".to_owned(), Value::unknown()),
+            ("b".to_owned(), Value::Sequence(vec![Value::unknown(), Value::Bool(true)])),
+        ]));
+        let expected = Value::Map(BTreeMap::from([
+            ("a".to_owned(), Value::Null),
+            ("b".to_owned(), Value::Sequence(vec![Value::Null, Value::Bool(true)])),
+        ]));
+        assert_eq!(value.without_unknown(), expected);
     }
 
     #[test]

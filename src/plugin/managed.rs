@@ -1,0 +1,328 @@
+//! What is the same for all managed resources: the object-safe twin of [`Resource`], over plain values.
+
+use std::{any::TypeId, sync::OnceLock};
+
+use super::{
+    context::{BoxFuture, Context},
+    diagnostics::Diagnostics,
+    entry::{Described, Entry},
+    model::{AttributeType as _, typed},
+    path::Path,
+    plan,
+    private::Private,
+    resource::{Create, ImportKey, PlanCreate, PlanUpdate, Read, Replaced, Resource, Stored, Update},
+    schema::Schema,
+    upgrade::upgrade,
+    value::Value,
+};
+
+/// An object as plain values, as a request has it.
+pub(super) struct Object {
+    pub(super) state: Value,
+    pub(super) private: Private,
+    pub(super) identity: Option<Value>,
+}
+
+/// A change to plan. A new object has no prior state, and one to remove has nothing configured.
+pub(super) struct Change {
+    pub(super) prior: Object,
+    pub(super) config: Value,
+    pub(super) removes: bool,
+}
+
+/// A plan, as Terraform wants it.
+pub(super) struct Planned {
+    pub(super) state: Value,
+    pub(super) private: Private,
+    pub(super) identity: Option<Value>,
+    pub(super) requires_replace: Vec<Path>,
+}
+
+/// A managed resource type with its schemas.
+pub(super) trait AnyResource: Described + Send + Sync {
+    /// The Rust type, to which a list resource refers.
+    fn rust_type(&self) -> TypeId;
+    /// The schema of its identity. One without attributes means that it has none.
+    fn identity_schema(&self) -> &Schema;
+    fn validate(&self, config: Value, write_only_allowed: bool) -> Diagnostics;
+    fn upgrade_state(&self, version: i64, json: &[u8]) -> Result<Value, Diagnostics>;
+    fn upgrade_identity(&self, version: i64, json: &[u8]) -> Result<Value, Diagnostics>;
+    fn plan<'a>(&'a self, cx: &'a mut Context, change: Change)
+    -> BoxFuture<'a, Result<Planned, Diagnostics>>;
+    fn read<'a>(&'a self, cx: &'a mut Context, prior: Object) -> BoxFuture<'a, Result<Object, Diagnostics>>;
+    fn apply<'a>(
+        &'a self,
+        cx: &'a mut Context,
+        prior: Object,
+        planned: Value,
+        config: Value,
+    ) -> BoxFuture<'a, Result<Object, Diagnostics>>;
+    fn import<'a>(
+        &'a self,
+        cx: &'a mut Context,
+        key: ImportKey<Value>,
+    ) -> BoxFuture<'a, Result<Object, Diagnostics>>;
+}
+
+pub(super) struct Managed<R> {
+    entry: Entry<R>,
+    identity_schema: OnceLock<Schema>,
+}
+
+impl<R: Resource> Managed<R> {
+    pub(super) fn new(resource: R) -> Self {
+        Self { entry: Entry::new(resource, R::schema), identity_schema: OnceLock::new() }
+    }
+
+    fn resource(&self) -> &R {
+        self.entry.item()
+    }
+
+    /// An object as it is to be stored. `known` is its identity before, which must not have changed.
+    fn object(&self, cx: &mut Context, stored: Stored<R::Model>, known: Option<&Value>) -> Object {
+        let Stored { mut state, private } = stored;
+        if cx.diagnostics.has_errors() {
+            // What an apply could not find out. Terraform would add an error of its own for each unknown value.
+            state = typed(state.clone().into_value().without_unknown()).unwrap_or(state);
+        }
+        let identity = self.identity(&state);
+        let identity = match (known, identity) {
+            (Some(known), Some(identity)) => Some(self.same_identity(cx, known, identity)),
+            (None, None) if !self.identity_schema().attributes.is_empty() && !cx.diagnostics.has_errors() => {
+                let detail = "This is a bug in the provider: it does not know the object's identity.";
+                cx.diagnostics.error(None, "The identity of the resource is incomplete", detail);
+                None
+            }
+            (known, identity) => identity.or_else(|| known.cloned()),
+        };
+        let state = self.entry.schema().without_write_only(state.into_value());
+        Object { state, private, identity }
+    }
+
+    /// The identity of a state, if the type has one and the state determines it.
+    fn identity(&self, state: &R::Model) -> Option<Value> {
+        let attributes = &self.identity_schema().attributes;
+        if attributes.is_empty() {
+            return None;
+        }
+        let identity = self.resource().identity(state).into_value();
+        let of = |name| identity.attribute(name).is_some_and(|value| !value.is_null());
+        let complete = attributes.iter().all(|attribute| !attribute.is_required() || of(attribute.name));
+        (complete && identity.is_wholly_known()).then_some(identity)
+    }
+
+    /// The identity after a read or an update. If it is another one than before, that is an error, and the old one stays.
+    fn same_identity(&self, cx: &mut Context, known: &Value, identity: Value) -> Value {
+        let changed = self.identity_schema().attributes.iter().find(|attribute| {
+            let of = |value: &Value| value.attribute(attribute.name).cloned().unwrap_or(Value::Null);
+            // An import may have left something out, which is then filled in.
+            !of(known).is_null() && !of(known).same_as(&of(&identity), &attribute.value_type())
+        });
+        let Some(attribute) = changed else { return identity };
+        let detail = format!(
+            "The object that the provider found is not the one that Terraform manages here: \"{}\" in its identity is \
+             different. Remove this resource from the state, and import the object that it is to manage.",
+            attribute.name
+        );
+        cx.diagnostics.error(None, "The identity of the resource changed", detail);
+        known.clone()
+    }
+
+    async fn plan_create(
+        &self,
+        cx: &mut Context,
+        prior: Object,
+        config: Value,
+    ) -> Result<Planned, Diagnostics> {
+        let planned = plan::plan(self.entry.schema(), None, &config).planned;
+        let replaced = match (&prior.identity, prior.private.is_empty()) {
+            (None, true) => None,
+            (identity, _) => {
+                Some(Replaced { identity: identity.clone().map(typed).transpose()?, private: prior.private })
+            }
+        };
+        let mut private = Private::default();
+        let config = typed(config)?;
+        let create =
+            PlanCreate { config: &config, planned: typed(planned)?, private: &mut private, replaced };
+        let planned = self.resource().plan_create(cx, create).await?;
+        let state = self.entry.schema().without_write_only(planned.into_value());
+        // An object has no identity before it exists.
+        Ok(Planned { state, private, identity: None, requires_replace: Vec::new() })
+    }
+
+    async fn plan_update(
+        &self,
+        cx: &mut Context,
+        prior: Object,
+        config: Value,
+    ) -> Result<Planned, Diagnostics> {
+        let schema = self.entry.schema();
+        let Object { state: prior, mut private, identity } = prior;
+        let plan = plan::plan(schema, Some(&prior), &config);
+        let replaces = !plan::replaced_by(schema, &prior, &plan.planned).is_empty();
+        let (typed_prior, config) = (typed(prior.clone())?, typed(config)?);
+        let update = PlanUpdate {
+            prior: &typed_prior,
+            config: &config,
+            planned: typed(plan.planned)?,
+            if_updated: typed(plan.if_updated)?,
+            replaces,
+            private: &mut private,
+        };
+        let planned = self.resource().plan_update(cx, update).await?;
+        let state = schema.without_write_only(planned.into_value());
+        let requires_replace = plan::replaced_by(schema, &prior, &state);
+        Ok(Planned { state, private, identity, requires_replace })
+    }
+
+    async fn plan_destroy(&self, cx: &mut Context, prior: Object) -> Result<Planned, Diagnostics> {
+        let stored = Stored { state: typed(prior.state)?, private: prior.private };
+        self.resource().plan_destroy(cx, &stored).await?;
+        Ok(Planned {
+            state: Value::Null,
+            private: stored.private,
+            identity: prior.identity,
+            requires_replace: Vec::new(),
+        })
+    }
+}
+
+impl<R: Resource> Described for Managed<R> {
+    fn schema(&self) -> &Schema {
+        self.entry.schema()
+    }
+}
+
+impl<R: Resource> AnyResource for Managed<R> {
+    fn rust_type(&self) -> TypeId {
+        TypeId::of::<R>()
+    }
+
+    fn identity_schema(&self) -> &Schema {
+        self.identity_schema.get_or_init(|| self.resource().identity_schema())
+    }
+
+    fn validate(&self, config: Value, write_only_allowed: bool) -> Diagnostics {
+        let duplicates = plan::duplicates(self.entry.schema(), &config);
+        let mut diagnostics = self.entry.validate(config, write_only_allowed, R::validate);
+        diagnostics.extend(duplicates);
+        diagnostics
+    }
+
+    fn upgrade_state(&self, version: i64, json: &[u8]) -> Result<Value, Diagnostics> {
+        let schema = self.entry.schema();
+        // An older release may have stored what is write-only now.
+        upgrade(schema, version, json, "state").map(|state| schema.without_write_only(state))
+    }
+
+    fn upgrade_identity(&self, version: i64, json: &[u8]) -> Result<Value, Diagnostics> {
+        upgrade(self.identity_schema(), version, json, "identity")
+    }
+
+    fn plan<'a>(
+        &'a self,
+        cx: &'a mut Context,
+        change: Change,
+    ) -> BoxFuture<'a, Result<Planned, Diagnostics>> {
+        Box::pin(async move {
+            let Change { prior, config, removes } = change;
+            match (removes, prior.state.is_null()) {
+                (true, _) => self.plan_destroy(cx, prior).await,
+                (false, true) => self.plan_create(cx, prior, config).await,
+                (false, false) => self.plan_update(cx, prior, config).await,
+            }
+        })
+    }
+
+    fn read<'a>(&'a self, cx: &'a mut Context, prior: Object) -> BoxFuture<'a, Result<Object, Diagnostics>> {
+        Box::pin(async move {
+            let Object { state, mut private, identity } = prior;
+            let imported = private.take_imported();
+            let read = Read { prior: Stored { state: typed(state)?, private }, imported };
+            let found = self.resource().read(cx, read).await?;
+            // The user may have given an imported identity in another spelling than the server's.
+            let known = identity.filter(|_| !imported);
+            Ok(found.map_or_else(Object::none, |stored| self.object(cx, stored, known.as_ref())))
+        })
+    }
+
+    fn apply<'a>(
+        &'a self,
+        cx: &'a mut Context,
+        prior: Object,
+        planned: Value,
+        config: Value,
+    ) -> BoxFuture<'a, Result<Object, Diagnostics>> {
+        Box::pin(async move {
+            let Object { state, private, identity } = prior;
+            if state.is_null() {
+                let create = Create { config: typed(config)?, planned: typed(planned)?, private };
+                let stored = self.resource().create(cx, create).await?;
+                return Ok(self.object(cx, stored, None));
+            }
+            let prior = Stored { state: typed(state)?, private };
+            if planned.is_null() {
+                // Terraform names no identity for a deletion, and forgets it if the failure doesn't.
+                let identity = identity.or_else(|| self.identity(&prior.state));
+                let kept = Object {
+                    state: prior.state.clone().into_value(),
+                    private: prior.private.clone(),
+                    identity,
+                };
+                return Ok(match self.resource().delete(cx, prior).await {
+                    Ok(()) => Object::none(),
+                    Err(failure) => {
+                        cx.diagnostics.extend(failure);
+                        kept
+                    }
+                });
+            }
+            let update = Update { prior, planned: typed(planned)?, config: typed(config)? };
+            let stored = self.resource().update(cx, update).await?;
+            Ok(self.object(cx, stored, identity.as_ref()))
+        })
+    }
+
+    fn import<'a>(
+        &'a self,
+        cx: &'a mut Context,
+        key: ImportKey<Value>,
+    ) -> BoxFuture<'a, Result<Object, Diagnostics>> {
+        Box::pin(async move {
+            let (key, given) = match key {
+                ImportKey::Id(id) => (ImportKey::Id(id), None),
+                ImportKey::Identity(identity) => {
+                    let problems = self.identity_schema().validate(&identity, false);
+                    if problems.has_errors() {
+                        return Err(in_identity(problems));
+                    }
+                    let key = typed(identity.clone()).map_err(in_identity)?;
+                    (ImportKey::Identity(key), Some(identity))
+                }
+            };
+            let Stored { state, mut private } = self.resource().import(cx, key).await?;
+            private.mark_imported();
+            // What the state doesn't determine yet, the read that follows will.
+            let identity = self.identity(&state).or(given);
+            let state = self.entry.schema().without_write_only(state.into_value()).without_unknown();
+            Ok(Object { state, private, identity })
+        })
+    }
+}
+
+impl Object {
+    /// No object: there is none any more.
+    fn none() -> Self {
+        Self { state: Value::Null, private: Private::default(), identity: None }
+    }
+}
+
+/// Problems with an identity. It is in an import block, where paths into the resource don't lead.
+fn in_identity(problems: Diagnostics) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    for problem in problems {
+        diagnostics.error(None, "Invalid identity", format!("In the identity, {}", problem.detail));
+    }
+    diagnostics
+}

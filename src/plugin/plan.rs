@@ -1,0 +1,612 @@
+//! Plans: what a resource will be like, as far as its schema, its prior state and its configuration decide.
+//!
+//! Core's own proposal isn't used. It follows from the same inputs, but it knows no defaults, and it pairs the elements of
+//! sets before they have them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    diagnostics::Diagnostics,
+    path::{Path, Step},
+    schema::{Attribute, Kind, Nesting, Schema, Usage, object_type},
+    value::{Refinement, Value},
+};
+
+/// What a schema plans by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Plan {
+    /// The object as it will be. Equal to the prior state if there is nothing to do.
+    pub(super) planned: Value,
+    /// The object as it will be if it is updated, whether or not its configuration changed.
+    pub(super) if_updated: Value,
+}
+
+/// Plans an object: a new one, or an update if there is a prior state.
+///
+/// What the configuration leaves to the provider keeps its prior value if nothing changes. If anything does, it is unknown
+/// unless it is stable. What is write-only is null.
+pub(super) fn plan(schema: &Schema, prior: Option<&Value>, config: &Value) -> Plan {
+    let with = |unset| complete(&schema.attributes, prior, config, unset);
+    let if_updated = with(Unset::Unknown);
+    let planned = match prior {
+        Some(prior) => {
+            let unchanged = with(Unset::Kept);
+            if unchanged.same_as(prior, schema.value_type()) { prior.clone() } else { if_updated.clone() }
+        }
+        None => if_updated.clone(),
+    };
+    Plan { planned, if_updated }
+}
+
+/// The attributes whose planned value can't come from an update of the prior one.
+pub(super) fn replaced_by(schema: &Schema, prior: &Value, planned: &Value) -> Vec<Path> {
+    let mut paths = Vec::new();
+    replaced_in(&schema.attributes, prior, planned, &Path::root(), &mut paths);
+    paths
+}
+
+/// Elements of sets that differ in configuration and are the same with their defaults. A set has each element once, so
+/// core would refuse the plan and call it a bug of the provider.
+pub(super) fn duplicates(schema: &Schema, config: &Value) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    duplicates_in(&schema.attributes, config, &Path::root(), &mut diagnostics);
+    diagnostics
+}
+
+/// What becomes of an existing value that the provider sets, where its attribute isn't stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unset {
+    Kept,
+    Unknown,
+}
+
+/// Completes a known object. Without a prior object, whatever the provider sets is unknown.
+fn complete(attributes: &[Attribute], prior: Option<&Value>, config: &Value, unset: Unset) -> Value {
+    let prior = prior.filter(|prior| matches!(prior, Value::Map(_)));
+    let pair = |attribute: &Attribute| {
+        let of = |object: &Value| object.attribute(attribute.name).cloned().unwrap_or(Value::Null);
+        let prior = prior.map(of);
+        (attribute.name.to_owned(), complete_attribute(attribute, prior.as_ref(), &of(config), unset))
+    };
+    Value::Map(attributes.iter().map(pair).collect())
+}
+
+fn complete_attribute(attribute: &Attribute, prior: Option<&Value>, config: &Value, unset: Unset) -> Value {
+    if attribute.write_only {
+        return Value::Null;
+    }
+    // With ignore_changes, core puts the prior value of a computed attribute into the configuration.
+    if attribute.usage == Usage::Computed {
+        return set_by_provider(attribute, prior, unset);
+    }
+    let configured = match (&attribute.default, config.is_null()) {
+        (Some(default), true) => default,
+        (None, true) if attribute.usage == Usage::OptionalComputed => {
+            return set_by_provider(attribute, prior, unset);
+        }
+        _ => config,
+    };
+    match &attribute.kind {
+        Kind::Nested(nesting, nested) => complete_nested(*nesting, nested, prior, configured, unset),
+        Kind::Plain(_) => configured.clone(),
+    }
+}
+
+fn set_by_provider(attribute: &Attribute, prior: Option<&Value>, unset: Unset) -> Value {
+    match prior {
+        // Only a configuration can have set it, and that is gone.
+        Some(prior) if attribute.usage == Usage::OptionalComputed && has_configured(attribute, prior) => {
+            unknown(attribute)
+        }
+        Some(prior) if unset == Unset::Kept || attribute.stable => prior.clone(),
+        _ => unknown(attribute),
+    }
+}
+
+fn unknown(attribute: &Attribute) -> Value {
+    Value::Unknown(if attribute.not_null { Refinement::not_null() } else { Refinement::default() })
+}
+
+/// Whether there is a value inside a nested attribute that a provider can't have set.
+fn has_configured(attribute: &Attribute, value: &Value) -> bool {
+    let Kind::Nested(nesting, attributes) = &attribute.kind else { return false };
+    let configured = |object: &Value| {
+        attributes.iter().any(|inner| {
+            let value = object.attribute(inner.name).unwrap_or(&Value::Null);
+            !value.is_null() && (!inner.is_computed() || has_configured(inner, value))
+        })
+    };
+    match (nesting, value) {
+        (Nesting::Single, object) => configured(object),
+        (_, Value::Sequence(objects)) => objects.iter().any(configured),
+        (_, Value::Map(objects)) => objects.values().any(configured),
+        _ => false,
+    }
+}
+
+/// Completes a nested attribute: each object with its own prior one.
+fn complete_nested(
+    nesting: Nesting,
+    attributes: &[Attribute],
+    prior: Option<&Value>,
+    config: &Value,
+    unset: Unset,
+) -> Value {
+    let element = |prior: Option<&Value>, config: &Value| match config {
+        Value::Map(_) => complete(attributes, prior, config, unset),
+        null_or_unknown => null_or_unknown.clone(),
+    };
+    match (nesting, config) {
+        (Nesting::Single, config) => element(prior, config),
+        (Nesting::List, Value::Sequence(configs)) => {
+            let priors = sequence(prior);
+            let pairs = configs.iter().enumerate();
+            Value::Sequence(pairs.map(|(i, config)| element(priors.get(i), config)).collect())
+        }
+        (Nesting::Set, Value::Sequence(configs)) => {
+            let mut priors: Vec<&Value> = sequence(prior).iter().collect();
+            let mut pair = |config: &Value| {
+                let same = priors.iter().position(|prior| may_come_from(attributes, prior, config));
+                element(same.map(|position| priors.remove(position)), config)
+            };
+            Value::Sequence(configs.iter().map(&mut pair).collect())
+        }
+        (Nesting::Map, Value::Map(configs)) => {
+            let prior_of = |key: &str| prior.and_then(|prior| prior.attribute(key));
+            let pairs = configs.iter();
+            Value::Map(pairs.map(|(key, config)| (key.clone(), element(prior_of(key), config))).collect())
+        }
+        (_, null_or_unknown) => null_or_unknown.clone(),
+    }
+}
+
+fn sequence(value: Option<&Value>) -> &[Value] {
+    match value {
+        Some(Value::Sequence(elements)) => elements,
+        _ => &[],
+    }
+}
+
+/// Whether an element of a set in the prior state can be the one that is configured: they agree in all that the
+/// configuration decides.
+fn may_come_from(attributes: &[Attribute], prior: &Value, config: &Value) -> bool {
+    let kept = match config {
+        Value::Map(_) => complete(attributes, Some(prior), config, Unset::Kept),
+        null_or_unknown => null_or_unknown.clone(),
+    };
+    kept.same_as(prior, &object_type(attributes))
+}
+
+fn replaced_in(attributes: &[Attribute], prior: &Value, planned: &Value, path: &Path, paths: &mut Vec<Path>) {
+    for attribute in attributes {
+        let path = path.and(attribute.name);
+        let of = |object: &Value| object.attribute(attribute.name).cloned().unwrap_or(Value::Null);
+        let (prior, planned) = (of(prior), of(planned));
+        let value_type = attribute.value_type();
+        if prior.same_as(&planned, &value_type) {
+            continue;
+        }
+        let Kind::Nested(nesting, nested) = &attribute.kind else {
+            if attribute.requires_replace {
+                paths.push(path);
+            }
+            continue;
+        };
+        // What is unknown as a whole may differ in whatever is inside, and a set's elements have no paths.
+        let as_a_whole = planned.is_unknown() || *nesting == Nesting::Set;
+        if attribute.requires_replace || (as_a_whole && any_requires_replace(nested)) {
+            paths.push(path);
+        } else if !as_a_whole {
+            replaced_in_elements(*nesting, nested, &prior, &planned, &path, paths);
+        }
+    }
+}
+
+fn replaced_in_elements(
+    nesting: Nesting,
+    attributes: &[Attribute],
+    prior: &Value,
+    planned: &Value,
+    path: &Path,
+    paths: &mut Vec<Path>,
+) {
+    match nesting {
+        Nesting::Single => replaced_in(attributes, prior, planned, path, paths),
+        Nesting::List | Nesting::Set => {
+            let (priors, planned) = (sequence(Some(prior)), sequence(Some(planned)));
+            for index in 0..priors.len().max(planned.len()) {
+                let at = |elements: &[Value]| elements.get(index).cloned().unwrap_or(Value::Null);
+                let path = path.then(Step::Index(index as i64));
+                replaced_in(attributes, &at(priors), &at(planned), &path, paths);
+            }
+        }
+        Nesting::Map => {
+            let empty = BTreeMap::new();
+            let map = |value: &'_ Value| match value {
+                Value::Map(elements) => elements.clone(),
+                _ => empty.clone(),
+            };
+            let (priors, planned) = (map(prior), map(planned));
+            let keys: BTreeSet<&String> = priors.keys().chain(planned.keys()).collect();
+            for key in keys {
+                let at =
+                    |elements: &BTreeMap<String, Value>| elements.get(key).cloned().unwrap_or(Value::Null);
+                let path = path.then(Step::Key(key.clone()));
+                replaced_in(attributes, &at(&priors), &at(&planned), &path, paths);
+            }
+        }
+    }
+}
+
+fn any_requires_replace(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        attribute.requires_replace
+            || matches!(&attribute.kind, Kind::Nested(_, nested) if any_requires_replace(nested))
+    })
+}
+
+fn duplicates_in(attributes: &[Attribute], config: &Value, path: &Path, diagnostics: &mut Diagnostics) {
+    for attribute in attributes {
+        let Kind::Nested(nesting, nested) = &attribute.kind else { continue };
+        let path = path.and(attribute.name);
+        match (nesting, config.attribute(attribute.name)) {
+            (Nesting::Single, Some(object)) => duplicates_in(nested, object, &path, diagnostics),
+            (Nesting::List, Some(Value::Sequence(objects))) => {
+                for (index, object) in objects.iter().enumerate() {
+                    duplicates_in(nested, object, &path.then(Step::Index(index as i64)), diagnostics);
+                }
+            }
+            (Nesting::Map, Some(Value::Map(objects))) => {
+                for (key, object) in objects {
+                    duplicates_in(nested, object, &path.then(Step::Key(key.clone())), diagnostics);
+                }
+            }
+            (Nesting::Set, Some(Value::Sequence(objects))) => {
+                let known = objects.iter().filter(|object| object.is_wholly_known() && !object.is_null());
+                let completed: Vec<_> =
+                    known.map(|config| complete(nested, None, config, Unset::Unknown)).collect();
+                let value_type = object_type(nested);
+                let repeated = |(index, one): (usize, &Value)| {
+                    completed[..index].iter().any(|other| one.same_as(other, &value_type))
+                };
+                if completed.iter().enumerate().any(repeated) {
+                    let detail = format!(
+                        "Two elements of \"{path}\" are the same, because one of them sets an attribute to its \
+                         default value and the other one leaves it out. Remove one of them."
+                    );
+                    diagnostics.error(Some(path), "Duplicate element of a set", detail);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            schema::{computed, optional, optional_computed, required, testing::*},
+            value::Type,
+        },
+        *,
+    };
+
+    fn unknown() -> Value {
+        Value::unknown()
+    }
+
+    fn not_null() -> Value {
+        Value::Unknown(Refinement::not_null())
+    }
+
+    /// Attributes of each kind, for the resource itself and for what is nested in it.
+    fn attributes() -> Vec<Attribute> {
+        vec![
+            string("key", required()),
+            string("zone", optional().requires_replace()),
+            string("mode", optional().default("fast")),
+            string("id", computed().stable().not_null()),
+            string("hash", computed()),
+            string("alias", optional_computed()),
+            string("token", optional().write_only()),
+        ]
+    }
+
+    fn flat() -> Schema {
+        Schema::new("Test.", attributes())
+    }
+
+    fn nested(nesting: Nesting) -> Schema {
+        let attributes =
+            attributes().into_iter().filter(|a| nesting != Nesting::Set || !a.write_only).collect();
+        let items = attribute("items", optional(), Kind::Nested(nesting, attributes));
+        Schema::new("Test.", vec![string("name", required()), string("tag", computed()), items])
+    }
+
+    /// A configuration: what it doesn't set is null.
+    fn config<const N: usize>(set: [(&str, Value); N]) -> Value {
+        let mut config =
+            object(["key", "zone", "mode", "id", "hash", "alias", "token"].map(|name| (name, Value::Null)));
+        set.into_iter()
+            .for_each(|(name, value)| super::super::schema::testing::set(&mut config, name, value));
+        config
+    }
+
+    /// A state as an apply leaves it.
+    fn state<const N: usize>(set: [(&str, Value); N]) -> Value {
+        let mut state = config([
+            ("mode", "fast".into()),
+            ("id", "1".into()),
+            ("hash", "h".into()),
+            ("alias", "a".into()),
+        ]);
+        set.into_iter().for_each(|(name, value)| super::super::schema::testing::set(&mut state, name, value));
+        state
+    }
+
+    fn without_token(value: Value) -> Value {
+        let Value::Map(mut attributes) = value else { return value };
+        attributes.remove("token");
+        Value::Map(attributes)
+    }
+
+    fn outer(items: Value) -> Value {
+        object([("name", "n".into()), ("tag", Value::Null), ("items", items)])
+    }
+
+    fn outer_state(items: Value) -> Value {
+        object([("name", "n".into()), ("tag", "t".into()), ("items", items)])
+    }
+
+    fn planned(schema: &Schema, prior: Option<&Value>, config: &Value) -> Value {
+        plan(schema, prior, config).planned
+    }
+
+    fn items(schema: &Schema, prior: Option<Value>, config: Value) -> Value {
+        let prior = prior.map(outer_state);
+        planned(schema, prior.as_ref(), &outer(config)).attribute("items").cloned().unwrap()
+    }
+
+    /// What a new object, or a new nested one, is planned as.
+    fn new<const N: usize>(set: [(&str, Value); N]) -> Value {
+        let mut new =
+            config([("mode", "fast".into()), ("id", not_null()), ("hash", unknown()), ("alias", unknown())]);
+        set.into_iter().for_each(|(name, value)| super::super::schema::testing::set(&mut new, name, value));
+        new
+    }
+
+    #[test]
+    fn a_new_object_has_its_defaults_and_all_that_the_provider_sets_is_unknown() {
+        let planned = planned(&flat(), None, &config([("key", "k".into()), ("token", "t".into())]));
+        assert_eq!(planned, new([("key", "k".into())]));
+    }
+
+    #[test]
+    fn configured_values_win_over_defaults_and_over_the_provider() {
+        let config = config([("key", unknown()), ("mode", "slow".into()), ("alias", "mine".into())]);
+        let expected = new([("key", unknown()), ("mode", "slow".into()), ("alias", "mine".into())]);
+        assert_eq!(planned(&flat(), None, &config), expected);
+    }
+
+    #[test]
+    fn an_unchanged_configuration_plans_the_prior_state() {
+        let prior = state([("key", "k".into())]);
+        let config = config([("key", "k".into()), ("token", "another".into())]);
+        let plan = plan(&flat(), Some(&prior), &config);
+        assert_eq!(plan.planned, prior);
+        assert_eq!(plan.if_updated, state([("key", "k".into()), ("hash", unknown()), ("alias", unknown())]));
+    }
+
+    #[test]
+    fn a_changed_configuration_keeps_what_is_stable_and_nothing_else_that_the_provider_sets() {
+        let prior = state([("key", "k".into())]);
+        let plan = plan(&flat(), Some(&prior), &config([("key", "other".into())]));
+        assert_eq!(plan.planned, state([("key", "other".into()), ("hash", unknown()), ("alias", unknown())]));
+        assert_eq!(plan.if_updated, plan.planned);
+    }
+
+    #[test]
+    fn a_stable_value_that_is_null_stays_null() {
+        let prior = state([("key", "k".into()), ("id", Value::Null)]);
+        let planned = planned(&flat(), Some(&prior), &config([("key", "other".into())]));
+        assert_eq!(planned.attribute("id"), Some(&Value::Null));
+    }
+
+    #[test]
+    fn a_removed_value_goes_back_to_its_default_and_a_new_default_is_an_update() {
+        let prior = state([("key", "k".into()), ("mode", "slow".into())]);
+        let planned = planned(&flat(), Some(&prior), &config([("key", "k".into())]));
+        assert_eq!(planned.attribute("mode"), Some(&"fast".into()));
+        assert_eq!(planned.attribute("hash"), Some(&unknown()));
+    }
+
+    #[test]
+    fn a_computed_value_in_the_configuration_by_ignore_changes_means_nothing() {
+        let prior = state([("key", "k".into())]);
+        let config = config([("key", "k".into()), ("hash", "h".into())]);
+        assert_eq!(planned(&flat(), Some(&prior), &config), prior);
+    }
+
+    #[test]
+    fn nested_objects_are_planned_like_the_resource() {
+        let (configured, prior) = (config([("key", "k".into())]), state([("key", "k".into())]));
+        let of = |name: &str, value: &Value| object([(name, value.clone())]);
+        for (nesting, wrap) in [
+            (Nesting::Single, (|value: &Value| value.clone()) as fn(&Value) -> Value),
+            (Nesting::List, |value| list([value.clone()])),
+            (Nesting::Set, |value| list([without_token(value.clone())])),
+            (Nesting::Map, |value| object([("a", value.clone())])),
+        ] {
+            let schema = nested(nesting);
+            let new = new([("key", "k".into())]);
+            assert_eq!(items(&schema, None, wrap(&configured)), wrap(&new), "{nesting:?} created");
+            assert_eq!(
+                items(&schema, Some(wrap(&prior)), wrap(&configured)),
+                wrap(&prior),
+                "{nesting:?} unchanged"
+            );
+            assert_eq!(items(&schema, Some(Value::Null), wrap(&configured)), wrap(&new), "{nesting:?} added");
+            assert_eq!(items(&schema, Some(wrap(&prior)), Value::Null), Value::Null, "{nesting:?} removed");
+            assert_eq!(items(&schema, Some(wrap(&prior)), unknown()), unknown(), "{nesting:?} unknown");
+            let prior = outer_state(wrap(&prior));
+            let whole = planned(&schema, Some(&prior), &outer(unknown()));
+            assert_eq!(whole.attribute("tag"), Some(&unknown()), "{nesting:?}: a change inside is a change");
+        }
+        let changed = config([("key", "other".into())]);
+        let expected = state([("key", "other".into()), ("hash", unknown()), ("alias", unknown())]);
+        assert_eq!(
+            items(&nested(Nesting::Map), Some(of("a", &prior)), of("a", &changed)),
+            of("a", &expected),
+            "what is stable is kept inside too"
+        );
+    }
+
+    #[test]
+    fn elements_of_lists_keep_their_places_and_of_maps_their_keys() {
+        let at = |key: &str| config([("key", key.into())]);
+        let was = |key: &str, id: &str| state([("key", key.into()), ("id", id.into())]);
+        let ids = |value: &Value| -> Vec<Value> {
+            let elements: Vec<&Value> = match value {
+                Value::Sequence(elements) => elements.iter().collect(),
+                Value::Map(elements) => elements.values().collect(),
+                _ => Vec::new(),
+            };
+            elements
+                .into_iter()
+                .map(|element| element.attribute("id").cloned().unwrap_or(Value::Null))
+                .collect()
+        };
+        let grown = items(&nested(Nesting::List), Some(list([was("a", "1")])), list([at("b"), at("a")]));
+        assert_eq!(ids(&grown), ["1".into(), not_null()]);
+        let prior = object([("x", was("a", "1")), ("y", was("b", "2"))]);
+        let moved = items(&nested(Nesting::Map), Some(prior), object([("y", at("b")), ("z", at("a"))]));
+        assert_eq!(ids(&moved), ["2".into(), not_null()]);
+        let mixed = items(&nested(Nesting::List), None, list([Value::Null, unknown(), at("a")]));
+        assert_eq!(ids(&mixed), [Value::Null, Value::Null, not_null()]);
+    }
+
+    #[test]
+    fn elements_of_sets_are_found_again_by_what_is_configured() {
+        let at = |key: &str, mode: Value| without_token(config([("key", key.into()), ("mode", mode)]));
+        let was = |key: &str, mode: &str, id: &str| {
+            without_token(state([("key", key.into()), ("mode", mode.into()), ("id", id.into())]))
+        };
+        let schema = nested(Nesting::Set);
+        let prior = || Some(list([was("a", "fast", "1"), was("b", "slow", "2"), was("c", "fast", "3")]));
+        let same = list([at("c", Value::Null), at("b", "slow".into()), at("a", "fast".into())]);
+        assert!(
+            items(&schema, prior(), same).same_as(&prior().unwrap(), &schema.attributes[2].value_type()),
+            "an element that sets the default is the one that leaves it out"
+        );
+        let changed = items(&schema, prior(), list([at("b", "slow".into()), at("c", "slow".into())]));
+        let ids: Vec<_> =
+            sequence(Some(&changed)).iter().map(|e| e.attribute("id").cloned().unwrap()).collect();
+        assert_eq!(ids, ["2".into(), not_null()]);
+        let unknown_key = without_token(config([("key", unknown())]));
+        let planned = items(&schema, prior(), list([unknown_key]));
+        assert_eq!(sequence(Some(&planned))[0].attribute("id"), Some(&not_null()));
+    }
+
+    #[test]
+    fn a_nested_default_is_completed_like_a_configuration() {
+        let default = config([("key", "k".into())]);
+        let items = attribute(
+            "items",
+            optional().default(list([default])),
+            Kind::Nested(Nesting::List, attributes()),
+        );
+        let schema = Schema::new("Test.", vec![items]);
+        let planned = planned(&schema, None, &object([("items", Value::Null)]));
+        assert_eq!(planned, object([("items", list([new([("key", "k".into())])]))]));
+        let prior = object([("items", list([state([("key", "k".into())])]))]);
+        assert_eq!(super::plan(&schema, Some(&prior), &object([("items", Value::Null)])).planned, prior);
+    }
+
+    #[test]
+    fn what_the_provider_may_set_as_a_whole_is_kept_unless_a_configuration_had_set_it() {
+        let inner = vec![string("key", optional()), string("id", computed())];
+        let items = attribute("items", optional_computed(), Kind::Nested(Nesting::Single, inner));
+        let schema = Schema::new("Test.", vec![items]);
+        let nothing = object([("items", Value::Null)]);
+        let state = |key: Value| object([("items", object([("key", key), ("id", "1".into())]))]);
+        assert_eq!(planned(&schema, None, &nothing), object([("items", unknown())]));
+        assert_eq!(planned(&schema, Some(&state(Value::Null)), &nothing), state(Value::Null));
+        assert_eq!(planned(&schema, Some(&state("k".into())), &nothing), object([("items", unknown())]));
+    }
+
+    fn replaced(schema: &Schema, prior: &Value, planned: &Value) -> Vec<String> {
+        replaced_by(schema, prior, planned).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn only_changed_attributes_replace_and_are_named_at_every_depth() {
+        let in_zone = |zone: Value| state([("key", "k".into()), ("zone", zone)]);
+        let (a, b) = (in_zone("a".into()), in_zone("b".into()));
+        assert_eq!(replaced(&flat(), &a, &b), ["zone"]);
+        assert_eq!(replaced(&flat(), &a, &a), Vec::<String>::new());
+        assert_eq!(replaced(&flat(), &a, &state([("key", "other".into()), ("zone", "a".into())])), [""; 0]);
+        assert_eq!(replaced(&flat(), &a, &in_zone(unknown())), ["zone"]);
+        let case = |nesting, prior: Value, planned: Value| {
+            replaced(&nested(nesting), &outer_state(prior), &outer_state(planned))
+        };
+        assert_eq!(case(Nesting::Single, a.clone(), b.clone()), ["items.zone"]);
+        assert_eq!(case(Nesting::Single, Value::Null, b.clone()), ["items.zone"], "it appears");
+        assert_eq!(case(Nesting::Single, a.clone(), Value::Null), ["items.zone"], "it goes");
+        assert_eq!(case(Nesting::Single, a.clone(), unknown()), ["items"], "it may be another one");
+        assert_eq!(case(Nesting::Single, in_zone(Value::Null), Value::Null), [""; 0]);
+        assert_eq!(
+            case(Nesting::List, list([a.clone(), a.clone()]), list([a.clone(), b.clone()])),
+            ["items[1].zone"]
+        );
+        assert_eq!(case(Nesting::List, list([a.clone()]), list([a.clone(), b.clone()])), ["items[1].zone"]);
+        assert_eq!(case(Nesting::List, list([a.clone(), b.clone()]), list([a.clone()])), ["items[1].zone"]);
+        let (x, y) = (object([("x", a.clone())]), object([("x", a.clone()), ("y", b.clone())]));
+        assert_eq!(case(Nesting::Map, x.clone(), y.clone()), ["items[\"y\"].zone"]);
+        assert_eq!(case(Nesting::Map, y, x), ["items[\"y\"].zone"]);
+        let in_set = |value: &Value| without_token(value.clone());
+        assert_eq!(case(Nesting::Set, list([in_set(&a)]), list([in_set(&b)])), ["items"]);
+        let two = |x: &Value, y: &Value| list([in_set(x), in_set(y)]);
+        assert_eq!(case(Nesting::Set, two(&a, &b), two(&b, &a)), [""; 0], "the order means nothing");
+    }
+
+    #[test]
+    fn elements_that_are_the_same_with_their_defaults_are_refused() {
+        let schema = nested(Nesting::Set);
+        let at = |mode: Value| without_token(config([("key", "k".into()), ("mode", mode)]));
+        let found = |elements: Value| -> Vec<String> {
+            let diagnostics = duplicates(&schema, &outer(elements));
+            diagnostics.iter().map(|d| d.attribute.clone().unwrap_or_default().to_string()).collect()
+        };
+        assert_eq!(found(list([at(Value::Null), at("fast".into())])), ["items"]);
+        assert_eq!(found(list([at(Value::Null), at("slow".into())])), [""; 0]);
+        assert_eq!(found(list([at(Value::Null), at(unknown())])), [""; 0], "it may be another one");
+        assert_eq!(found(unknown()), [""; 0]);
+    }
+
+    #[test]
+    fn sets_deep_inside_are_searched_for_duplicates() {
+        let set = attribute(
+            "set",
+            optional(),
+            Kind::Nested(Nesting::Set, vec![string("mode", optional().default("x"))]),
+        );
+        let map = attribute("map", optional(), Kind::Nested(Nesting::Map, vec![set]));
+        let schema =
+            Schema::new("Test.", vec![attribute("list", optional(), Kind::Nested(Nesting::List, vec![map]))]);
+        let elements = list([object([("mode", Value::Null)]), object([("mode", "x".into())])]);
+        let config =
+            object([("list", list([object([("map", object([("a", object([("set", elements)]))]))])]))]);
+        let diagnostics = duplicates(&schema, &config);
+        let path = diagnostics.iter().next().and_then(|d| d.attribute.clone()).unwrap();
+        assert_eq!(path.to_string(), "list[0].map[\"a\"].set");
+    }
+
+    #[test]
+    fn a_plain_set_in_another_order_is_no_change() {
+        let tags = attribute("tags", optional(), Kind::Plain(Type::Set(Box::new(Type::String))));
+        let schema = Schema::new("Test.", vec![tags]);
+        let with = |a: &str, b: &str| object([("tags", list([a.into(), b.into()]))]);
+        assert_eq!(planned(&schema, Some(&with("a", "b")), &with("b", "a")), with("a", "b"));
+    }
+}

@@ -1,0 +1,306 @@
+//! Schemas: which attributes there are, and the rules about them that hold for every type.
+
+use serde_json::{Map, Value as Json};
+
+use super::value::{Number, Type, Value};
+
+mod faults;
+mod reduction;
+mod validation;
+
+/// The attributes of a provider block, resource, data source or the like.
+#[derive(Debug)]
+pub struct Schema {
+    /// What it is for, in Markdown.
+    pub description: String,
+    /// Its attributes.
+    pub attributes: Vec<Attribute>,
+    upgrades: Vec<UpgradeStep>,
+    value_type: Type,
+}
+
+/// What a schema describes. Not every feature of an attribute exists for each of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The provider block.
+    Provider,
+    /// A managed resource.
+    Resource,
+    /// The identity of a managed resource.
+    Identity,
+    /// A data source.
+    DataSource,
+    /// An ephemeral resource.
+    EphemeralResource,
+    /// The `config` block of a list resource.
+    ListConfig,
+    /// The `config` block of an action.
+    ActionConfig,
+}
+
+/// What an attribute holds.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Plain values.
+    Plain(Type),
+    /// Objects whose attributes have rules of their own.
+    Nested(Nesting, Vec<Attribute>),
+}
+
+/// How nested objects are gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nesting {
+    /// One object.
+    Single,
+    /// A list of objects.
+    List,
+    /// A set of objects.
+    Set,
+    /// A map from names to objects.
+    Map,
+}
+
+/// Checks a known string. The error completes the sentence `Attribute X ...` and must not quote the value.
+pub type StringRule = fn(&str) -> Result<(), String>;
+
+/// Checks a known number, as a [`StringRule`] checks a string.
+pub type NumberRule = fn(&Number) -> Result<(), String>;
+
+/// What known values must satisfy: those of the attribute itself or, if it is a collection, each element.
+#[derive(Clone, Copy, Debug)]
+pub enum Rule {
+    /// For strings.
+    String(StringRule),
+    /// For numbers.
+    Number(NumberRule),
+}
+
+/// The attributes of a stored state or identity, in JSON.
+pub type StoredJson = Map<String, Json>;
+
+/// Turns the JSON that one version of a schema stored into that of the next version. The error completes the sentence
+/// "It can't be upgraded: ..." and must not quote values.
+pub type UpgradeStep = fn(StoredJson) -> Result<StoredJson, String>;
+
+/// Who sets an attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// The configuration must.
+    Required,
+    /// The configuration may.
+    Optional,
+    /// The configuration may, and the provider does otherwise.
+    OptionalComputed,
+    /// Only the provider does.
+    Computed,
+}
+
+/// One attribute.
+#[derive(Clone, Debug)]
+pub struct Attribute {
+    /// Its name in configuration.
+    pub name: &'static str,
+    /// What it is for, in Markdown.
+    pub description: String,
+    /// What it holds.
+    pub kind: Kind,
+    /// Who sets it.
+    pub usage: Usage,
+    /// Terraform masks the value in its output. State still holds it.
+    pub sensitive: bool,
+    /// The value goes from configuration to the provider and is stored nowhere.
+    pub write_only: bool,
+    /// Why not to use it any more, and what to use instead.
+    pub deprecated: Option<&'static str>,
+    /// An update can't change the value: a new one replaces the resource.
+    pub requires_replace: bool,
+    /// For a computed attribute: an update never changes the value.
+    pub stable: bool,
+    /// For a computed attribute: the value is never null. Plans promise it, and Terraform refuses an apply that breaks
+    /// the promise.
+    pub not_null: bool,
+    /// The value that an optional attribute has when the configuration doesn't set it.
+    pub default: Option<Value>,
+    /// What known values must satisfy.
+    pub rules: Vec<Rule>,
+    /// Whether the Rust type has room for unknown and null elements, which a configuration may contain.
+    pub elements_may_be_unknown: bool,
+}
+
+/// The beginning of an attribute's declaration; `model!` adds name, description and type.
+pub fn required() -> Attribute {
+    Attribute {
+        name: "",
+        description: String::new(),
+        kind: Kind::Plain(Type::Dynamic),
+        usage: Usage::Required,
+        sensitive: false,
+        write_only: false,
+        deprecated: None,
+        requires_replace: false,
+        stable: false,
+        not_null: false,
+        default: None,
+        rules: Vec::new(),
+        elements_may_be_unknown: true,
+    }
+}
+
+/// As [`required`], for an attribute that the configuration may leave out.
+pub fn optional() -> Attribute {
+    Attribute { usage: Usage::Optional, ..required() }
+}
+
+/// As [`required`], for an attribute that the provider sets where the configuration doesn't.
+pub fn optional_computed() -> Attribute {
+    Attribute { usage: Usage::OptionalComputed, ..required() }
+}
+
+/// As [`required`], for an attribute that only the provider sets.
+pub fn computed() -> Attribute {
+    Attribute { usage: Usage::Computed, ..required() }
+}
+
+impl Attribute {
+    /// Adds a rule that known strings must satisfy.
+    pub fn rule(mut self, rule: StringRule) -> Self {
+        self.rules.push(Rule::String(rule));
+        self
+    }
+
+    /// Adds a rule that known numbers must satisfy.
+    pub fn number_rule(mut self, rule: NumberRule) -> Self {
+        self.rules.push(Rule::Number(rule));
+        self
+    }
+
+    /// Makes Terraform mask the value in its output.
+    pub fn sensitive(mut self) -> Self {
+        self.sensitive = true;
+        self
+    }
+
+    /// Keeps the value out of plan and state.
+    pub fn write_only(mut self) -> Self {
+        self.write_only = true;
+        self
+    }
+
+    /// Makes a changed value replace the resource.
+    pub fn requires_replace(mut self) -> Self {
+        self.requires_replace = true;
+        self
+    }
+
+    /// States that an update never changes this computed value, so that plans keep it.
+    pub fn stable(mut self) -> Self {
+        self.stable = true;
+        self
+    }
+
+    /// States that this computed value is never null, which lets configurations decide on it before it is known.
+    pub fn not_null(mut self) -> Self {
+        self.not_null = true;
+        self
+    }
+
+    /// Gives an optional attribute the value that it has when the configuration doesn't set it.
+    pub fn default(mut self, value: impl Into<Value>) -> Self {
+        self.default = Some(value.into());
+        self
+    }
+
+    /// Warns users off, naming what to use instead.
+    pub fn deprecated(mut self, instead: &'static str) -> Self {
+        self.deprecated = Some(instead);
+        self
+    }
+
+    /// Whether the configuration must set it.
+    pub fn is_required(&self) -> bool {
+        self.usage == Usage::Required
+    }
+
+    /// Whether the configuration may set it.
+    pub fn is_configurable(&self) -> bool {
+        self.usage != Usage::Computed
+    }
+
+    /// Whether the provider may set it: then the planned value can differ from the configured null.
+    pub fn is_computed(&self) -> bool {
+        matches!(self.usage, Usage::Computed | Usage::OptionalComputed) || self.default.is_some()
+    }
+
+    /// The type of its values.
+    pub fn value_type(&self) -> Type {
+        let boxed = |attributes: &[Self]| Box::new(object_type(attributes));
+        match &self.kind {
+            Kind::Plain(value_type) => value_type.clone(),
+            Kind::Nested(Nesting::Single, attributes) => object_type(attributes),
+            Kind::Nested(Nesting::List, attributes) => Type::List(boxed(attributes)),
+            Kind::Nested(Nesting::Set, attributes) => Type::Set(boxed(attributes)),
+            Kind::Nested(Nesting::Map, attributes) => Type::Map(boxed(attributes)),
+        }
+    }
+}
+
+pub(super) fn object_type(attributes: &[Attribute]) -> Type {
+    Type::Object(attributes.iter().map(|a| (a.name.to_owned(), a.value_type())).collect())
+}
+
+impl Schema {
+    /// A schema of version 0.
+    pub fn new(description: impl Into<String>, attributes: Vec<Attribute>) -> Self {
+        let value_type = object_type(&attributes);
+        Self { description: description.into(), attributes, upgrades: Vec::new(), value_type }
+    }
+
+    /// Adds the steps that upgrade what older versions of this schema stored: the first one from version 0 to 1, the
+    /// second one from 1 to 2, and so on. Their number is the schema's version.
+    pub fn upgrades<const N: usize>(mut self, steps: [UpgradeStep; N]) -> Self {
+        self.upgrades.extend(steps);
+        self
+    }
+
+    /// The version of the shape of what is stored.
+    pub fn version(&self) -> i64 {
+        self.upgrades.len() as i64
+    }
+
+    /// The steps that upgrade what older versions stored, from version 0 on.
+    pub fn upgrade_steps(&self) -> &[UpgradeStep] {
+        &self.upgrades
+    }
+
+    /// The object type of its values.
+    pub fn value_type(&self) -> &Type {
+        &self.value_type
+    }
+}
+
+/// What the tests of schemas and plans build their schemas and values with.
+#[cfg(test)]
+pub(super) mod testing {
+    use super::{Attribute, Kind, Type, Value};
+
+    pub fn attribute(name: &'static str, attribute: Attribute, kind: Kind) -> Attribute {
+        Attribute { name, kind, description: "It is.".into(), ..attribute }
+    }
+
+    pub fn string(name: &'static str, declaration: Attribute) -> Attribute {
+        attribute(name, declaration, Kind::Plain(Type::String))
+    }
+
+    pub fn object<const N: usize>(attributes: [(&str, Value); N]) -> Value {
+        Value::Map(attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    pub fn list<const N: usize>(elements: [Value; N]) -> Value {
+        Value::Sequence(elements.into())
+    }
+
+    pub fn set(value: &mut Value, name: &str, to: Value) {
+        let Value::Map(attributes) = value else { panic!("not an object") };
+        attributes.insert(name.to_owned(), to);
+    }
+}

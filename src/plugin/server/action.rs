@@ -1,0 +1,63 @@
+//! Calls about actions.
+
+use std::sync::Arc;
+
+use tonic::{Response, Status};
+
+use super::{
+    super::{
+        action::Progress, context::Context, proto::tfplugin6 as proto, provider::Provider, wire::to_proto,
+    },
+    Call, Failure, Server, Shared, Stream, broken, decode, find, validated,
+};
+
+impl<P: Provider> Call<P> for proto::validate_action_config::Request {
+    type Response = proto::validate_action_config::Response;
+
+    const NAME: &'static str = "ValidateActionConfig";
+
+    fn type_name(&self) -> String {
+        self.type_name.clone()
+    }
+
+    async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
+        let action = find(&server.types.actions, &self.type_name)?;
+        let config = decode(self.config, action.schema())?;
+        validated(cx, action.validate(config))
+    }
+}
+
+impl<P: Provider> Call<P> for proto::plan_action::Request {
+    type Response = proto::plan_action::Response;
+
+    const NAME: &'static str = "PlanAction";
+
+    fn type_name(&self) -> String {
+        self.action_type.clone()
+    }
+
+    /// Validation has seen the same configuration; an action changes nothing that could be planned.
+    async fn handle(self, server: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
+        find(&server.types.actions, &self.action_type)?;
+        Ok(Self::Response::default())
+    }
+}
+
+pub(super) fn invoke<P: Provider>(
+    server: &Server<P>,
+    request: proto::invoke_action::Request,
+) -> Result<Response<Stream<proto::invoke_action::Event>>, Status> {
+    use proto::invoke_action::event::{Completed, Type};
+    let action = Arc::clone(find(&server.0.types.actions, &request.action_type)?);
+    let config = decode(request.config, action.schema()).map_err(broken)?;
+    let event = |event| proto::invoke_action::Event { r#type: Some(event) };
+    let step = move |message| event(Type::Progress(proto::invoke_action::event::Progress { message }));
+    let last = move |diagnostics| {
+        let diagnostics = to_proto::diagnostics(diagnostics);
+        Some(event(Type::Completed(Completed { diagnostics })))
+    };
+    Ok(server.stream("InvokeAction", &request.action_type, step, last, |mut cx, messages| async move {
+        let result = action.invoke(&mut cx, config, &Progress::new(messages)).await;
+        (cx, result)
+    }))
+}

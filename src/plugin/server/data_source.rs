@@ -1,0 +1,39 @@
+//! Calls about data sources.
+
+use super::{
+    super::{context::Context, proto::tfplugin6 as proto, provider::Provider, wire::to_proto},
+    Call, Failure, Shared, decode, find, validated,
+};
+
+impl<P: Provider> Call<P> for proto::validate_data_resource_config::Request {
+    type Response = proto::validate_data_resource_config::Response;
+
+    const NAME: &'static str = "ValidateDataResourceConfig";
+
+    fn type_name(&self) -> String {
+        self.type_name.clone()
+    }
+
+    async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
+        let data_source = find(&server.types.data_sources, &self.type_name)?;
+        let config = decode(self.config, data_source.schema())?;
+        validated(cx, data_source.validate(config))
+    }
+}
+
+impl<P: Provider> Call<P> for proto::read_data_source::Request {
+    type Response = proto::read_data_source::Response;
+
+    const NAME: &'static str = "ReadDataSource";
+
+    fn type_name(&self) -> String {
+        self.type_name.clone()
+    }
+
+    async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
+        let data_source = find(&server.types.data_sources, &self.type_name)?;
+        let config = decode(self.config, data_source.schema())?;
+        let state = data_source.read(cx, config).await?;
+        Ok(Self::Response { state: to_proto::value(&state), ..Default::default() })
+    }
+}

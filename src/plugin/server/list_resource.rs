@@ -1,0 +1,60 @@
+//! Calls about list resources.
+
+use std::sync::Arc;
+
+use tonic::{Response, Status};
+
+use super::{
+    super::{
+        context::Context,
+        diagnostics::Diagnostics,
+        list_resource::{FoundValue, ListOptions},
+        proto::tfplugin6 as proto,
+        provider::Provider,
+        wire::to_proto,
+    },
+    Call, Failure, Server, Shared, Stream, broken, decode, find, validated,
+};
+
+impl<P: Provider> Call<P> for proto::validate_list_resource_config::Request {
+    type Response = proto::validate_list_resource_config::Response;
+
+    const NAME: &'static str = "ValidateListResourceConfig";
+
+    fn type_name(&self) -> String {
+        self.type_name.clone()
+    }
+
+    async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
+        let list = find(&server.types.list_resources, &self.type_name)?;
+        let config = decode(self.config, list.schema())?;
+        validated(cx, list.validate(config))
+    }
+}
+
+pub(super) fn list<P: Provider>(
+    server: &Server<P>,
+    request: proto::list_resource::Request,
+) -> Result<Response<Stream<proto::list_resource::Event>>, Status> {
+    let list = Arc::clone(find(&server.0.types.list_resources, &request.type_name)?);
+    let resource = Arc::clone(find(&server.0.types.resources, &request.type_name)?);
+    let config = decode(request.config, list.schema()).map_err(broken)?;
+    let options = ListOptions { include_state: request.include_resource_object, limit: request.limit };
+    let step = move |found: FoundValue| {
+        let state = found.state.map(|state| resource.schema().without_write_only(state));
+        proto::list_resource::Event {
+            identity: to_proto::identity(Some(&found.identity)),
+            display_name: found.display_name,
+            resource_object: state.as_ref().and_then(to_proto::value),
+            diagnostic: Vec::new(),
+        }
+    };
+    let last = |diagnostics: Diagnostics| {
+        let diagnostic = to_proto::diagnostics(diagnostics);
+        (!diagnostic.is_empty()).then(|| proto::list_resource::Event { diagnostic, ..Default::default() })
+    };
+    Ok(server.stream("ListResource", &request.type_name, step, last, |mut cx, found| async move {
+        let result = list.list(&mut cx, config, options, found).await;
+        (cx, result)
+    }))
+}

@@ -1,0 +1,281 @@
+//! The gRPC service. Every call takes one way: log, run apart, catch a crash, convert. What differs is in the files of
+//! this folder, one for each kind of type; `service` is the table of calls.
+
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{Request, Response, Status};
+use tracing::Instrument;
+
+use super::{
+    context::Context,
+    diagnostics::Diagnostics,
+    log::keys,
+    proto::tfplugin6 as proto,
+    provider::{Provider, Types},
+    schema::Schema,
+    value::{CodecError, Value},
+    wire::{from_proto, to_proto},
+};
+
+mod action;
+mod data_source;
+mod ephemeral;
+mod function;
+mod list_resource;
+mod provider;
+mod resource;
+mod service;
+#[cfg(test)]
+mod tests;
+
+/// How many messages a stream holds for a client that is slow to read them.
+const STREAM_BUFFER: usize = 64;
+
+/// Serves a [`Provider`] to Terraform.
+pub(super) struct Server<P>(Arc<Shared<P>>);
+
+impl<P> Clone for Server<P> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+struct Shared<P> {
+    provider: P,
+    types: Types,
+    schema: OnceLock<Schema>,
+    stop: Mutex<CancellationToken>,
+    tasks: TaskTracker,
+    calls: AtomicU64,
+}
+
+/// A message that can carry diagnostics.
+trait Diagnosed {
+    fn diagnose(&mut self, diagnostics: Diagnostics);
+}
+
+macro_rules! diagnosed {
+    ($($message:ident)*) => {
+        $(impl Diagnosed for proto::$message::Response {
+            fn diagnose(&mut self, diagnostics: Diagnostics) {
+                self.diagnostics.extend(to_proto::diagnostics(diagnostics));
+            }
+        })*
+    };
+}
+
+diagnosed! {
+    get_metadata get_provider_schema get_resource_identity_schemas validate_provider_config configure_provider
+    validate_resource_config upgrade_resource_state upgrade_resource_identity read_resource plan_resource_change
+    apply_resource_change import_resource_state move_resource_state generate_resource_config
+    validate_data_resource_config read_data_source validate_ephemeral_resource_config open_ephemeral_resource
+    renew_ephemeral_resource close_ephemeral_resource validate_list_resource_config get_functions
+    validate_action_config plan_action
+}
+
+/// Why a call has no response of its own.
+enum Failure {
+    /// Something that a user can cause. The response is then [`Call::unchanged`], with these diagnostics.
+    Diagnosed(Diagnostics),
+    /// The peer didn't keep to the protocol.
+    Broken(Status),
+}
+
+impl From<Diagnostics> for Failure {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self::Diagnosed(diagnostics)
+    }
+}
+
+impl From<CodecError> for Failure {
+    fn from(error: CodecError) -> Self {
+        Self::Broken(broken(error))
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        Self::Broken(status)
+    }
+}
+
+fn broken(error: CodecError) -> Status {
+    Status::invalid_argument(format!("the request can't be decoded: {error}"))
+}
+
+/// A request that has one response: what differs between the calls.
+trait Call<P: Provider>: Send + Sized + 'static {
+    type Response: Diagnosed + Default + Send + 'static;
+
+    /// The name of the call in logs.
+    const NAME: &'static str;
+
+    /// The type that it is about.
+    fn type_name(&self) -> String {
+        String::new()
+    }
+
+    /// The response when the call fails or crashes, to which the diagnostics are added. Terraform forgets what a response
+    /// to a read or an apply leaves out.
+    fn unchanged(&self) -> Self::Response {
+        Self::Response::default()
+    }
+
+    /// Does the work. Diagnostics in the context are added to the response.
+    fn handle(
+        self,
+        server: &Shared<P>,
+        cx: &mut Context,
+    ) -> impl Future<Output = Result<Self::Response, Failure>> + Send;
+}
+
+/// The user's view of a crash. The hook in `log` has written where it happened.
+fn crashed() -> Diagnostics {
+    Diagnostics::from_error(
+        "The provider crashed",
+        "This is a bug in the provider. What it was doing may have been done or not: look before you repeat it. \
+         Please report this with the log that TF_LOG=DEBUG shows.",
+    )
+}
+
+impl<P: Provider> Server<P> {
+    pub(super) fn new(provider: P) -> Self {
+        Self(Arc::new(Shared {
+            types: provider.types(),
+            provider,
+            schema: OnceLock::new(),
+            stop: Mutex::default(),
+            tasks: TaskTracker::new(),
+            calls: AtomicU64::new(0),
+        }))
+    }
+
+    /// Asks all calls under way to begin nothing new, and arms a new signal for those to come.
+    pub(super) fn stop(&self) {
+        let mut stop = self.0.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *stop).cancel();
+    }
+
+    /// Waits until no call is under way. To be called when no more can come.
+    pub(super) async fn finished(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    fn context(&self) -> Context {
+        let stop = self.0.stop.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Context { stop, diagnostics: Diagnostics::new() }
+    }
+
+    fn span(&self, rpc: &'static str, type_name: &str) -> tracing::Span {
+        let id = self.0.calls.fetch_add(1, Ordering::Relaxed);
+        let address = self.0.provider.address();
+        // The field names are those of `keys`, which people's log filters know.
+        tracing::info_span!(
+            "rpc",
+            tf_provider_addr = address,
+            tf_rpc = rpc,
+            tf_req_id = id,
+            tf_resource_type = type_name
+        )
+    }
+
+    /// The way of every call with one response. The work runs as a task of its own: a crash in it becomes a diagnostic,
+    /// and a client that hangs up doesn't interrupt a write.
+    async fn call<C: Call<P>>(&self, request: Request<C>) -> Result<Response<C::Response>, Status> {
+        let request = request.into_inner();
+        let span = self.span(C::NAME, &request.type_name());
+        let begun = Instant::now();
+        let unchanged = request.unchanged();
+        let (server, mut cx) = (self.clone(), self.context());
+        let work = async move {
+            let result = request.handle(&server.0, &mut cx).await;
+            (result, cx.diagnostics)
+        };
+        let (mut response, diagnostics) = match self.0.tasks.spawn(work.instrument(span.clone())).await {
+            Ok((Ok(response), diagnostics)) => (response, diagnostics),
+            Ok((Err(Failure::Diagnosed(error)), mut diagnostics)) => {
+                diagnostics.extend(error);
+                (unchanged, diagnostics)
+            }
+            Ok((Err(Failure::Broken(status)), _)) => return Err(status),
+            Err(_) => (unchanged, crashed()),
+        };
+        response.diagnose(diagnostics);
+        let duration = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        span.in_scope(|| tracing::trace!({ keys::DURATION } = duration, "responded"));
+        Ok(Response::new(response))
+    }
+
+    /// The way of every call that responds in steps. The work sends them while it runs; a client that hangs up doesn't
+    /// interrupt it. `last` makes the closing message from the diagnostics of the work, or of its crash.
+    fn stream<T: Send + 'static, E: Send + 'static, F>(
+        &self,
+        rpc: &'static str,
+        type_name: &str,
+        step: impl Fn(T) -> E + Send + 'static,
+        last: impl FnOnce(Diagnostics) -> Option<E> + Send + 'static,
+        work: impl FnOnce(Context, mpsc::Sender<T>) -> F,
+    ) -> Response<Stream<E>>
+    where
+        F: Future<Output = (Context, Result<(), Diagnostics>)> + Send + 'static,
+    {
+        let (events, stream) = mpsc::channel(STREAM_BUFFER);
+        let (sender, mut steps) = mpsc::channel(STREAM_BUFFER);
+        let work = work(self.context(), sender).instrument(self.span(rpc, type_name));
+        let work = self.0.tasks.spawn(work);
+        self.0.tasks.spawn(async move {
+            while let Some(item) = steps.recv().await {
+                if events.send(Ok(step(item))).await.is_err() {
+                    return;
+                }
+            }
+            let diagnostics = match work.await {
+                Ok((mut cx, result)) => {
+                    cx.diagnostics.extend(result.err().unwrap_or_default());
+                    cx.diagnostics
+                }
+                Err(_) => crashed(),
+            };
+            if let Some(event) = last(diagnostics) {
+                let _ = events.send(Ok(event)).await;
+            }
+        });
+        Response::new(Box::pin(ReceiverStream::new(stream)))
+    }
+}
+
+impl<P: Provider> Shared<P> {
+    fn provider_schema(&self) -> &Schema {
+        self.schema.get_or_init(|| self.provider.schema())
+    }
+}
+
+type Stream<T> = Pin<Box<dyn tokio_stream::Stream<Item = Result<T, Status>> + Send>>;
+
+/// Looks a type up in its table. Core asks only for types that the schema names.
+fn find<'t, T: ?Sized>(table: &'t BTreeMap<&'static str, Arc<T>>, name: &str) -> Result<&'t Arc<T>, Status> {
+    table.get(name).ok_or_else(|| Status::not_found(format!("this provider has no type {name}")))
+}
+
+/// Decodes a value of the given schema's type.
+fn decode(value: Option<proto::DynamicValue>, schema: &Schema) -> Result<Value, CodecError> {
+    from_proto::value(value, schema.value_type())
+}
+
+/// The response to a validation, which has nothing but diagnostics.
+fn validated<R: Default>(cx: &mut Context, diagnostics: Diagnostics) -> Result<R, Failure> {
+    cx.diagnostics.extend(diagnostics);
+    Ok(R::default())
+}

@@ -1,0 +1,134 @@
+//! Calls about the provider as a whole: what it offers, and its configuration.
+
+use super::{
+    super::{
+        context::Context,
+        diagnostics::Diagnostics,
+        model::typed,
+        proto::tfplugin6 as proto,
+        provider::{Provider, Types},
+        wire::to_proto,
+    },
+    Call, Failure, Shared, decode,
+    function::functions,
+    validated,
+};
+
+fn capabilities() -> Option<proto::ServerCapabilities> {
+    Some(proto::ServerCapabilities {
+        plan_destroy: true,
+        get_provider_schema_optional: true,
+        move_resource_state: false,
+        generate_resource_config: true,
+    })
+}
+
+impl<P: Provider> Call<P> for proto::get_metadata::Request {
+    type Response = proto::get_metadata::Response;
+
+    const NAME: &'static str = "GetMetadata";
+
+    async fn handle(self, server: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
+        use proto::get_metadata::{FunctionMetadata, TypeMetadata};
+        fn names<'t>(names: impl Iterator<Item = &'t &'static str>) -> Vec<TypeMetadata> {
+            names.map(|name| TypeMetadata { type_name: (*name).to_owned() }).collect()
+        }
+        let Types {
+            resources, data_sources, ephemeral_resources, list_resources, actions, functions, ..
+        } = &server.types;
+        let functions = functions.keys().map(|name| FunctionMetadata { name: (*name).to_owned() });
+        Ok(Self::Response {
+            server_capabilities: capabilities(),
+            diagnostics: Vec::new(),
+            resources: names(resources.keys()),
+            data_sources: names(data_sources.keys()),
+            ephemeral_resources: names(ephemeral_resources.keys()),
+            list_resources: names(list_resources.keys()),
+            actions: names(actions.keys()),
+            functions: functions.collect(),
+        })
+    }
+}
+
+impl<P: Provider> Call<P> for proto::get_provider_schema::Request {
+    type Response = proto::get_provider_schema::Response;
+
+    const NAME: &'static str = "GetProviderSchema";
+
+    /// Terraform makes this call first in every command, so it is the place to refuse what can't be served.
+    async fn handle(self, server: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
+        let faults = server.provider.faults();
+        if !faults.is_empty() {
+            let list: String = faults.iter().map(|fault| format!("\n  - {fault}")).collect();
+            return Err(Failure::Diagnosed(Diagnostics::from_error(
+                "The provider's schema has faults",
+                format!("This is a bug in the provider. It declares what can't be served:\n{list}"),
+            )));
+        }
+        macro_rules! schemas {
+            ($table:ident) => {
+                server
+                    .types
+                    .$table
+                    .iter()
+                    .map(|(name, entry)| ((*name).to_owned(), to_proto::schema(entry.schema())))
+            };
+        }
+        let action = |(name, schema)| (name, proto::ActionSchema { schema: Some(schema) });
+        Ok(Self::Response {
+            provider: Some(to_proto::schema(server.provider_schema())),
+            resource_schemas: schemas!(resources).collect(),
+            data_source_schemas: schemas!(data_sources).collect(),
+            ephemeral_resource_schemas: schemas!(ephemeral_resources).collect(),
+            list_resource_schemas: schemas!(list_resources).collect(),
+            action_schemas: schemas!(actions).map(action).collect(),
+            functions: functions(&server.types),
+            server_capabilities: capabilities(),
+            provider_meta: None,
+            diagnostics: Vec::new(),
+        })
+    }
+}
+
+impl<P: Provider> Call<P> for proto::get_resource_identity_schemas::Request {
+    type Response = proto::get_resource_identity_schemas::Response;
+
+    const NAME: &'static str = "GetResourceIdentitySchemas";
+
+    async fn handle(self, server: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
+        let schemas = server.types.identity_schemas().into_iter();
+        let schemas = schemas
+            .filter(|(_, schema)| !schema.attributes.is_empty())
+            .map(|(name, schema)| (name.to_owned(), to_proto::identity_schema(schema)));
+        Ok(Self::Response { identity_schemas: schemas.collect(), diagnostics: Vec::new() })
+    }
+}
+
+impl<P: Provider> Call<P> for proto::validate_provider_config::Request {
+    type Response = proto::validate_provider_config::Response;
+
+    const NAME: &'static str = "ValidateProviderConfig";
+
+    async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
+        let schema = server.provider_schema();
+        let config = decode(self.config, schema)?;
+        let mut diagnostics = schema.validate(&config, false);
+        match typed(config) {
+            Ok(config) => server.provider.validate(&config, &mut diagnostics),
+            Err(error) => diagnostics.extend(error),
+        }
+        validated(cx, diagnostics)
+    }
+}
+
+impl<P: Provider> Call<P> for proto::configure_provider::Request {
+    type Response = proto::configure_provider::Response;
+
+    const NAME: &'static str = "ConfigureProvider";
+
+    async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
+        let config = typed(decode(self.config, server.provider_schema())?)?;
+        server.provider.configure(&self.terraform_version, config, &mut cx.diagnostics);
+        Ok(Self::Response::default())
+    }
+}

@@ -1,0 +1,237 @@
+//! Calls about managed resources.
+
+use super::{
+    super::{
+        context::Context,
+        diagnostics::Diagnostics,
+        managed::{Change, Object, Planned},
+        private::Private,
+        proto::tfplugin6 as proto,
+        provider::Provider,
+        resource::ImportKey,
+        wire::{from_proto, to_proto},
+    },
+    Call, Failure, Shared, decode, find, validated,
+};
+
+impl<P: Provider> Call<P> for proto::validate_resource_config::Request {
+    type Response = proto::validate_resource_config::Response;
+
+    const NAME: &'static str = "ValidateResourceConfig";
+
+    fn type_name(&self) -> String {
+        self.type_name.clone()
+    }
+
+    async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
+        let resource = find(&server.types.resources, &self.type_name)?;
+        let config = decode(self.config, resource.schema())?;
+        let write_only_allowed = from_proto::write_only_allowed(self.client_capabilities);
+        validated(cx, resource.validate(config, write_only_allowed))
+    }
+}
+
+impl<P: Provider> Call<P> for proto::upgrade_resource_state::Request {
+    type Response = proto::upgrade_resource_state::Response;
+
+    const NAME: &'static str = "UpgradeResourceState";
+
+    fn type_name(&self) -> String {
+        self.type_name.clone()
+    }
+
+    async fn handle(self, server: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
+        let resource = find(&server.types.resources, &self.type_name)?;
+        let json = self.raw_state.unwrap_or_default().json;
+        let state = resource.upgrade_state(self.version, &json)?;
+        Ok(Self::Response { upgraded_state: to_proto::value(&state), ..Default::default() })
+    }
+}
+
+impl<P: Provider> Call<P> for proto::upgrade_resource_identity::Request {
+    type Response = proto::upgrade_resource_identity::Response;
+
+    const NAME: &'static str = "UpgradeResourceIdentity";
+
+    fn type_name(&self) -> String {
+        self.type_name.clone()
+    }
+
+    async fn handle(self, server: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
+        let resource = find(&server.types.resources, &self.type_name)?;
+        let json = self.raw_identity.unwrap_or_default().json;
+        let identity = resource.upgrade_identity(self.version, &json)?;
+        Ok(Self::Response { upgraded_identity: to_proto::identity(Some(&identity)), ..Default::default() })
+    }
+}
+
+impl<P: Provider> Call<P> for proto::read_resource::Request {
+    type Response = proto::read_resource::Response;
+
+    const NAME: &'static str = "ReadResource";
+
+    fn type_name(&self) -> String {
+        self.type_name.clone()
+    }
+
+    fn unchanged(&self) -> Self::Response {
+        Self::Response {
+            new_state: self.current_state.clone(),
+            private: self.private.clone(),
+            new_identity: self.current_identity.clone(),
+            ..Default::default()
+        }
+    }
+
+    async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
+        let resource = find(&server.types.resources, &self.type_name)?;
+        let prior = Object {
+            state: decode(self.current_state, resource.schema())?,
+            private: Private::from_bytes(&self.private),
+            identity: from_proto::identity(self.current_identity, resource.identity_schema().value_type())?,
+        };
+        let Object { state, private, identity } = resource.read(cx, prior).await?;
+        Ok(Self::Response {
+            new_state: to_proto::value(&state),
+            private: private.to_bytes(),
+            new_identity: to_proto::identity(identity.as_ref()),
+            ..Default::default()
+        })
+    }
+}
+
+impl<P: Provider> Call<P> for proto::plan_resource_change::Request {
+    type Response = proto::plan_resource_change::Response;
+
+    const NAME: &'static str = "PlanResourceChange";
+
+    fn type_name(&self) -> String {
+        self.type_name.clone()
+    }
+
+    fn unchanged(&self) -> Self::Response {
+        Self::Response {
+            planned_private: self.prior_private.clone(),
+            planned_identity: self.prior_identity.clone(),
+            ..Default::default()
+        }
+    }
+
+    async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
+        let resource = find(&server.types.resources, &self.type_name)?;
+        let schema = resource.schema();
+        let prior = Object {
+            state: decode(self.prior_state, schema)?,
+            private: Private::from_bytes(&self.prior_private),
+            identity: from_proto::identity(self.prior_identity, resource.identity_schema().value_type())?,
+        };
+        let removes = decode(self.proposed_new_state, schema)?.is_null();
+        let change = Change { prior, config: decode(self.config, schema)?, removes };
+        let Planned { state, private, identity, requires_replace } = resource.plan(cx, change).await?;
+        Ok(Self::Response {
+            planned_state: to_proto::value(&state),
+            planned_private: private.to_bytes(),
+            planned_identity: to_proto::identity(identity.as_ref()),
+            requires_replace: requires_replace.iter().map(to_proto::path).collect(),
+            ..Default::default()
+        })
+    }
+}
+
+impl<P: Provider> Call<P> for proto::apply_resource_change::Request {
+    type Response = proto::apply_resource_change::Response;
+
+    const NAME: &'static str = "ApplyResourceChange";
+
+    fn type_name(&self) -> String {
+        self.type_name.clone()
+    }
+
+    fn unchanged(&self) -> Self::Response {
+        Self::Response {
+            new_state: self.prior_state.clone(),
+            private: self.planned_private.clone(),
+            new_identity: self.planned_identity.clone(),
+            ..Default::default()
+        }
+    }
+
+    async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
+        let resource = find(&server.types.resources, &self.type_name)?;
+        let schema = resource.schema();
+        let prior = Object {
+            state: decode(self.prior_state, schema)?,
+            private: Private::from_bytes(&self.planned_private),
+            identity: from_proto::identity(self.planned_identity, resource.identity_schema().value_type())?,
+        };
+        let planned = decode(self.planned_state, schema)?;
+        let config = decode(self.config, schema)?;
+        let Object { state, private, identity } = resource.apply(cx, prior, planned, config).await?;
+        Ok(Self::Response {
+            new_state: to_proto::value(&state),
+            private: private.to_bytes(),
+            new_identity: to_proto::identity(identity.as_ref()),
+            ..Default::default()
+        })
+    }
+}
+
+impl<P: Provider> Call<P> for proto::import_resource_state::Request {
+    type Response = proto::import_resource_state::Response;
+
+    const NAME: &'static str = "ImportResourceState";
+
+    fn type_name(&self) -> String {
+        self.type_name.clone()
+    }
+
+    async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
+        let resource = find(&server.types.resources, &self.type_name)?;
+        let key = match from_proto::identity(self.identity, resource.identity_schema().value_type())? {
+            Some(identity) => ImportKey::Identity(identity),
+            None => ImportKey::Id(self.id),
+        };
+        let Object { state, private, identity } = resource.import(cx, key).await?;
+        let imported = proto::import_resource_state::ImportedResource {
+            type_name: self.type_name,
+            state: to_proto::value(&state),
+            private: private.to_bytes(),
+            identity: to_proto::identity(identity.as_ref()),
+        };
+        Ok(Self::Response { imported_resources: vec![imported], ..Default::default() })
+    }
+}
+
+impl<P: Provider> Call<P> for proto::move_resource_state::Request {
+    type Response = proto::move_resource_state::Response;
+
+    const NAME: &'static str = "MoveResourceState";
+
+    fn type_name(&self) -> String {
+        self.target_type_name.clone()
+    }
+
+    async fn handle(self, _: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
+        Err(Failure::Diagnosed(Diagnostics::from_error(
+            "Resource can't be moved across types",
+            "The state of no other resource type can become one of this type. Remove it from the state with a \
+             `removed` block, and import the object as a resource of this type.",
+        )))
+    }
+}
+
+impl<P: Provider> Call<P> for proto::generate_resource_config::Request {
+    type Response = proto::generate_resource_config::Response;
+
+    const NAME: &'static str = "GenerateResourceConfig";
+
+    fn type_name(&self) -> String {
+        self.type_name.clone()
+    }
+
+    async fn handle(self, server: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
+        let schema = find(&server.types.resources, &self.type_name)?.schema();
+        let state = decode(self.state, schema)?;
+        Ok(Self::Response { config: to_proto::value(&schema.config_of(state)), diagnostics: Vec::new() })
+    }
+}

@@ -1,0 +1,129 @@
+//! Upgrades of what older releases of a provider stored: states and identities, as the JSON that Terraform kept.
+
+use serde_json::Value as Json;
+
+use super::{
+    diagnostics::Diagnostics,
+    schema::{Schema, StoredJson},
+    value::{CodecError, Value},
+};
+
+/// The value that some version of a schema stored, in the shape of today's version. Attributes that are not in the schema
+/// any more are dropped, new ones are null.
+///
+/// # Errors
+/// No version of this schema stored that, or a step refused it. `what` is the kind of thing, such as "state".
+pub(super) fn upgrade(schema: &Schema, version: i64, json: &[u8], what: &str) -> Result<Value, Diagnostics> {
+    let unreadable = |error: CodecError| {
+        let place = match error.path().0.is_empty() {
+            true => "It".to_owned(),
+            false => format!("The value of \"{}\" in it", error.path()),
+        };
+        Diagnostics::from_error(
+            format!("Stored {what} can't be read"),
+            format!(
+                "The {what} of this resource was not written by this provider. {place} is not {}.",
+                error.wanted()
+            ),
+        )
+    };
+    let steps = usize::try_from(version).ok().and_then(|version| schema.upgrade_steps().get(version..));
+    let Some(steps) = steps else {
+        return Err(Diagnostics::from_error(
+            format!("Stored {what} is of another release"),
+            format!(
+                "The {what} of this resource has version {version}, but this release of the provider knows no version \
+                 after {}. Use a newer release of the provider.",
+                schema.version()
+            ),
+        ));
+    };
+    if steps.is_empty() {
+        return Value::from_stored_json(json, schema.value_type()).map_err(unreadable);
+    }
+    let mut stored: StoredJson =
+        serde_json::from_slice(json).map_err(|_| unreadable(CodecError::new("a JSON object")))?;
+    for (step, from) in steps.iter().zip(version..) {
+        stored = step(stored).map_err(|problem| {
+            Diagnostics::from_error(
+                format!("Stored {what} can't be upgraded"),
+                format!(
+                    "The {what} of this resource has version {from}, and its upgrade to version {} failed: {problem}",
+                    from + 1
+                ),
+            )
+        })?;
+    }
+    let json = Json::Object(stored).to_string();
+    Value::from_stored_json(json.as_bytes(), schema.value_type()).map_err(unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::schema::{StoredJson, required, testing::*},
+        *,
+    };
+
+    fn rename(mut stored: StoredJson) -> Result<StoredJson, String> {
+        let title = stored.remove("title").ok_or("it has no title.")?;
+        stored.insert("name".into(), title);
+        Ok(stored)
+    }
+
+    fn add_size(mut stored: StoredJson) -> Result<StoredJson, String> {
+        stored.insert("size".into(), json!("small"));
+        Ok(stored)
+    }
+
+    fn schema() -> Schema {
+        Schema::new("Test.", vec![string("name", required()), string("size", required())])
+            .upgrades([rename, add_size])
+    }
+
+    fn upgraded(version: i64, json: &str) -> Result<Value, String> {
+        upgrade(&schema(), version, json.as_bytes(), "state").map_err(|diagnostics| {
+            diagnostics.iter().map(|d| format!("{}: {}", d.summary, d.detail)).collect()
+        })
+    }
+
+    #[test]
+    fn each_older_version_goes_through_the_steps_that_it_lacks() {
+        let expected = object([("name", "n".into()), ("size", "small".into())]);
+        assert_eq!(schema().version(), 2);
+        assert_eq!(upgraded(0, r#"{"title":"n"}"#), Ok(expected.clone()));
+        assert_eq!(upgraded(1, r#"{"name":"n"}"#), Ok(expected));
+        let large = object([("name", "n".into()), ("size", "large".into())]);
+        assert_eq!(upgraded(2, r#"{"name":"n","size":"large"}"#), Ok(large));
+    }
+
+    #[test]
+    fn attributes_that_went_are_dropped_and_new_ones_are_null() {
+        let expected = object([("name", "n".into()), ("size", Value::Null)]);
+        assert_eq!(upgraded(2, r#"{"name":"n","gone":1}"#), Ok(expected));
+        assert_eq!(
+            upgraded(1, r#"{"name":"n","gone":1}"#),
+            Ok(object([("name", "n".into()), ("size", "small".into())]))
+        );
+    }
+
+    #[test]
+    fn what_no_version_stored_is_a_clear_error() {
+        let error = upgraded(0, r#"{"name":"n"}"#).unwrap_err();
+        assert!(
+            error.ends_with("has version 0, and its upgrade to version 1 failed: it has no title."),
+            "{error}"
+        );
+        let error = upgraded(3, "{}").unwrap_err();
+        assert!(error.contains("knows no version after 2. Use a newer release"), "{error}");
+        assert!(upgraded(-1, "{}").is_err());
+        let error = upgraded(2, r#"{"name":["n"]}"#).unwrap_err();
+        assert!(error.contains(r#"The value of "name" in it is not "string"."#), "{error}");
+        for version in [0, 2] {
+            let error = upgraded(version, "not json").unwrap_err();
+            assert!(error.contains("was not written by this provider. It is not"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The provider block: its attributes, and the environment variables of those that don't belong to a login method.
+
+use super::source::Setting;
+use crate::{
+    model,
+    plugin::{schema::optional, value::Number},
+    provider::rules,
+    secret::Secret,
+};
+
+model! {
+    /// The provider block.
+    pub struct ProviderConfig {
+        /// Address of the KMS. A trailing `/`, `/api` or `/api/v1` is accepted. Default: `https://app.kms.hanzo.ai`.
+        host: String = optional().rule(rules::host),
+        /// How to log in: exactly one method. Without this block, the environment variables of one method decide.
+        auth: AuthConfig = optional(),
+        /// Client ID for Universal Auth.
+        client_id: String = optional().sensitive().deprecated("Use auth.universal.client_id instead."),
+        /// Client secret for Universal Auth.
+        client_secret: Secret = optional().sensitive().deprecated("Use auth.universal.client_secret instead."),
+        /// File with certificates (PEM) to trust besides the system's, for a KMS with a certificate of your own.
+        ca_certificate_file: String = optional(),
+        /// Certificates (PEM) to trust besides the system's. Conflicts with `ca_certificate_file`.
+        ca_certificate_pem: String = optional(),
+        /// Allows a `host` with `http://` that is not this very machine. Secrets then travel in plain text.
+        allow_plain_http: bool = optional(),
+        /// Longest time for one HTTP request and its answer, such as `30s`. Default: `30s`.
+        request_timeout: String = optional().rule(rules::positive_duration),
+        /// How often a request is repeated after a fault, if it may be repeated safely: 0 to 100. Default: 8.
+        max_retries: Number = optional(),
+        /// Longest time that one operation waits for the server's rate limit, in all. Default: `10m`.
+        max_retry_wait: String = optional().rule(rules::duration),
+    }
+}
+
+model! {
+    /// The login.
+    pub struct AuthConfig {
+        /// Log in with Universal Auth: a client ID and its secret.
+        universal: UniversalConfig = optional(),
+        /// Use this access token as it is.
+        token: Secret = optional().sensitive(),
+        /// Log in with a JWT of an OIDC provider, such as that of a CI system.
+        oidc: OidcConfig = optional(),
+        /// Log in with the token of a Kubernetes service account.
+        kubernetes: KubernetesConfig = optional(),
+        /// Log in with an AWS identity. Its credentials come from the usual AWS sources: environment variables, shared
+        /// config and credentials files, a web identity token, or the role of a container or an instance.
+        aws_iam: AwsIamConfig = optional(),
+        /// Slug of the sub-organization to log in to.
+        organization_slug: String = optional(),
+    }
+}
+
+model! {
+    /// Universal Auth.
+    pub struct UniversalConfig {
+        /// Client ID of the machine identity.
+        client_id: String = optional().sensitive(),
+        /// Client secret of the machine identity.
+        client_secret: Secret = optional().sensitive(),
+    }
+}
+
+model! {
+    /// OIDC Auth.
+    pub struct OidcConfig {
+        /// ID of the machine identity.
+        identity_id: String = optional(),
+        /// Name of the environment variable that holds the JWT. Default: `KMS_AUTH_JWT`.
+        token_environment_variable_name: String = optional(),
+    }
+}
+
+model! {
+    /// Kubernetes Auth.
+    pub struct KubernetesConfig {
+        /// ID of the machine identity.
+        identity_id: String = optional(),
+        /// File that holds the service account's token. It is read at each login.
+        /// Default: `/var/run/secrets/kubernetes.io/serviceaccount/token`.
+        service_account_token_path: String = optional(),
+        /// The service account's token itself. Wins over the file, but one in the environment doesn't win over a file
+        /// that is named here.
+        service_account_token: Secret = optional().sensitive(),
+    }
+}
+
+model! {
+    /// AWS IAM Auth.
+    pub struct AwsIamConfig {
+        /// ID of the machine identity.
+        identity_id: String = optional(),
+    }
+}
+
+pub const HOST: Setting = Setting::new("host", "KMS_HOST");
+pub const ORGANIZATION_SLUG: Setting = Setting::new("auth.organization_slug", "KMS_AUTH_ORGANIZATION_SLUG");
+pub const CA_CERTIFICATE_FILE: Setting = Setting::new("ca_certificate_file", "KMS_CA_CERTIFICATE_FILE");
+pub const ALLOW_PLAIN_HTTP: Setting = Setting::new("allow_plain_http", "KMS_ALLOW_PLAIN_HTTP");
+pub const REQUEST_TIMEOUT: Setting = Setting::new("request_timeout", "KMS_REQUEST_TIMEOUT");
+pub const MAX_RETRIES: Setting = Setting::new("max_retries", "KMS_MAX_RETRIES");
+pub const MAX_RETRY_WAIT: Setting = Setting::new("max_retry_wait", "KMS_MAX_RETRY_WAIT");
+
+/// The settings that don't belong to one login method.
+pub static SETTINGS: &[Setting] = &[
+    HOST,
+    ORGANIZATION_SLUG,
+    CA_CERTIFICATE_FILE,
+    ALLOW_PLAIN_HTTP,
+    REQUEST_TIMEOUT,
+    MAX_RETRIES,
+    MAX_RETRY_WAIT,
+];

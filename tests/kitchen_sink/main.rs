@@ -1,0 +1,16 @@
+//! The plugin runtime under the real Terraform, on a provider that isn't the KMS's: the one in `provider/`, which uses
+//! everything that the runtime has.
+//!
+//! Every scenario runs under each Terraform of `KMS_TEST_TERRAFORM_VERSIONS`, as in `tests/terraform`.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests: a panic is a failure")]
+
+mod terraform;
+
+mod around;
+mod identities;
+mod nesting;
+mod planning;
+mod states;
+mod validation;
+mod write_only;

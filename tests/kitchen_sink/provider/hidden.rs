@@ -1,0 +1,34 @@
+//! Text that no output may show: a type of the provider's own.
+
+use std::fmt;
+
+use terraform_provider_kms::plugin::{
+    model::AttributeType,
+    schema::Kind,
+    value::{CodecError, Value},
+};
+
+#[derive(Clone, PartialEq)]
+pub struct Hidden(pub String);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+impl AttributeType for Hidden {
+    const SENSITIVE: bool = true;
+
+    fn kind() -> Kind {
+        String::kind()
+    }
+
+    fn from_value(value: Value) -> Result<Self, CodecError> {
+        String::from_value(value).map(Self)
+    }
+
+    fn into_value(self) -> Value {
+        Value::String(self.0)
+    }
+}
