@@ -159,6 +159,14 @@ fn a_read_behind_a_page_is_repeated() {
 }
 
 #[test]
+fn a_page_that_stays_makes_nothing_disappear() {
+    for call in [Call::Read, Call::Delete] {
+        let fault = Fault { call, skip: 0, times: 3, failure: page(404, When::Before) };
+        lives(&[block(0), apply(), fault, Destroy(Run::default())]);
+    }
+}
+
+#[test]
 fn a_page_refuses_no_login() {
     lives(&[block(0), once(Call::Login, page(404, When::Before)), apply()]);
 }

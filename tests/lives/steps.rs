@@ -259,7 +259,7 @@ fn when() -> impl Strategy<Value = When> {
 
 fn failure() -> impl Strategy<Value = Failure> {
     let any_status = prop::sample::select(vec![
-        200, 400, 401, 403, 404, 405, 408, 409, 413, 418, 425, 429, 499, 500, 502, 503, 504, 520,
+        200, 400, 401, 403, 403, 404, 404, 404, 405, 408, 409, 413, 418, 425, 429, 499, 500, 502, 503, 504, 520,
     ]);
     let foreign =
         prop::sample::select(vec![Body::Page, Body::Page, Body::Gateway, Body::Empty, Body::TooLarge]);
@@ -285,9 +285,10 @@ fn failure() -> impl Strategy<Value = Failure> {
 }
 
 fn fault() -> impl Strategy<Value = Step> {
-    let parts =
-        (call(), prop_oneof![4 => Just(0), 1 => 1..3_u8], prop_oneof![4 => Just(1), 1 => 2..4_u8], failure());
-    parts.prop_map(|(call, skip, times, failure)| Step::Fault { call, skip, times, failure })
+    let skip = prop_oneof![4 => Just(0), 1 => 1..3_u8];
+    // From 3 on, no retry helps.
+    let times = prop_oneof![5 => Just(1), 1 => Just(2), 2 => 3..6_u8];
+    (call(), skip, times, failure()).prop_map(|(call, skip, times, failure)| Step::Fault { call, skip, times, failure })
 }
 
 /// A change of the configuration.
