@@ -238,6 +238,10 @@ async fn respond(
         }
         Fault::Truncate { keep } => {
             let answer = perform_first();
+            if keep >= answer.body.len() {
+                // It arrives whole.
+                lock(&state).log.end(ticket, Some(answer.status));
+            }
             Ok(response(&state, answer, |body| AnswerBody::Cut {
                 keep: Some(body.slice(..keep.min(body.len()))),
                 length: body.len(),
