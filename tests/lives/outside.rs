@@ -38,9 +38,18 @@ impl World<'_> {
             Edit::Make { name, scope, url, account } => {
                 let credentials =
                     Credentials::new(URLS[usize::from(url)], ACCOUNTS[usize::from(account)], TOKENS[2]);
+                let (name, scope) = (NAMES[usize::from(name)], SCOPES[usize::from(scope)]);
                 self.make(name, scope, "dbt", &credentials);
             }
+            Edit::MakeWanted { slot, url, account } => {
+                let credentials =
+                    Credentials::new(URLS[usize::from(url)], ACCOUNTS[usize::from(account)], TOKENS[2]);
+                if let Some(place) = self.slot(slot).config.map(|config| config.place()) {
+                    self.make(&place.name, place.scope.as_deref(), "dbt", &credentials);
+                }
+            }
             Edit::MakeOther { name, scope } => {
+                let (name, scope) = (NAMES[usize::from(name)], SCOPES[usize::from(scope)]);
                 self.make(name, scope, "github", &Credentials::new(URLS[0], ACCOUNTS[0], TOKENS[2]));
             }
             Edit::Use { which, used } => {
@@ -61,8 +70,7 @@ impl World<'_> {
         }
     }
 
-    fn make(&mut self, name: u8, scope: u8, app: &str, credentials: &Credentials) {
-        let (name, scope) = (NAMES[usize::from(name)], SCOPES[usize::from(scope)]);
+    fn make(&mut self, name: &str, scope: Option<&str>, app: &str, credentials: &Credentials) {
         if !self.is_free(name, scope) {
             return;
         }

@@ -81,6 +81,14 @@ fn a_lost_create_takes_no_connection_of_others() {
 }
 
 #[test]
+fn only_the_same_account_at_the_same_instance_is_adopted() {
+    let adopting = Write { slot: 0, config: Config { adopt: true, ..Config::default() } };
+    for (url, account) in [(0, 0), (2, 0), (0, 1), (1, 0)] {
+        lives(&[adopting.clone(), Outside(Edit::Make { name: 0, scope: 0, url, account }), apply()]);
+    }
+}
+
+#[test]
 fn a_create_that_was_killed_is_named_by_the_next_one() {
     let interrupt = Some(Interrupt { kind: Kind::Kill, after: 2 });
     lives(&[block(0), Apply(Run { interrupt, ..Run::default() }), apply()]);

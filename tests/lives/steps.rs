@@ -137,6 +137,12 @@ pub enum Edit {
         url: u8,
         account: u8,
     },
+    /// A dbt connection made by hand, with the name and scope of a block.
+    MakeWanted {
+        slot: u8,
+        url: u8,
+        account: u8,
+    },
     /// A connection of another app, which shares the names.
     MakeOther {
         name: u8,
@@ -231,6 +237,8 @@ fn edit() -> impl Strategy<Value = Edit> {
         2 => which().prop_map(|which| Edit::Delete { which }),
         3 => (rather_first(&NAMES), rather_first(&SCOPES), rather_first(&URLS), rather_first(&ACCOUNTS))
             .prop_map(|(name, scope, url, account)| Edit::Make { name, scope, url, account }),
+        3 => (slot(), rather_first(&URLS), rather_first(&ACCOUNTS))
+            .prop_map(|(slot, url, account)| Edit::MakeWanted { slot, url, account }),
         1 => (rather_first(&NAMES), rather_first(&SCOPES))
             .prop_map(|(name, scope)| Edit::MakeOther { name, scope }),
         1 => (which(), any::<bool>()).prop_map(|(which, used)| Edit::Use { which, used }),
@@ -259,7 +267,8 @@ fn when() -> impl Strategy<Value = When> {
 
 fn failure() -> impl Strategy<Value = Failure> {
     let any_status = prop::sample::select(vec![
-        200, 400, 401, 403, 403, 404, 404, 404, 405, 408, 409, 413, 418, 425, 429, 499, 500, 502, 503, 504, 520,
+        200, 400, 401, 403, 403, 404, 404, 404, 405, 408, 409, 413, 418, 425, 429, 499, 500, 502, 503, 504,
+        520,
     ]);
     let foreign =
         prop::sample::select(vec![Body::Page, Body::Page, Body::Gateway, Body::Empty, Body::TooLarge]);
@@ -288,7 +297,12 @@ fn fault() -> impl Strategy<Value = Step> {
     let skip = prop_oneof![4 => Just(0), 1 => 1..3_u8];
     // From 3 on, no retry helps.
     let times = prop_oneof![5 => Just(1), 1 => Just(2), 2 => 3..6_u8];
-    (call(), skip, times, failure()).prop_map(|(call, skip, times, failure)| Step::Fault { call, skip, times, failure })
+    (call(), skip, times, failure()).prop_map(|(call, skip, times, failure)| Step::Fault {
+        call,
+        skip,
+        times,
+        failure,
+    })
 }
 
 /// A change of the configuration.
