@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::Config, dbt_connection::DbtConnection, list_cache::ListCache, managed_ids::ManagedIds,
-    object::Object, run::Run, session::Session, transport::Transport,
+    object::Object, redact::Redactor, run::Run, session::Session, transport::Transport,
 };
 
 /// A KMS and a login there. Clones share everything.
@@ -32,10 +32,10 @@ struct Shared {
 }
 
 impl Client {
-    /// Keeps the configuration, and the IDs of the objects that are managed already. Does no I/O; the first call
-    /// connects and logs in.
-    pub fn new(config: Config, managed: ManagedIds) -> Self {
-        let transport = Arc::new(Transport::new(config));
+    /// Keeps the configuration, the IDs of the objects that are managed already, and the secrets to keep out of messages.
+    /// Does no I/O; the first call connects and logs in.
+    pub fn new(config: Config, managed: ManagedIds, redactor: Redactor) -> Self {
+        let transport = Arc::new(Transport::new(config, redactor));
         let session = Session::new(Arc::clone(&transport));
         let shared = Shared {
             transport,

@@ -78,6 +78,7 @@ pub use self::{
     managed_ids::ManagedIds,
     object::{NewObject, Object, ObjectPatch},
     read::{ListScope, ObjectList},
+    redact::Redactor,
     secret_value::{SecretQuery, SecretValue},
     write::{AdoptError, CreateError, Existing},
 };

@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     collections::HashSet,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use base64::{
@@ -32,15 +32,15 @@ const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
-/// The secrets that the process holds, to be kept out of what it shows.
-#[derive(Default)]
-pub(super) struct Redactor {
-    secrets: Mutex<HashSet<Secret>>,
+/// The secrets that the process holds, to be kept out of what it shows. Clones share them.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    secrets: Arc<Mutex<HashSet<Secret>>>,
 }
 
 impl Redactor {
     /// Keeps a secret out of all texts from now on.
-    pub(super) fn add(&self, secret: &Secret) {
+    pub fn add(&self, secret: &Secret) {
         if !secret.is_empty() {
             self.secrets.lock().unwrap_or_else(PoisonError::into_inner).insert(secret.clone());
         }

@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Auth, Client, Config, Host, ManagedIds, Operation};
+use super::{Auth, Client, Config, Host, ManagedIds, Operation, Redactor};
 use crate::secret::Secret;
 
 const EPOCH: OffsetDateTime = datetime!(2031-03-04 05:06:07.5 UTC);
@@ -221,7 +221,7 @@ impl Server {
 
 /// A client that manages nothing yet.
 pub(super) fn new_client(config: Config) -> Client {
-    Client::new(config, ManagedIds::default())
+    Client::new(config, ManagedIds::default(), Redactor::default())
 }
 
 /// A TLS server with a certificate of its own for these names, which closes every connection after a response of

@@ -25,13 +25,13 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    pub(super) fn new(config: Config) -> Self {
+    pub(super) fn new(config: Config, redactor: Redactor) -> Self {
         Self {
             config,
             http: OnceCell::new(),
             limiters: Mutex::default(),
             outage: Outage::default(),
-            redactor: Redactor::default(),
+            redactor,
         }
     }
 

@@ -6,12 +6,15 @@ use super::import_warnings::{ImportWarning, Imports};
 use crate::{
     kms,
     plugin::{context::Context, diagnostics::Diagnostics},
+    secret::Secret,
 };
 
 /// The way to the KMS, which all types share. It opens when the provider is configured.
 #[derive(Clone, Default)]
 pub(super) struct Access {
     run: Arc<RwLock<Run>>,
+    /// The secrets that this process has seen, in any run.
+    redactor: kms::Redactor,
 }
 
 /// What belongs to one run of Terraform, which configures the provider at its beginning.
@@ -34,9 +37,10 @@ pub(super) enum State {
 
 impl Access {
     /// Begins a run.
-    pub(super) fn begin(&self, state: impl FnOnce(kms::ManagedIds) -> State) {
+    pub(super) fn begin(&self, state: impl FnOnce(kms::ManagedIds, kms::Redactor) -> State) {
         let managed = kms::ManagedIds::default();
-        let run = Run { state: state(managed.clone()), managed, imports: Mutex::default() };
+        let run =
+            Run { state: state(managed.clone(), self.redactor.clone()), managed, imports: Mutex::default() };
         *self.run.write().unwrap_or_else(PoisonError::into_inner) = run;
     }
 
@@ -47,6 +51,11 @@ impl Access {
     /// The objects that resources of this run have.
     pub(super) fn managed(&self) -> kms::ManagedIds {
         self.run().managed.clone()
+    }
+
+    /// Keeps a secret of a configuration out of everything that the KMS says.
+    pub(super) fn keep_secret(&self, secret: &Secret) {
+        self.redactor.add(secret);
     }
 
     /// Counts an imported object, and decides whether to warn of it.

@@ -68,9 +68,10 @@ impl Provider for KmsProvider {
     fn configure(&self, terraform_version: &str, config: ProviderConfig, diagnostics: &mut Diagnostics) {
         match config::resolve(&config, self.environment, user_agent(terraform_version)) {
             Ok(Resolved::Ready(config)) => {
-                self.access.begin(|managed| State::Ready(kms::Client::new(*config, managed)));
+                self.access
+                    .begin(|managed, redactor| State::Ready(kms::Client::new(*config, managed, redactor)));
             }
-            Ok(Resolved::Waiting(unknown)) => self.access.begin(|_| State::Waiting(unknown)),
+            Ok(Resolved::Waiting(unknown)) => self.access.begin(|_, _| State::Waiting(unknown)),
             Err(errors) => diagnostics.extend(errors),
         }
     }

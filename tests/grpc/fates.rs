@@ -218,7 +218,7 @@ impl Case {
         let block = provider_config(
             &emulator.url(),
             &[
-                ("request_timeout", Value::string("2s")),
+                ("request_timeout", Value::string("6s")),
                 ("max_retries", Value::Number(Number::Int(MAX_RETRIES))),
                 ("max_retry_wait", Value::string("8s")),
             ],
@@ -310,7 +310,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_response_to_every_request_has_the_fate_of_the_table() {
     // Each case waits most of its time.
     let slots = Arc::new(tokio::sync::Semaphore::new(48));

@@ -338,9 +338,12 @@ impl World<'_> {
                 continue;
             }
             let Some(origin) = self.origins.get(&id) else { continue };
-            let is_told = self.said.iter().filter(|said| said.run >= origin.run).any(|said| {
+            let is_told = self.said.iter().filter(|said| said.run + 1 >= origin.run).any(|said| {
                 said.names(&id)
-                    || (said.run == origin.run && said.place == origin.place && said.says_it_may_exist())
+                    // A request that was performed late can show in the run after.
+                    || ((said.run..=said.run + 1).contains(&origin.run)
+                        && said.place == origin.place
+                        && said.says_it_may_exist())
             });
             let is_cut = self.cut.contains(&(origin.run, origin.place.clone()));
             if !is_told && !is_cut {

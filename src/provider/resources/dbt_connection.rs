@@ -174,12 +174,21 @@ impl Resource for DbtConnectionResource {
         DbtConnectionIdentity { id: state.id.clone() }
     }
 
+    fn validate(&self, config: &DbtConnection, _: &mut Diagnostics) {
+        if let Some(token) = config.api_token.known() {
+            self.access.keep_secret(token);
+        }
+    }
+
     async fn plan_update(
         &self,
         cx: &mut Context,
         plan: PlanUpdate<'_, DbtConnection>,
     ) -> Result<DbtConnection, Diagnostics> {
         self.claim(plan.prior);
+        if let Some(token) = plan.config.api_token.known() {
+            self.access.keep_secret(token);
+        }
         let due = token_due(&plan);
         let (prior, planned) = (plan.prior, &plan.planned);
         let sends_credentials = due.is_some()
