@@ -175,6 +175,15 @@ fn a_page_that_stays_makes_nothing_disappear() {
 }
 
 #[test]
+fn a_change_that_may_still_be_made_is_not_said_to_be_none() {
+    let late = once(Call::Update, page(504, When::Later(60)));
+    let limited =
+        Fault { call: Call::Update, skip: 1, times: 3, failure: Failure::RateLimited { seconds: 60 } };
+    let change = Set { slot: 0, field: Field::Description(2) };
+    lives(&[block(0), apply(), change, late, limited, apply()]);
+}
+
+#[test]
 fn a_page_refuses_no_login() {
     lives(&[block(0), once(Call::Login, page(404, When::Before)), apply()]);
 }
