@@ -325,7 +325,7 @@ impl World<'_> {
     /// Requests share logins.
     fn check_logins(&self, report: &RunReport) -> Checked {
         // One for each walk, and a few for tokens that expire in between.
-        let most = 6 + report.struck.iter().filter(|(call, _)| *call == Call::Login).count();
+        let most = 10 + report.struck.iter().filter(|(call, _)| *call == Call::Login).count();
         let is_limited = self.emulator.state().identities.token_uses.is_some();
         if !is_limited && report.logins > most {
             return fail("logins", format!("{} logins in one run", report.logins));
