@@ -21,6 +21,15 @@ fn lives_forgiven(forgiven: Forgiven, steps: &[Step]) {
     }
 }
 
+/// Runs lives concurrently, for they mostly wait.
+fn all_lives(all: impl IntoIterator<Item = Vec<Step>>) {
+    std::thread::scope(|scope| {
+        for life in all {
+            scope.spawn(move || lives(&life));
+        }
+    });
+}
+
 fn block(slot: u8) -> Step {
     Write { slot, config: Config { name: slot, ..Config::default() } }
 }
@@ -68,10 +77,9 @@ fn a_life_without_faults_goes_well() {
 
 #[test]
 fn a_lost_create_is_found() {
-    for when in [When::Before, When::After, When::Later(20)] {
-        lives(&[block(0), once(Call::Create, Failure::Reset(when)), apply()]);
-        lives(&[block(0), once(Call::Create, page(502, when)), apply()]);
-    }
+    let whens = [When::Before, When::After, When::Later(20)];
+    let failures = whens.into_iter().flat_map(|when| [Failure::Reset(when), page(502, when)]);
+    all_lives(failures.map(|failure| vec![block(0), once(Call::Create, failure), apply()]));
 }
 
 #[test]
@@ -83,9 +91,10 @@ fn a_lost_create_takes_no_connection_of_others() {
 #[test]
 fn only_the_same_account_at_the_same_instance_is_adopted() {
     let adopting = Write { slot: 0, config: Config { adopt: true, ..Config::default() } };
-    for (url, account) in [(0, 0), (2, 0), (0, 1), (1, 0)] {
-        lives(&[adopting.clone(), Outside(Edit::Make { name: 0, scope: 0, url, account }), apply()]);
-    }
+    let others = [(0, 0), (2, 0), (0, 1), (1, 0)];
+    all_lives(others.map(|(url, account)| {
+        vec![adopting.clone(), Outside(Edit::Make { name: 0, scope: 0, url, account }), apply()]
+    }));
 }
 
 #[test]
@@ -136,42 +145,51 @@ fn a_plan_made_with_the_token_sent_last_can_be_applied_with_another() {
 
 #[test]
 fn a_create_behind_a_page_is_found() {
-    for status in [400, 401, 403, 404, 408, 413, 499] {
-        lives(&[block(0), once(Call::Create, page(status, When::After)), apply()]);
-        lives(&[block(0), once(Call::Create, page(status, When::Before)), apply()]);
-    }
+    let statuses = [400, 401, 403, 404, 408, 413, 499];
+    let failures =
+        statuses.into_iter().flat_map(|status| [page(status, When::After), page(status, When::Before)]);
+    all_lives(failures.map(|failure| vec![block(0), once(Call::Create, failure), apply()]));
 }
 
 #[test]
 fn an_update_behind_a_page_is_found() {
-    for when in [When::Before, When::After] {
+    all_lives([When::Before, When::After].map(|when| {
         let change = Set { slot: 0, field: Field::Token(1) };
-        lives(&[block(0), apply(), change, once(Call::Update, page(403, when)), apply()]);
-    }
+        vec![block(0), apply(), change, once(Call::Update, page(403, when)), apply()]
+    }));
 }
 
 #[test]
 fn a_delete_behind_a_page_is_repeated() {
-    for status in [403, 404, 413] {
-        for when in [When::Before, When::After] {
-            lives(&[block(0), apply(), once(Call::Delete, page(status, when)), Destroy(Run::default())]);
-        }
-    }
+    let failures = [403, 404, 413]
+        .into_iter()
+        .flat_map(|status| [page(status, When::Before), page(status, When::After)]);
+    all_lives(
+        failures.map(|failure| vec![block(0), apply(), once(Call::Delete, failure), Destroy(Run::default())]),
+    );
 }
 
 #[test]
 fn a_read_behind_a_page_is_repeated() {
-    for status in [400, 403, 404] {
-        lives(&[block(0), apply(), once(Call::Read, page(status, When::Before)), apply()]);
-    }
+    let failures = [400, 403, 404].map(|status| page(status, When::Before));
+    all_lives(failures.map(|failure| vec![block(0), apply(), once(Call::Read, failure), apply()]));
 }
 
 #[test]
 fn a_page_that_stays_makes_nothing_disappear() {
-    for call in [Call::Read, Call::Delete] {
+    all_lives([Call::Read, Call::Delete].map(|call| {
         let fault = Fault { call, skip: 0, times: 3, failure: page(404, When::Before) };
-        lives(&[block(0), apply(), fault, Destroy(Run::default())]);
-    }
+        vec![block(0), apply(), fault, Destroy(Run::default())]
+    }));
+}
+
+#[test]
+fn a_change_that_may_still_be_made_is_not_said_to_be_none() {
+    let late = once(Call::Update, page(504, When::Later(60)));
+    let limited =
+        Fault { call: Call::Update, skip: 1, times: 3, failure: Failure::RateLimited { seconds: 60 } };
+    let change = Set { slot: 0, field: Field::Description(2) };
+    lives(&[block(0), apply(), change, late, limited, apply()]);
 }
 
 #[test]
@@ -188,9 +206,11 @@ fn a_large_page_is_a_page() {
 #[test]
 fn a_message_that_quotes_secrets_is_shown_without_them() {
     let failure = Failure::Status { status: 500, body: Body::Quoting, when: When::Before };
-    for call in [Call::Login, Call::Read, Call::Create] {
-        lives(&[block(0), apply(), block(1), Fault { call, skip: 0, times: 3, failure }, apply()]);
-    }
+    all_lives(
+        [Call::Login, Call::Read, Call::Create].map(|call| {
+            vec![block(0), apply(), block(1), Fault { call, skip: 0, times: 3, failure }, apply()]
+        }),
+    );
 }
 
 #[test]
