@@ -88,10 +88,12 @@ impl Transport {
             let sent_at = Instant::now();
             tries.number += 1;
             let response = self.exchange(run, request, header.as_ref()).await?;
-            let seen = Seen::of(response.as_ref().ok(), &self.redactor);
+            let seen = Seen::of(response.as_ref().ok());
             let result = self.judge(response, permit, sent_at);
             let took = sent_at.elapsed();
-            log(request, tries.number, took, &seen, result.as_ref().err());
+            if tracing::enabled!(target: "kms", tracing::Level::DEBUG) {
+                log(request, tries.number, took, &seen, result.as_ref().err(), &self.redactor);
+            }
             let reason = match result {
                 Ok(received) => {
                     self.outage.heard();
@@ -198,23 +200,31 @@ fn decode<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, Rea
 /// What the log line shows of a response.
 struct Seen {
     status: Option<u16>,
+    /// As it came: it may hold anything.
     request_id: Option<String>,
 }
 
 impl Seen {
-    fn of(response: Option<&Response>, redactor: &Redactor) -> Self {
+    fn of(response: Option<&Response>) -> Self {
         Self {
             status: response.map(|response| response.status.as_u16()),
-            request_id: response.and_then(Response::request_id).map(|id| redactor.clean(id)),
+            request_id: response.and_then(Response::request_id).map(str::to_owned),
         }
     }
 }
 
 /// The one line of a try. Never the query, a header or anything of a body, not even of an error's.
-fn log(request: &Request, attempt: u32, took: Duration, seen: &Seen, reason: Option<&Reason>) {
+fn log(
+    request: &Request,
+    attempt: u32,
+    took: Duration,
+    seen: &Seen,
+    reason: Option<&Reason>,
+    redactor: &Redactor,
+) {
     let req_id = match reason {
-        Some(Reason::Api(error)) => error.req_id.as_deref(),
-        _ => seen.request_id.as_deref(),
+        Some(Reason::Api(error)) => error.req_id.clone(),
+        _ => seen.request_id.as_deref().map(|id| redactor.clean(id)),
     };
     let fault = match reason {
         Some(Reason::NoConnection { source, .. } | Reason::NoResponse { source, .. }) => Some(report(source)),

@@ -68,7 +68,7 @@ impl Redactor {
             let other = (visible != plain).then_some(&*visible);
             for secret in [plain].into_iter().chain(other) {
                 for form in forms(secret) {
-                    text = replace_ignoring_case_of_hex(&text, &form);
+                    text = replace_ignoring_case_of_hex(text, &form);
                 }
                 // Whatever else was escaped in it: better no message than a secret.
                 if !secret.is_empty() && percent_decode_str(&text).decode_utf8_lossy().contains(secret) {
@@ -143,13 +143,12 @@ fn base64_forms(secret: &[u8]) -> Vec<String> {
 }
 
 /// Replaces a form wherever it occurs. Some encoders write `%2f` and some `%2F`.
-fn replace_ignoring_case_of_hex(text: &str, form: &str) -> String {
-    let replaced = text.replace(form, REDACTED);
-    if form.contains('%') {
-        let lower = lower_hex(form);
-        return replaced.replace(&lower, REDACTED);
-    }
-    replaced
+fn replace_ignoring_case_of_hex(text: String, form: &str) -> String {
+    // A run may have a thousand secrets, and hardly a text holds one.
+    let replace =
+        |text: String, form: &str| if text.contains(form) { text.replace(form, REDACTED) } else { text };
+    let text = replace(text, form);
+    if form.contains('%') { replace(text, &lower_hex(form)) } else { text }
 }
 
 fn lower_hex(text: &str) -> String {

@@ -370,23 +370,26 @@ async fn each_attempt_is_one_debug_line_without_secrets() {
     let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
     let lines: &'static Lines = Box::leak(Box::default());
     let guard = tracing::subscriber::set_default(lines);
-    let server = Server::start(|seen, _| match seen.earlier {
-        0 => limited(9).with("x-request-id", "req-0"),
+    let server = Server::start(|seen, _| match (seen.method.as_str(), seen.earlier) {
+        ("GET", _) => ok().with("x-request-id", "of client-secret-1"),
+        (_, 0) => limited(9).with("x-request-id", "req-0"),
         _ => Reply::error(503, "Fault", "token dbtu_hidden is odd"),
     })
     .await;
     let mut request = post();
     request.query.push(("q", "asked".to_owned()));
     send(&server, &request).await.unwrap_err();
+    send(&server, &get()).await.unwrap();
     drop(guard);
     let lines = lines.0.lock().unwrap();
     let debug: Vec<&String> = lines.iter().filter(|line| line.starts_with(Level::DEBUG.as_str())).collect();
-    assert_eq!(debug.len(), 3, "{lines:#?}");
+    assert_eq!(debug.len(), 5, "{lines:#?}");
     let login = "method=\"POST\" path=\"/api/v1/auth/universal-auth/login\" status=200";
     assert!(debug[0].contains(login), "{}", debug[0]);
     assert!(debug[1].contains("status=429 duration_ms=0 attempt=1 req_id=\"req-1\""), "{}", debug[1]);
     assert!(debug[2].contains("method=\"POST\" path=\"/api/v1/thing\" status=503"), "{}", debug[2]);
     assert!(debug[2].contains("attempt=2"), "{}", debug[2]);
+    assert!(debug[4].contains("req_id=\"of (redacted)\""), "{}", debug[4]);
     let info: Vec<&String> = lines.iter().filter(|line| line.starts_with("INFO")).collect();
     assert_eq!(info.len(), 1);
     assert!(
