@@ -5,6 +5,7 @@ use std::{
     hash::{Hash, Hasher},
 };
 
+use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
 /// Secret text, such as an API token or an access token.
@@ -39,6 +40,12 @@ impl Secret {
 impl Hash for Secret {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.as_str().hash(state);
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
     }
 }
 

@@ -45,6 +45,13 @@ pub struct ConnectionPlace {
     pub project_id: Option<String>,
 }
 
+impl ConnectionPlace {
+    /// A name in a project, or without one in the organization.
+    pub fn new(name: impl Into<String>, project_id: Option<&str>) -> Self {
+        Self { name: name.into(), project_id: project_id.map(str::to_owned) }
+    }
+}
+
 /// A connection to create.
 #[derive(Debug, Clone)]
 pub struct NewDbtConnection {

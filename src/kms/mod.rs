@@ -13,6 +13,7 @@
 //! error, history  why a call failed; several tries of one change, taken together
 //! request         requests as values
 //! retry, rate_limiter, outage, redact    pure decisions: how often, when, whether at all, and what is shown
+//! run, managed_ids                       one piece of work of the caller; the objects that the process manages
 //! http_client, transport                 what all requests share
 //! exchange        one HTTP exchange
 //! attempt         the tries of one request

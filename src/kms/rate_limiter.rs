@@ -31,7 +31,7 @@ const ROUNDING: Duration = Duration::from_secs(1);
 /// because the server rounds its seconds.
 const JITTER: Duration = Duration::from_millis(500);
 
-/// What an response says about the limit.
+/// What a response says about the limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Limits {
     /// Requests per window.
@@ -47,7 +47,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Reads the headers of an response that isn't a 429.
+    /// Reads the headers of a response that isn't a 429.
     pub(super) fn of_response(headers: &HeaderMap) -> Self {
         Self {
             limit: count(headers, "x-ratelimit-limit"),
@@ -109,7 +109,7 @@ enum Admission {
     Go,
     /// Not before this moment: the window is used up.
     Pause { until: Instant },
-    /// Not before an response arrives or the window ends: what is under way may use up the window.
+    /// Not before a response arrives or the window ends: what is under way may use up the window.
     AwaitResponse { until: Option<Instant> },
 }
 
@@ -199,11 +199,11 @@ impl Window {
             self.remaining = Some(0);
             self.words = limits.words;
         } else if self.remaining == Some(0) {
-            // An response from before the pause: the pause stands.
+            // A response from before the pause: the pause stands.
         } else if let (Some(remaining), Some(reset)) = (limits.remaining, limits.reset) {
             self.learn(now, remaining, reset, jitter);
         } else if self.ends.is_none() {
-            // An response without the headers came through: nothing is known, so nothing is held back.
+            // A response without the headers came through: nothing is known, so nothing is held back.
             self.remaining = None;
         } else {
             self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(1));

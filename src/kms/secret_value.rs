@@ -29,7 +29,7 @@ pub struct SecretValue {
     #[serde(rename = "secretKey")]
     pub name: String,
     /// The value.
-    #[serde(rename = "secretValue", deserialize_with = "secret_text")]
+    #[serde(rename = "secretValue")]
     pub value: Secret,
     /// Counts the secret's changes.
     #[serde(default)]
@@ -40,10 +40,6 @@ pub struct SecretValue {
     /// What its owners noted about it, in the server's order.
     #[serde(rename = "secretMetadata", default, deserialize_with = "pairs")]
     pub metadata: Vec<(String, String)>,
-}
-
-fn secret_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-    String::deserialize(deserializer).map(Secret::new)
 }
 
 #[derive(Deserialize)]

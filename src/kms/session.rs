@@ -13,7 +13,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
@@ -51,14 +51,9 @@ const FRESH: Duration = Duration::from_secs(30);
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct LoginResponse {
-    #[serde(deserialize_with = "secret_text")]
     access_token: Secret,
     /// Seconds.
     expires_in: Option<u64>,
-}
-
-fn secret_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-    String::deserialize(deserializer).map(Secret::new)
 }
 
 /// An access token as one request uses it.

@@ -94,7 +94,7 @@ fn calls(server: &Server) -> (usize, usize) {
 }
 
 fn place(name: &str) -> ConnectionPlace {
-    ConnectionPlace { name: name.to_owned(), project_id: Some("p".to_owned()) }
+    ConnectionPlace::new(name, Some("p"))
 }
 
 fn operation(client: &Client) -> Operation {
@@ -221,10 +221,7 @@ fn a_list_serves_until_it_is_old_or_a_write_ended_after_it() {
 #[test]
 fn a_name_is_found_in_its_scope_only() {
     let (now, mut state) = (Instant::now(), State::<DbtConnection>::default());
-    let place = |project: Option<&str>| ConnectionPlace {
-        name: "name-a".to_owned(),
-        project_id: project.map(str::to_owned),
-    };
+    let place = |project: Option<&str>| ConnectionPlace::new("name-a", project);
     (0..9).for_each(|_| state.count(Key::Id("a"), Scope::Organization, 0, now));
     state.keep(&Listing::All, Ok(vec![connection("a")]), 0, now);
     assert_eq!(state.step(Key::Place(&place(None)), Scope::Organization, 0, now), Step::Single);

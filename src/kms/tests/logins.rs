@@ -135,7 +135,7 @@ async fn a_create_refused_for_its_token_is_sent_again() {
         account_id: "1".to_owned(),
         api_token: Secret::new("dbtu_1"),
     };
-    let place = ConnectionPlace { name: "a".to_owned(), project_id: None };
+    let place = ConnectionPlace::new("a", None);
     let new = NewDbtConnection { place, description: None, credentials };
     server.operation().create::<DbtConnection>(&new).await.unwrap_err();
     let tokens: Vec<_> = server.seen().into_iter().filter(|seen| !is_login(seen)).collect();

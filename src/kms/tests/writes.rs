@@ -20,7 +20,7 @@ const BY_NAME: &str = "/api/v1/app-connections/dbt/connection-name/analytics?pro
 const BY_ID: &str = "/api/v1/app-connections/dbt/id-1";
 
 fn place(name: &str) -> ConnectionPlace {
-    ConnectionPlace { name: name.to_owned(), project_id: Some("project-1".to_owned()) }
+    ConnectionPlace::new(name, Some("project-1"))
 }
 
 fn new() -> NewDbtConnection {
@@ -102,7 +102,7 @@ async fn a_create_sends_what_it_is_given_and_nothing_else() {
         json!({"name": "analytics", "description": "Nightly", "projectId": "project-1",
             "method": "api-token", "credentials": credentials})
     );
-    let place = ConnectionPlace { name: "analytics".to_owned(), project_id: None };
+    let place = ConnectionPlace::new("analytics", None);
     let least = NewDbtConnection { place, description: None, ..new() };
     server.operation().create::<DbtConnection>(&least).await.unwrap();
     let least = server.seen().pop().unwrap().json();
