@@ -106,17 +106,19 @@ impl<R: Resource> Managed<R> {
             return None;
         }
         let identity = self.resource().identity(state).into_value();
-        let of = |name| identity.attribute(name).is_some_and(|value| !value.is_null());
-        let complete = attributes.iter().all(|attribute| !attribute.is_required() || of(attribute.name));
+        let complete = attributes.iter().all(|attribute| {
+            !attribute.is_required() || !identity.attribute_or_null(attribute.name).is_null()
+        });
         (complete && identity.is_wholly_known()).then_some(identity)
     }
 
     /// The identity after a read or an update. If it is another one than before, that is an error, and the old one stays.
     fn same_identity(&self, cx: &mut Context, known: &Value, identity: Value) -> Value {
         let changed = self.identity_schema().attributes.iter().find(|attribute| {
-            let of = |value: &Value| value.attribute(attribute.name).cloned().unwrap_or(Value::Null);
+            let (before, now) =
+                (known.attribute_or_null(attribute.name), identity.attribute_or_null(attribute.name));
             // An import may have left something out, which is then filled in.
-            !of(known).is_null() && !of(known).same_as(&of(&identity), &attribute.value_type())
+            !before.is_null() && !before.same_as(now, &attribute.value_type())
         });
         let Some(attribute) = changed else { return identity };
         let detail = format!(

@@ -3,12 +3,12 @@
 //! Core's own proposal isn't used. It follows from the same inputs, but it knows no defaults, and it pairs the elements of
 //! sets before they have them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{
     diagnostics::Diagnostics,
     path::{Path, Step},
-    schema::{Attribute, Kind, Nesting, Schema, Usage, object_type},
+    schema::{Attribute, Kind, Nesting, Schema, Usage, any_attribute, object_type},
     value::{Refinement, Value},
 };
 
@@ -64,9 +64,10 @@ enum Unset {
 fn complete(attributes: &[Attribute], prior: Option<&Value>, config: &Value, unset: Unset) -> Value {
     let prior = prior.filter(|prior| matches!(prior, Value::Map(_)));
     let pair = |attribute: &Attribute| {
-        let of = |object: &Value| object.attribute(attribute.name).cloned().unwrap_or(Value::Null);
-        let prior = prior.map(of);
-        (attribute.name.to_owned(), complete_attribute(attribute, prior.as_ref(), &of(config), unset))
+        let name = attribute.name;
+        let prior = prior.map(|prior| prior.attribute_or_null(name));
+        let value = complete_attribute(attribute, prior, config.attribute_or_null(name), unset);
+        (name.to_owned(), value)
     };
     Value::Map(attributes.iter().map(pair).collect())
 }
@@ -112,7 +113,7 @@ fn has_configured(attribute: &Attribute, value: &Value) -> bool {
     let Kind::Nested(nesting, attributes) = &attribute.kind else { return false };
     let configured = |object: &Value| {
         attributes.iter().any(|inner| {
-            let value = object.attribute(inner.name).unwrap_or(&Value::Null);
+            let value = object.attribute_or_null(inner.name);
             !value.is_null() && (!inner.is_computed() || has_configured(inner, value))
         })
     };
@@ -167,6 +168,13 @@ fn sequence(value: Option<&Value>) -> &[Value] {
     }
 }
 
+fn keys(value: &Value) -> Vec<&String> {
+    match value {
+        Value::Map(elements) => elements.keys().collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Whether an element of a set in the prior state can be the one that is configured: they agree in all that the
 /// configuration decides.
 fn may_come_from(attributes: &[Attribute], prior: &Value, config: &Value) -> bool {
@@ -180,10 +188,9 @@ fn may_come_from(attributes: &[Attribute], prior: &Value, config: &Value) -> boo
 fn replaced_in(attributes: &[Attribute], prior: &Value, planned: &Value, path: &Path, paths: &mut Vec<Path>) {
     for attribute in attributes {
         let path = path.and(attribute.name);
-        let of = |object: &Value| object.attribute(attribute.name).cloned().unwrap_or(Value::Null);
-        let (prior, planned) = (of(prior), of(planned));
-        let value_type = attribute.value_type();
-        if prior.same_as(&planned, &value_type) {
+        let (prior, planned) =
+            (prior.attribute_or_null(attribute.name), planned.attribute_or_null(attribute.name));
+        if prior.same_as(planned, &attribute.value_type()) {
             continue;
         }
         let Kind::Nested(nesting, nested) = &attribute.kind else {
@@ -194,10 +201,11 @@ fn replaced_in(attributes: &[Attribute], prior: &Value, planned: &Value, path: &
         };
         // What is unknown as a whole may differ in whatever is inside, and a set's elements have no paths.
         let as_a_whole = planned.is_unknown() || *nesting == Nesting::Set;
-        if attribute.requires_replace || (as_a_whole && any_requires_replace(nested)) {
+        if attribute.requires_replace || (as_a_whole && any_attribute(nested, |inner| inner.requires_replace))
+        {
             paths.push(path);
         } else if !as_a_whole {
-            replaced_in_elements(*nesting, nested, &prior, &planned, &path, paths);
+            replaced_in_elements(*nesting, nested, prior, planned, &path, paths);
         }
     }
 }
@@ -215,34 +223,18 @@ fn replaced_in_elements(
         Nesting::List | Nesting::Set => {
             let (priors, planned) = (sequence(Some(prior)), sequence(Some(planned)));
             for index in 0..priors.len().max(planned.len()) {
-                let at = |elements: &[Value]| elements.get(index).cloned().unwrap_or(Value::Null);
-                let path = path.then(Step::Index(index as i64));
-                replaced_in(attributes, &at(priors), &at(planned), &path, paths);
+                let [prior, planned] = [priors, planned].map(|all| all.get(index).unwrap_or(&Value::Null));
+                replaced_in(attributes, prior, planned, &path.then(Step::Index(index as i64)), paths);
             }
         }
         Nesting::Map => {
-            let empty = BTreeMap::new();
-            let map = |value: &'_ Value| match value {
-                Value::Map(elements) => elements.clone(),
-                _ => empty.clone(),
-            };
-            let (priors, planned) = (map(prior), map(planned));
-            let keys: BTreeSet<&String> = priors.keys().chain(planned.keys()).collect();
+            let keys: BTreeSet<&String> = [prior, planned].into_iter().flat_map(keys).collect();
             for key in keys {
-                let at =
-                    |elements: &BTreeMap<String, Value>| elements.get(key).cloned().unwrap_or(Value::Null);
-                let path = path.then(Step::Key(key.clone()));
-                replaced_in(attributes, &at(&priors), &at(&planned), &path, paths);
+                let (prior, planned) = (prior.attribute_or_null(key), planned.attribute_or_null(key));
+                replaced_in(attributes, prior, planned, &path.then(Step::Key(key.clone())), paths);
             }
         }
     }
-}
-
-fn any_requires_replace(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        attribute.requires_replace
-            || matches!(&attribute.kind, Kind::Nested(_, nested) if any_requires_replace(nested))
-    })
 }
 
 fn duplicates_in(attributes: &[Attribute], config: &Value, path: &Path, diagnostics: &mut Diagnostics) {

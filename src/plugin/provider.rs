@@ -45,9 +45,14 @@ pub trait Provider: Send + Sync + 'static {
     /// What is wrong with the declarations of the provider and its types, such as a write-only attribute that is computed.
     /// A provider that has faults refuses to serve; a test should hold it to having none.
     fn faults(&self) -> Vec<String> {
-        let own = self.schema().faults(Role::Provider).into_iter().map(|fault| format!("provider: {fault}"));
-        own.chain(self.types().faults()).collect()
+        faults(&self.schema(), &self.types())
     }
+}
+
+/// See [`Provider::faults`].
+pub(super) fn faults(schema: &Schema, types: &Types) -> Vec<String> {
+    let own = schema.faults(Role::Provider).into_iter().map(|fault| format!("provider: {fault}"));
+    own.chain(types.faults()).collect()
 }
 
 /// The types that a provider offers, by name.

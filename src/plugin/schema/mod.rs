@@ -244,6 +244,13 @@ impl Attribute {
     }
 }
 
+/// Whether `holds` is true of an attribute at any depth.
+pub(super) fn any_attribute(attributes: &[Attribute], holds: fn(&Attribute) -> bool) -> bool {
+    attributes.iter().any(|attribute| {
+        holds(attribute) || matches!(&attribute.kind, Kind::Nested(_, nested) if any_attribute(nested, holds))
+    })
+}
+
 pub(super) fn object_type(attributes: &[Attribute]) -> Type {
     Type::Object(attributes.iter().map(|a| (a.name.to_owned(), a.value_type())).collect())
 }

@@ -6,7 +6,7 @@ use super::{
         path::{Path, Step},
         value::Value,
     },
-    Attribute, Kind, Nesting, Rule, Schema, Usage,
+    Attribute, Kind, Nesting, Rule, Schema, Usage, any_attribute,
 };
 
 impl Schema {
@@ -69,7 +69,7 @@ impl Validation {
             return;
         }
         for attribute in attributes {
-            let value = object.attribute(attribute.name).unwrap_or(&Value::Null);
+            let value = object.attribute_or_null(attribute.name);
             self.attribute(attribute, value, &place.attribute(attribute.name));
         }
     }
@@ -127,7 +127,7 @@ impl Validation {
 
     /// An element of a list or map. Terraform's core crashes on one that is null where it looks for write-only attributes.
     fn element(&mut self, attributes: &[Attribute], object: &Value, place: &Place) {
-        if object.is_null() && any_write_only(attributes) {
+        if object.is_null() && any_attribute(attributes, |attribute| attribute.write_only) {
             let detail = format!("\"{}\" is null. Leave it out, or give it a value.", place.text);
             self.error(place, "Null element", detail);
         } else {
@@ -184,12 +184,6 @@ impl Validation {
     fn error(&mut self, place: &Place, summary: impl Into<String>, detail: String) {
         self.diagnostics.error(Some(place.path.clone()), summary, detail);
     }
-}
-
-fn any_write_only(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        attribute.write_only || matches!(&attribute.kind, Kind::Nested(_, nested) if any_write_only(nested))
-    })
 }
 
 #[cfg(test)]

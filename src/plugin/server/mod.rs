@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     pin::Pin,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
@@ -20,6 +20,7 @@ use tracing::Instrument;
 use super::{
     context::Context,
     diagnostics::Diagnostics,
+    entry::Entry,
     log::keys,
     proto::tfplugin6 as proto,
     provider::{Provider, Types},
@@ -52,9 +53,8 @@ impl<P> Clone for Server<P> {
 }
 
 struct Shared<P> {
-    provider: P,
+    provider: Entry<P>,
     types: Types,
-    schema: OnceLock<Schema>,
     stop: Mutex<CancellationToken>,
     tasks: TaskTracker,
     calls: AtomicU64,
@@ -153,8 +153,7 @@ impl<P: Provider> Server<P> {
     pub(super) fn new(provider: P) -> Self {
         Self(Arc::new(Shared {
             types: provider.types(),
-            provider,
-            schema: OnceLock::new(),
+            provider: Entry::new(provider, P::schema),
             stop: Mutex::default(),
             tasks: TaskTracker::new(),
             calls: AtomicU64::new(0),
@@ -180,7 +179,7 @@ impl<P: Provider> Server<P> {
 
     fn span(&self, rpc: &'static str, type_name: &str) -> tracing::Span {
         let id = self.0.calls.fetch_add(1, Ordering::Relaxed);
-        let address = self.0.provider.address();
+        let address = self.0.provider.item().address();
         // The field names are those of `keys`, which people's log filters know.
         tracing::info_span!(
             "rpc",
@@ -253,12 +252,6 @@ impl<P: Provider> Server<P> {
             }
         });
         Response::new(Box::pin(ReceiverStream::new(stream)))
-    }
-}
-
-impl<P: Provider> Shared<P> {
-    fn provider_schema(&self) -> &Schema {
-        self.schema.get_or_init(|| self.provider.schema())
     }
 }
 

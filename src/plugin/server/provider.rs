@@ -6,7 +6,7 @@ use super::{
         diagnostics::Diagnostics,
         model::typed,
         proto::tfplugin6 as proto,
-        provider::{Provider, Types},
+        provider::{Provider, Types, faults},
         wire::to_proto,
     },
     Call, Failure, Shared, decode,
@@ -57,7 +57,7 @@ impl<P: Provider> Call<P> for proto::get_provider_schema::Request {
 
     /// Terraform makes this call first in every command, so it is the place to refuse what can't be served.
     async fn handle(self, server: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
-        let faults = server.provider.faults();
+        let faults = faults(server.provider.schema(), &server.types);
         if !faults.is_empty() {
             let list: String = faults.iter().map(|fault| format!("\n  - {fault}")).collect();
             return Err(Failure::Diagnosed(Diagnostics::from_error(
@@ -76,7 +76,7 @@ impl<P: Provider> Call<P> for proto::get_provider_schema::Request {
         }
         let action = |(name, schema)| (name, proto::ActionSchema { schema: Some(schema) });
         Ok(Self::Response {
-            provider: Some(to_proto::schema(server.provider_schema())),
+            provider: Some(to_proto::schema(server.provider.schema())),
             resource_schemas: schemas!(resources).collect(),
             data_source_schemas: schemas!(data_sources).collect(),
             ephemeral_resource_schemas: schemas!(ephemeral_resources).collect(),
@@ -110,14 +110,8 @@ impl<P: Provider> Call<P> for proto::validate_provider_config::Request {
     const NAME: &'static str = "ValidateProviderConfig";
 
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
-        let schema = server.provider_schema();
-        let config = decode(self.config, schema)?;
-        let mut diagnostics = schema.validate(&config, false);
-        match typed(config) {
-            Ok(config) => server.provider.validate(&config, &mut diagnostics),
-            Err(error) => diagnostics.extend(error),
-        }
-        validated(cx, diagnostics)
+        let config = decode(self.config, server.provider.schema())?;
+        validated(cx, server.provider.validate(config, false, P::validate))
     }
 }
 
@@ -127,8 +121,8 @@ impl<P: Provider> Call<P> for proto::configure_provider::Request {
     const NAME: &'static str = "ConfigureProvider";
 
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
-        let config = typed(decode(self.config, server.provider_schema())?)?;
-        server.provider.configure(&self.terraform_version, config, &mut cx.diagnostics);
+        let config = typed(decode(self.config, server.provider.schema())?)?;
+        server.provider.item().configure(&self.terraform_version, config, &mut cx.diagnostics);
         Ok(Self::Response::default())
     }
 }

@@ -4,15 +4,30 @@ use super::{
     super::{
         context::Context,
         diagnostics::Diagnostics,
-        managed::{Change, Object, Planned},
+        managed::{AnyResource, Change, Object, Planned},
         private::Private,
         proto::tfplugin6 as proto,
         provider::Provider,
         resource::ImportKey,
+        value::CodecError,
         wire::{from_proto, to_proto},
     },
     Call, Failure, Shared, decode, find, validated,
 };
+
+/// An object as a request has it.
+fn object(
+    resource: &dyn AnyResource,
+    state: Option<proto::DynamicValue>,
+    private: &[u8],
+    identity: Option<proto::ResourceIdentityData>,
+) -> Result<Object, CodecError> {
+    Ok(Object {
+        state: decode(state, resource.schema())?,
+        private: Private::from_bytes(private),
+        identity: from_proto::identity(identity, resource.identity_schema().value_type())?,
+    })
+}
 
 impl<P: Provider> Call<P> for proto::validate_resource_config::Request {
     type Response = proto::validate_resource_config::Response;
@@ -85,11 +100,7 @@ impl<P: Provider> Call<P> for proto::read_resource::Request {
 
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
         let resource = find(&server.types.resources, &self.type_name)?;
-        let prior = Object {
-            state: decode(self.current_state, resource.schema())?,
-            private: Private::from_bytes(&self.private),
-            identity: from_proto::identity(self.current_identity, resource.identity_schema().value_type())?,
-        };
+        let prior = object(resource.as_ref(), self.current_state, &self.private, self.current_identity)?;
         let Object { state, private, identity } = resource.read(cx, prior).await?;
         Ok(Self::Response {
             new_state: to_proto::value(&state),
@@ -120,11 +131,7 @@ impl<P: Provider> Call<P> for proto::plan_resource_change::Request {
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
         let resource = find(&server.types.resources, &self.type_name)?;
         let schema = resource.schema();
-        let prior = Object {
-            state: decode(self.prior_state, schema)?,
-            private: Private::from_bytes(&self.prior_private),
-            identity: from_proto::identity(self.prior_identity, resource.identity_schema().value_type())?,
-        };
+        let prior = object(resource.as_ref(), self.prior_state, &self.prior_private, self.prior_identity)?;
         let removes = decode(self.proposed_new_state, schema)?.is_null();
         let change = Change { prior, config: decode(self.config, schema)?, removes };
         let Planned { state, private, identity, requires_replace } = resource.plan(cx, change).await?;
@@ -159,11 +166,8 @@ impl<P: Provider> Call<P> for proto::apply_resource_change::Request {
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
         let resource = find(&server.types.resources, &self.type_name)?;
         let schema = resource.schema();
-        let prior = Object {
-            state: decode(self.prior_state, schema)?,
-            private: Private::from_bytes(&self.planned_private),
-            identity: from_proto::identity(self.planned_identity, resource.identity_schema().value_type())?,
-        };
+        let prior =
+            object(resource.as_ref(), self.prior_state, &self.planned_private, self.planned_identity)?;
         let planned = decode(self.planned_state, schema)?;
         let config = decode(self.config, schema)?;
         let Object { state, private, identity } = resource.apply(cx, prior, planned, config).await?;

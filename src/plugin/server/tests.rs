@@ -634,7 +634,7 @@ async fn the_smallest_resource_creates_reads_imports_and_deletes() {
     let value = |file: Option<File>| to_proto::value(&file.map_or(Value::Null, |file| file.into_value()));
     let type_name = || "hello_file".to_owned();
     let server = Server::new(Hello);
-    assert_eq!(server.0.provider.faults(), Vec::<String>::new());
+    assert_eq!(server.0.provider.item().faults(), Vec::<String>::new());
     let apply = |prior: Option<File>, planned: Option<File>| {
         let request = proto::apply_resource_change::Request {
             type_name: type_name(),

@@ -166,6 +166,11 @@ impl Value {
             _ => None,
         }
     }
+
+    /// The attribute of an object, null if this is no known object that has it.
+    pub fn attribute_or_null(&self, name: &str) -> &Value {
+        self.attribute(name).unwrap_or(&Self::Null)
+    }
 }
 
 impl From<&str> for Value {
