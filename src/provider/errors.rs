@@ -138,6 +138,11 @@ fn consequence(error: &Error) -> &'static str {
     }
 }
 
+/// The scope of a name, in words.
+pub fn scope(project_id: Option<&str>) -> String {
+    project_id.map_or("the organization".to_owned(), |id| format!("the project {id}"))
+}
+
 /// How long the server wanted the user to wait is worth a word from here on.
 const NOTABLE_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
 

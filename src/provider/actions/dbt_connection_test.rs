@@ -52,7 +52,7 @@ impl Action for DbtConnectionTest {
         progress: &Progress,
     ) -> Result<(), Diagnostics> {
         let operation = self.access.operation(cx)?;
-        let id = config.connection_id.as_str().unwrap_or_default();
+        let id = config.connection_id.text();
         progress.say(format!("Asking dbt through the connection {id} ...")).await;
         let result = operation.dbt_projects(id).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);

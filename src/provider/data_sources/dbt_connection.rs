@@ -97,10 +97,8 @@ impl DataSource for DbtConnectionDataSource {
                 (operation.read(id, Scope::Unknown).await, task, "id")
             }
             (None, Some(name)) => {
-                let scope = project.map_or("the organization".to_owned(), |id| format!("the project {id}"));
-                let task = format!("find a dbt connection named \"{name}\" in {scope}");
-                let place = ConnectionPlace { name: name.to_owned(), project_id: project.map(str::to_owned) };
-                (operation.read_by_name(&place).await, task, "name")
+                let task = format!("find a dbt connection named \"{name}\" in {}", errors::scope(project));
+                (operation.read_by_name(&ConnectionPlace::new(name, project)).await, task, "name")
             }
             (None, None) => {
                 let detail = "Neither \"id\" nor \"name\" has a value.";

@@ -67,7 +67,7 @@ impl DataSource for DbtProjectsDataSource {
 
     async fn read(&self, cx: &mut Context, config: DbtProjectsData) -> Result<DbtProjectsData, Diagnostics> {
         let operation = self.access.operation(cx)?;
-        let id = config.connection_id.as_str().unwrap_or_default();
+        let id = config.connection_id.text();
         let result = operation.dbt_projects(id).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
         let connection = Some("connection_id");

@@ -64,12 +64,11 @@ impl EphemeralResource for SecretEphemeral {
 
     async fn open(&self, cx: &mut Context, config: SecretData) -> Result<SecretData, Diagnostics> {
         let operation = self.access.operation(cx)?;
-        let text = |field: &Field<String>| field.known().cloned().unwrap_or_default();
         let folder = config.folder_path.known().cloned().unwrap_or_else(|| ROOT_FOLDER.to_owned());
         let query = SecretQuery {
-            name: text(&config.name),
-            project_id: text(&config.workspace_id),
-            environment: text(&config.env_slug),
+            name: config.name.text().to_owned(),
+            project_id: config.workspace_id.text().to_owned(),
+            environment: config.env_slug.text().to_owned(),
             path: folder.clone(),
         };
         let result = operation.get_secret(&query).await;

@@ -45,8 +45,13 @@ impl ListResource for DbtConnectionList {
     fn schema(&self) -> Schema {
         DbtConnectionListConfig::schema(
             "Finds the dbt connections of a project, of the organization itself, or of the organization and all its \
-             projects, such as those that people made by hand, so that `terraform query` can generate the configuration that imports them.",
+             projects, such as those that people made by hand, so that `terraform query` can generate the \
+             configuration that imports them.",
         )
+    }
+
+    fn validate(&self, config: &DbtConnectionListConfig, diagnostics: &mut Diagnostics) {
+        listing::validate(&config.project_id, &config.all_projects, diagnostics);
     }
 
     async fn list(
@@ -55,14 +60,9 @@ impl ListResource for DbtConnectionList {
         config: DbtConnectionListConfig,
         mut found: FoundSender<DbtConnectionResource>,
     ) -> Result<(), Diagnostics> {
-        let mut diagnostics = Diagnostics::new();
-        listing::validate(&config.project_id, &config.all_projects, &mut diagnostics);
-        if diagnostics.has_errors() {
-            return Err(diagnostics);
-        }
         let connections =
             listing::dbt_connections(&self.access, cx, &config.project_id, &config.all_projects).await?;
-        let prefix = config.name_prefix.as_str().unwrap_or_default();
+        let prefix = config.name_prefix.text();
         for connection in connections.into_iter().filter(|connection| connection.name.starts_with(prefix)) {
             let display_name = connection.name.clone();
             let state = DbtConnectionResource::imported(connection);

@@ -86,8 +86,6 @@ model! {
 const TOKEN_DIGEST: &str = "api_token_digest";
 /// Private state: the server's fingerprint of the credentials after we last sent them.
 const SENT_CREDENTIALS_HASH: &str = "sent_credentials_hash";
-/// Private state between an import by ID and the read that follows: what is not there then was never there.
-const IMPORTED_BY_ID: &str = "imported_by_id";
 
 const BLAME: Blame = Blame {
     project: Some("project_id"),
@@ -226,7 +224,7 @@ impl Resource for DbtConnectionResource {
                     "The dbt connection \"{}\" was imported. The KMS never tells a connection's token, so it can't be \
                      compared with the configured one: the next apply sends the configured token once, in place. \
                      After that it is sent only when it changes.{further}",
-                    prior.name.as_str().unwrap_or_default()
+                    prior.name.text()
                 ),
             );
         }
@@ -246,10 +244,8 @@ impl Resource for DbtConnectionResource {
         let config = create.config;
         let operation = self.access.operation(cx)?;
         let credentials = credentials(&config)?;
-        let place =
-            ConnectionPlace { name: text(&config.name), project_id: config.project_id.known().cloned() };
         let new = NewDbtConnection {
-            place,
+            place: ConnectionPlace::new(config.name.text(), config.project_id.as_str()),
             description: config.description.known().cloned(),
             credentials: credentials.clone(),
         };
@@ -275,17 +271,16 @@ impl Resource for DbtConnectionResource {
         cx: &mut Context,
         read: Read<DbtConnection>,
     ) -> Result<Option<Stored<DbtConnection>>, Diagnostics> {
-        let Stored { state: prior, mut private } = read.prior;
+        let Stored { state: prior, private } = read.prior;
         self.claim(&prior);
         let operation = self.access.operation(cx)?;
-        let id = text(&prior.id);
-        let imported_by_id = private.get(IMPORTED_BY_ID).unwrap_or(false);
-        private.set::<bool>(IMPORTED_BY_ID, None);
-        let result = operation.read::<Connection>(&id, last_scope(&prior)).await;
+        let (id, scope) = (prior.id.text(), last_scope(&prior));
+        let result = operation.read::<Connection>(id, scope).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
         let connection = match result {
             Ok(connection) => connection,
-            Err(error) if error.is_not_found() && imported_by_id => {
+            // Nobody has seen it yet, so it isn't gone: it was never there.
+            Err(error) if error.is_not_found() && read.imported && scope == Scope::Unknown => {
                 let detail = format!(
                     "There is no dbt connection with the ID {id}, neither of the organization nor in any project that \
                      this machine identity sees."
@@ -315,18 +310,18 @@ impl Resource for DbtConnectionResource {
         let wanted = DbtConnection { api_token: config.api_token, ..planned.clone() };
         let sends_credentials = planned.credentials_hash.is_unknown();
         let patch = DbtConnectionPatch {
-            name: (planned.name != prior.name).then(|| text(&planned.name)),
+            name: (planned.name != prior.name).then(|| planned.name.text().to_owned()),
             description: (planned.description != prior.description)
                 .then(|| planned.description.known().cloned()),
             credentials: sends_credentials.then(|| credentials(&wanted)).transpose()?,
-            hash_before: text(&prior.credentials_hash),
+            hash_before: prior.credentials_hash.text().to_owned(),
         };
         if patch.is_empty() {
             // What changed concerns Terraform only.
             return Ok(Stored { state: planned, private });
         }
         let operation = self.access.operation(cx)?;
-        let result = operation.update::<Connection>(&text(&prior.id), &patch).await;
+        let result = operation.update::<Connection>(prior.id.text(), &patch).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
         let connection = match result {
             Ok(connection) => connection,
@@ -345,28 +340,26 @@ impl Resource for DbtConnectionResource {
     }
 
     async fn delete(&self, cx: &mut Context, prior: Stored<DbtConnection>) -> Result<(), Diagnostics> {
-        let id = text(&prior.state.id);
-        if self.access.managed().is_adopted(&id) {
+        let (id, name) = (prior.state.id.text(), prior.state.name.text());
+        if self.access.managed().is_adopted(id) {
             // Created first, the replacement found the name taken by this very connection and took it over.
             cx.diagnostics.warning(
                 None,
                 "Connection kept",
                 format!(
-                    "The dbt connection \"{}\" ({id}) was to be deleted, but another resource has just taken it over, \
-                     as its adopt_existing asks. It is kept, and belongs to that resource now.",
-                    text(&prior.state.name)
+                    "The dbt connection \"{name}\" ({id}) was to be deleted, but another resource has just taken it over, \
+                     as its adopt_existing asks. It is kept, and belongs to that resource now."
                 ),
             );
             return Ok(());
         }
         let operation = self.access.operation(cx)?;
-        let result = operation.delete::<Connection>(&id).await;
+        let result = operation.delete::<Connection>(id).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
         result.map_err(|error| {
-            let task = format!("delete the dbt connection \"{}\"", text(&prior.state.name));
-            errors::failure(&task, &error, BLAME)
+            errors::failure(&format!("delete the dbt connection \"{name}\""), &error, BLAME)
         })?;
-        self.access.managed().remove(&id);
+        self.access.managed().remove(id);
         Ok(())
     }
 
@@ -376,12 +369,9 @@ impl Resource for DbtConnectionResource {
         key: ImportKey<DbtConnectionIdentity>,
     ) -> Result<Stored<DbtConnection>, Diagnostics> {
         match key {
-            ImportKey::Identity(identity) => stub(text(&identity.id)),
-            ImportKey::Id(id) if rules::is_connection_id(&id) => stub(id),
-            ImportKey::Id(place) => {
-                let state = self.find(cx, &place).await?;
-                Ok(Stored { state, private: Private::default() })
-            }
+            ImportKey::Identity(identity) => Ok(Stored::new(stub(identity.id))),
+            ImportKey::Id(id) if rules::is_connection_id(&id) => Ok(Stored::new(stub(Field::Known(id)))),
+            ImportKey::Id(place) => self.find(cx, &place).await.map(Stored::new),
         }
     }
 }
@@ -389,13 +379,12 @@ impl Resource for DbtConnectionResource {
 impl DbtConnectionResource {
     /// Notes that a resource of this run has this connection.
     fn claim(&self, state: &DbtConnection) {
-        self.access.managed().add(state.id.as_str().unwrap_or_default());
+        self.access.managed().add(state.id.text());
     }
 
     /// The state of a connection that Terraform didn't make.
     pub(in crate::provider) fn imported(connection: Connection) -> DbtConnection {
-        let state = DbtConnection { id: Field::Known(connection.id.clone()), ..DbtConnection::default() };
-        refreshed(state, connection)
+        refreshed(DbtConnection::default(), connection)
     }
 
     /// Takes a connection over that nothing in this run manages, and sends it what the configuration says.
@@ -420,7 +409,7 @@ impl DbtConnectionResource {
                 format!(
                     "In {} there is already a dbt connection named \"{}\": {}. Another resource of this configuration \
                      manages it, so adopt_existing does not take it over. Choose another name.",
-                    scope(new.place.project_id.as_deref()),
+                    errors::scope(new.place.project_id.as_deref()),
                     new.place.name,
                     existing.id
                 ),
@@ -448,11 +437,10 @@ impl DbtConnectionResource {
             ));
         }
         let operation = self.access.operation(cx)?;
-        let place = ConnectionPlace { name: name.to_owned(), project_id: project.map(str::to_owned) };
-        let result = operation.read_by_name(&place).await;
+        let result = operation.read_by_name(&ConnectionPlace::new(name, project)).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
         result.map(Self::imported).map_err(|error| {
-            let scope = scope(project);
+            let scope = errors::scope(project);
             if error.is_not_found() {
                 let hint = match project {
                     Some(_) => "",
@@ -470,18 +458,8 @@ impl DbtConnectionResource {
 
 /// A state of which only the ID is known. The read that follows an import fills in the rest, and tells if there is no
 /// such connection.
-fn stub(id: String) -> Result<Stored<DbtConnection>, Diagnostics> {
-    match rules::connection_id(&id) {
-        Ok(()) => {
-            let mut private = Private::default();
-            private.set(IMPORTED_BY_ID, Some(true));
-            let state = DbtConnection { id: Field::Known(id), ..DbtConnection::default() };
-            Ok(Stored { state, private })
-        }
-        Err(problem) => {
-            Err(Diagnostics::from_error("Invalid identity", format!("In the identity, \"id\" {problem}")))
-        }
-    }
+fn stub(id: Field<String>) -> DbtConnection {
+    DbtConnection { id, ..DbtConnection::default() }
 }
 
 /// The scope that a connection was last seen in. A [`stub`] has none yet.
@@ -493,21 +471,11 @@ fn last_scope(prior: &DbtConnection) -> Scope<'_> {
     }
 }
 
-/// Where a name has to be unique.
-fn scope(project_id: Option<&str>) -> String {
-    project_id.map_or("the organization".to_owned(), |id| format!("the project {id}"))
-}
-
-/// A known text. The schema sees to it that required ones are known in apply.
-fn text(field: &Field<String>) -> String {
-    field.known().cloned().unwrap_or_default()
-}
-
 fn credentials(config: &DbtConnection) -> Result<DbtCredentials, Diagnostics> {
     match config.api_token.known() {
         Some(token) => Ok(DbtCredentials {
-            instance_url: text(&config.instance_url),
-            account_id: text(&config.account_id),
+            instance_url: config.instance_url.text().to_owned(),
+            account_id: config.account_id.text().to_owned(),
             api_token: token.clone(),
         }),
         None => Err(Diagnostics::from_attribute_error(
@@ -648,8 +616,8 @@ async fn update_failure(
     error: kms::Error,
 ) -> Diagnostics {
     if error.api_kind() == Some(ApiErrorKind::NameTaken) {
-        let (name, project) = (text(&planned.name), planned.project_id.as_str());
-        let place = ConnectionPlace { name: name.clone(), project_id: project.map(str::to_owned) };
+        let (name, project) = (planned.name.text(), planned.project_id.as_str());
+        let place = ConnectionPlace::new(name, project);
         if let Ok(existing) = operation.get_by_name::<Connection>(&place).await {
             return Diagnostics::from_attribute_error(
                 Path::attribute("name"),
@@ -658,20 +626,20 @@ async fn update_failure(
                     "In {} there is already a dbt connection named \"{name}\": {id}, created at {}. Choose another name, \
                      or rename or delete that one first. To manage it too, import it to a resource of its own:\n\n  \
                      terraform import kms_dbt_connection.NAME {id}",
-                    scope(project),
+                    errors::scope(project),
                     existing.created_at,
                     id = existing.id,
                 ),
             );
         }
     }
-    errors::failure(&format!("update the dbt connection \"{}\"", text(&prior.name)), &error, BLAME)
+    errors::failure(&format!("update the dbt connection \"{}\"", prior.name.text()), &error, BLAME)
 }
 
 fn create_failure(config: &DbtConnection, error: CreateError<Connection>) -> Diagnostics {
-    let name = text(&config.name);
+    let name = config.name.text();
     let task = format!("create the dbt connection \"{name}\"");
-    let scope = scope(config.project_id.as_str());
+    let scope = errors::scope(config.project_id.as_str());
     match error {
         CreateError::NameTaken { existing: Existing::Visible(existing), .. } => {
             Diagnostics::from_attribute_error(
@@ -738,8 +706,9 @@ fn adoption_advice(config: &DbtConnection, existing: &Connection) -> String {
     let differences = differences(config, existing);
     if differences.is_empty() {
         format!(
-            "To manage that one with this resource, import it to this resource's address:\n\n{import}\n\nor set adopt_existing = true here, which \
-             takes it over and sends it the configured token. Else choose another name."
+            "To manage that one with this resource, import it to this resource's address:\n\n{import}\n\nor set \
+             adopt_existing = true here, which takes it over and sends it the configured token. Else choose another \
+             name."
         )
     } else {
         format!(
