@@ -6,14 +6,12 @@ use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 use terraform_provider_kms::plugin::value::{Number, Value};
 
 use crate::{
-    host::{Host, message, proto, told, value},
+    host::{Host, message, proto, provider_config, told, value},
     kms_emulator::{
         CONNECTIONS, Emulator, Fault, LOGIN, Options, Target,
         faults::{Performed, Reply},
     },
-    resource::{
-        Stored, TOKEN, TYPE_NAME, apply, config, configure, provider_config, read, resource_type, set,
-    },
+    resource::{Stored, TOKEN, TYPE_NAME, apply, config, configure, read, resource_type, set},
 };
 
 /// The statuses of the table.

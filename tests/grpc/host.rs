@@ -15,7 +15,13 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
 };
-use terraform_provider_kms::plugin::value::{Refinement, Type, Value};
+use terraform_provider_kms::{
+    plugin::{
+        provider::Provider as _,
+        value::{Refinement, Type, Value},
+    },
+    provider::KmsProvider,
+};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader},
     net::UnixStream,
@@ -23,6 +29,8 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
+
+use crate::kms_emulator::{CLIENT_ID, CLIENT_SECRET};
 
 #[allow(clippy::all, missing_docs, dead_code)]
 pub mod proto {
@@ -227,6 +235,21 @@ pub fn object(value_type: &Type, attributes: &[(&str, Value)]) -> Value {
         assert!(object.insert((*name).to_owned(), value.clone()).is_some(), "no attribute {name}");
     }
     Value::Map(object)
+}
+
+/// The provider block for a KMS, with these attributes besides the host and the login.
+pub fn provider_config(url: &str, extra: &[(&str, Value)]) -> Value {
+    let schema = KmsProvider::new(|_| None).schema();
+    let Type::Object(types) = schema.value_type() else { panic!("no object") };
+    let Type::Object(auth_types) = &types["auth"] else { panic!("no object") };
+    let universal = object(
+        &auth_types["universal"],
+        &[("client_id", Value::string(CLIENT_ID)), ("client_secret", Value::string(CLIENT_SECRET))],
+    );
+    let auth = object(&types["auth"], &[("universal", universal)]);
+    let mut attributes = vec![("host", Value::string(url)), ("auth", auth)];
+    attributes.extend(extra.iter().cloned());
+    object(schema.value_type(), &attributes)
 }
 
 pub fn message(value: &Value) -> Option<proto::DynamicValue> {

@@ -3,9 +3,9 @@
 use terraform_provider_kms::plugin::value::Value;
 
 use crate::{
-    host::Host,
+    host::{Host, provider_config},
     kms_emulator::{CLIENT_SECRET, CONNECTIONS},
-    resource::{TOKEN, apply, config, configure, emulator, provider_config},
+    resource::{TOKEN, apply, config, configure, emulator},
 };
 
 #[tokio::test]

@@ -12,9 +12,9 @@ use tokio::{
 };
 
 use crate::{
-    host::Host,
+    host::{Host, provider_config},
     kms_emulator::Emulator,
-    resource::{apply, config, configure, emulator, provider_config},
+    resource::{apply, config, configure, emulator},
 };
 
 /// A SOCKS proxy that leads every connection to the emulator. Returns its address, and the destinations that it was

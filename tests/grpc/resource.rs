@@ -9,8 +9,8 @@ use terraform_provider_kms::{
 };
 
 use crate::{
-    host::{Host, Provider, message, object, proto, told, unknown_with_prefix, value},
-    kms_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Options},
+    host::{Host, Provider, message, object, proto, provider_config, told, unknown_with_prefix, value},
+    kms_emulator::{Emulator, Options},
 };
 
 pub const TYPE_NAME: &str = "kms_dbt_connection";
@@ -22,20 +22,6 @@ pub fn resource_type() -> Type {
     let schemas = types.schemas(TypeKind::Resource);
     let (_, schema) = schemas.into_iter().find(|(name, _)| *name == TYPE_NAME).unwrap();
     schema.value_type().clone()
-}
-
-pub fn provider_config(url: &str, extra: &[(&str, Value)]) -> Value {
-    let schema = KmsProvider::new(|_| None).schema();
-    let Type::Object(types) = schema.value_type() else { panic!("no object") };
-    let Type::Object(auth_types) = &types["auth"] else { panic!("no object") };
-    let universal = object(
-        &auth_types["universal"],
-        &[("client_id", Value::string(CLIENT_ID)), ("client_secret", Value::string(CLIENT_SECRET))],
-    );
-    let auth = object(&types["auth"], &[("universal", universal)]);
-    let mut attributes = vec![("host", Value::string(url)), ("auth", auth)];
-    attributes.extend(extra.iter().cloned());
-    object(schema.value_type(), &attributes)
 }
 
 pub async fn configure(provider: &mut Provider, config: &Value) -> Vec<String> {

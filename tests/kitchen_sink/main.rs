@@ -5,6 +5,13 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests: a panic is a failure")]
 
+#[path = "../terraform/cli.rs"]
+#[allow(dead_code, reason = "the other tests use the rest")]
+mod cli;
+#[path = "../terraform/diagnostics.rs"]
+#[allow(dead_code, reason = "the other tests use the rest")]
+mod diagnostics;
+
 mod terraform;
 
 mod around;

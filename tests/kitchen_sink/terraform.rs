@@ -5,22 +5,16 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
-    thread,
 };
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Runs a scenario under every Terraform asked for, and names the ones under which it failed.
+use crate::cli::{self, Outcome};
+
+/// Runs a scenario under every Terraform asked for, each in a workspace of its own.
 pub fn under_each_terraform(scenario: impl Fn(&Workspace) + Sync) {
-    let versions = env::var("KMS_TEST_TERRAFORM_VERSIONS").unwrap_or_else(|_| "1.11.4,1.15.5".into());
-    let run = |version: &str| scenario(&Workspace::new(version));
-    let failed: Vec<&str> = thread::scope(|scope| {
-        let runs: Vec<_> =
-            versions.split(',').map(|version| (version, scope.spawn(move || run(version.trim())))).collect();
-        runs.into_iter().filter_map(|(version, run)| run.join().is_err().then_some(version)).collect()
-    });
-    assert!(failed.is_empty(), "failed under Terraform {}", failed.join(", "));
+    cli::under_each_terraform(|version| scenario(&Workspace::new(version)));
 }
 
 /// The directory that holds the provider's executable, which is an example of this package. Cargo doesn't build those
@@ -36,60 +30,6 @@ fn provider() -> &'static Path {
         let test = env::current_exe().unwrap();
         test.parent().unwrap().parent().unwrap().join("examples")
     })
-}
-
-fn executable(version: &str) -> PathBuf {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/terraform-cli");
-    let output = Command::new(script).arg(version).output().expect("scripts/terraform-cli can be run");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "Terraform {version} is needed for this test: {errors}");
-    String::from_utf8(output.stdout).expect("a path in UTF-8").trim_end().into()
-}
-
-/// An error or a warning.
-#[derive(Clone, Debug)]
-pub struct Problem {
-    /// The resource instance that it belongs to.
-    pub address: String,
-    pub severity: String,
-    pub summary: String,
-    /// Without the line breaks that only lay it out.
-    pub detail: String,
-    /// The line of the configuration that it points to, without the space around it.
-    pub line: String,
-}
-
-/// What a run of Terraform left behind.
-#[derive(Debug)]
-#[allow(dead_code, reason = "a failed assertion shows all of it")]
-pub struct Outcome {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
-    pub problems: Vec<Problem>,
-}
-
-impl Outcome {
-    pub fn succeeded(self) -> Self {
-        assert_eq!(self.code, Some(0), "{self:#?}");
-        self
-    }
-
-    pub fn errors(&self) -> Vec<&Problem> {
-        self.problems.iter().filter(|problem| problem.severity == "error").collect()
-    }
-
-    pub fn warnings(&self) -> Vec<&Problem> {
-        let own = |problem: &&Problem| problem.summary.contains("development overrides");
-        self.problems.iter().filter(|problem| problem.severity == "warning" && !own(problem)).collect()
-    }
-
-    /// The only error of a failed run.
-    pub fn error(&self) -> &Problem {
-        let errors = self.errors();
-        assert!(errors.len() == 1 && self.code == Some(1), "one error was expected: {self:#?}");
-        errors[0]
-    }
 }
 
 /// A saved plan, read back.
@@ -141,7 +81,7 @@ const REQUIRED: &str =
 impl Workspace {
     fn new(version: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("kitchen-sink-").tempdir().unwrap();
-        let workspace = Self { version: version.into(), terraform: executable(version), directory };
+        let workspace = Self { version: version.into(), terraform: cli::terraform(version), directory };
         let overrides = format!("dev_overrides {{\n    \"example/sink\" = {:?}\n  }}", provider());
         workspace.write("cli.tfrc", &format!("provider_installation {{\n  {overrides}\n  direct {{}}\n}}\n"));
         workspace.write("required.tf", REQUIRED);
@@ -191,38 +131,7 @@ impl Workspace {
             .env("SINK_DIRECTORY", self.path("things"))
             .envs(environment.iter().copied())
             .stdin(Stdio::null());
-        let output = command.output().expect("Terraform can be started");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-        let problems = self.problems(&stdout);
-        Outcome { code: output.status.code(), stdout, stderr, problems }
-    }
-
-    fn problems(&self, stdout: &str) -> Vec<Problem> {
-        let listed = serde_json::from_str::<Value>(stdout)
-            .ok()
-            .and_then(|whole| whole["diagnostics"].as_array().filter(|list| !list.is_empty()).cloned());
-        let streamed = || {
-            let lines = stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            lines.filter(|line| line["type"] == "diagnostic").map(|line| line["diagnostic"].clone()).collect()
-        };
-        listed.unwrap_or_else(streamed).iter().map(|json| self.problem(json)).collect()
-    }
-
-    fn problem(&self, json: &Value) -> Problem {
-        let text = |name: &str| json[name].as_str().unwrap_or_default();
-        let line = || {
-            let file = fs::read_to_string(self.path(json["range"]["filename"].as_str()?)).ok()?;
-            let number = json["range"]["start"]["line"].as_u64()? as usize;
-            Some(file.lines().nth(number - 1)?.trim().to_owned())
-        };
-        Problem {
-            address: text("address").into(),
-            severity: text("severity").into(),
-            summary: text("summary").into(),
-            detail: text("detail").split_whitespace().collect::<Vec<_>>().join(" "),
-            line: line().unwrap_or_default(),
-        }
+        Outcome::of(command.output().expect("Terraform can be started"), self.directory.path())
     }
 
     pub fn validate(&self) -> Outcome {

@@ -184,9 +184,9 @@ fn a_provider_with_faults_refuses_to_serve_and_names_them() {
         let refused = workspace.run_with(&[("SINK_FAULTY", "1")], &["validate", "-json"]);
         assert_eq!(refused.code, Some(1), "{refused:#?}");
         let said: String = refused
-            .problems
+            .diagnostics
             .iter()
-            .map(|problem| format!("{} {}\n", problem.summary, problem.detail))
+            .map(|diagnostic| format!("{} {}\n", diagnostic.summary, diagnostic.detail))
             .collect();
         assert!(said.contains("The provider's schema has faults"), "{said}");
         assert!(said.contains("data source sink_faulty: token: write-only and computed"), "{said}");

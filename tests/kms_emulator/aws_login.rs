@@ -39,7 +39,7 @@ pub struct AwsLogin<'a> {
 /// # Errors
 /// The server's refusal.
 pub fn check(login: AwsLogin<'_>, keys: &[AwsKeys], now: OffsetDateTime) -> Result<(), Refusal> {
-    let internal = |_: String| Refusal::new(500, "InternalServerError", "Something went wrong");
+    let internal = |_: String| Refusal::internal();
     let headers = headers(login.headers).map_err(internal)?;
     let authorization =
         ["Authorization", "authorization"].iter().find_map(|name| headers.get(*name)?.as_str());

@@ -213,15 +213,6 @@ impl State {
         }
         Ok(())
     }
-
-    /// # Errors
-    /// A 404 when there is no such project in any organization.
-    fn existing_project(&self, id: &str) -> Result<(), Refusal> {
-        if self.projects.iter().any(|project| project.id == id) {
-            return Ok(());
-        }
-        Err(Refusal::not_found(format!("Project with ID '{id}' not found")))
-    }
 }
 
 fn in_scope<'s>(

@@ -74,8 +74,7 @@ impl State {
         let mut found: Vec<_> = self
             .projects
             .iter()
-            .filter(|project| project.org_id == caller.org_id)
-            .filter(|project| caller.member_of.as_ref().is_none_or(|known| known.contains(&project.id)))
+            .filter(|project| project.org_id == caller.org_id && caller.is_member_of(&project.id))
             .collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
         json!({"projects": found.into_iter().map(|project| self.project_json(project)).collect::<Vec<_>>()})
@@ -83,8 +82,7 @@ impl State {
 
     /// `GET /api/v1/projects/:projectId`
     pub fn project_by_id(&self, caller: &Caller, id: &str) -> Result<Value, Refusal> {
-        let found = self.projects.iter().find(|project| project.id == id);
-        let found = found.ok_or_else(|| Refusal::not_found(format!("Project with ID '{id}' not found")))?;
+        let found = self.existing_project(id)?;
         caller.in_project(&found.id, &self.projects)?;
         Ok(json!({"project": self.project_json(found)}))
     }
@@ -97,6 +95,13 @@ impl State {
             found.ok_or_else(|| Refusal::not_found(format!("Project with slug '{slug}' not found")))?;
         caller.in_project(&found.id, &self.projects)?;
         Ok(self.project_json(found))
+    }
+
+    /// # Errors
+    /// A 404 when there is no such project in any organization.
+    pub fn existing_project(&self, id: &str) -> Result<&Project, Refusal> {
+        let found = self.projects.iter().find(|project| project.id == id);
+        found.ok_or_else(|| Refusal::not_found(format!("Project with ID '{id}' not found")))
     }
 
     fn project_json(&self, project: &Project) -> Value {

@@ -59,6 +59,10 @@ pub struct Rights<'c> {
 }
 
 impl Caller {
+    pub fn is_member_of(&self, project_id: &str) -> bool {
+        self.member_of.as_ref().is_none_or(|known| known.iter().any(|known| known == project_id))
+    }
+
     /// The rights in an organization.
     ///
     /// # Errors
@@ -77,7 +81,7 @@ impl Caller {
     /// rights, whether the project exists or not.
     pub fn in_project(&self, id: &str, projects: &[Project]) -> Result<Rights<'_>, Refusal> {
         let project = projects.iter().find(|project| project.id == id);
-        let listed = self.member_of.as_ref().is_none_or(|known| known.iter().any(|known| known == id));
+        let listed = self.is_member_of(id);
         if self.server == Server::Infisical {
             let project =
                 project.ok_or_else(|| Refusal::not_found(format!("Project with {id} not found")))?;

@@ -27,6 +27,8 @@ use crate::{
 /// The limit for one RPC. No RPC comes near it, retries, look-ups and time-outs included.
 pub const LONGEST_CALL: Duration = Duration::from_secs(90);
 
+const PLAN: &str = "PlanResourceChange";
+
 /// An object as core stores it.
 #[derive(Clone, Debug)]
 pub struct Object {
@@ -278,57 +280,54 @@ impl Calls {
         prior: Option<&Object>,
         config: &Value,
     ) -> Checked<Option<Planned>> {
-        const RPC: &str = "PlanResourceChange";
         let state = prior.map_or(Value::Null, |prior| prior.state.clone());
+        let proposed = self.kind.proposed(&state, config);
+        let planned = self.send_plan(about, prior, &proposed, config).await?;
+        let Some((planned, requires_replace)) = planned else { return Ok(None) };
+        self.check(PLAN, self.kind.faults_of_plan(&state, config, &planned.state))?;
+        if !state.is_null() {
+            self.check_identity(PLAN, &planned.identity, &state)?;
+        }
+        let replaces = !state.is_null() && self.kind.replaced(&state, &planned.state, &requires_replace);
+        Ok(Some(Planned { replaces, ..planned }))
+    }
+
+    /// Plans a destroy.
+    pub async fn plan_destroy(&self, about: &About, object: &Object) -> Checked<Option<Planned>> {
+        let planned = self.send_plan(about, Some(object), &Value::Null, &Value::Null).await?;
+        let Some((planned, _)) = planned else { return Ok(None) };
+        if !planned.state.is_null() {
+            return Err(Violation::new("core", "a planned destroy left something"));
+        }
+        Ok(Some(planned))
+    }
+
+    /// The plan and the paths that require a replacement, neither of them checked.
+    async fn send_plan(
+        &self,
+        about: &About,
+        prior: Option<&Object>,
+        proposed: &Value,
+        config: &Value,
+    ) -> Checked<Option<(Planned, Vec<proto::AttributePath>)>> {
         let request = proto::plan_resource_change::Request {
             type_name: self.kind.name.into(),
-            prior_state: message(&state),
-            proposed_new_state: message(&self.kind.proposed(&state, config)),
+            prior_state: message(prior.map_or(&Value::Null, |prior| &prior.state)),
+            proposed_new_state: message(proposed),
             config: message(config),
             prior_private: prior.map(|prior| prior.private.clone()).unwrap_or_default(),
             prior_identity: prior.and_then(|prior| prior.identity.clone()),
             client_capabilities: capabilities(),
             ..Default::default()
         };
-        let response = self.call(RPC, self.provider.clone().plan_resource_change(request)).await?;
+        let response = self.call(PLAN, self.provider.clone().plan_resource_change(request)).await?;
         let Some(response) = response else { return Ok(None) };
         if self.hear(about, &response.diagnostics)? {
             return Ok(None);
         }
-        let planned = self.decode(RPC, response.planned_state)?;
-        self.check(RPC, self.kind.faults_of_plan(&state, config, &planned))?;
-        if !state.is_null() {
-            self.check_identity(RPC, &response.planned_identity, &state)?;
-        }
-        let replaces = !state.is_null() && self.kind.replaced(&state, &planned, &response.requires_replace);
+        let state = self.decode(PLAN, response.planned_state)?;
         let (private, identity) = (response.planned_private, response.planned_identity);
-        Ok(Some(Planned { state: planned, private, identity, replaces }))
-    }
-
-    /// Plans a destroy.
-    pub async fn plan_destroy(&self, about: &About, object: &Object) -> Checked<Option<Planned>> {
-        const RPC: &str = "PlanResourceChange";
-        let request = proto::plan_resource_change::Request {
-            type_name: self.kind.name.into(),
-            prior_state: message(&object.state),
-            proposed_new_state: message(&Value::Null),
-            config: message(&Value::Null),
-            prior_private: object.private.clone(),
-            prior_identity: object.identity.clone(),
-            client_capabilities: capabilities(),
-            ..Default::default()
-        };
-        let response = self.call(RPC, self.provider.clone().plan_resource_change(request)).await?;
-        let Some(response) = response else { return Ok(None) };
-        if self.hear(about, &response.diagnostics)? {
-            return Ok(None);
-        }
-        let state = self.decode(RPC, response.planned_state)?;
-        if !state.is_null() {
-            return Err(Violation::new("core", "a planned destroy left something"));
-        }
-        let (private, identity) = (response.planned_private, response.planned_identity);
-        Ok(Some(Planned { state, private, identity, replaces: false }))
+        Ok(Some((Planned { state, private, identity, replaces: false }, response.requires_replace)))
     }
 
     /// Applies a planned change. `sent` is what the provider sends according to the model.

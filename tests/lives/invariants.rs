@@ -138,13 +138,12 @@ impl World<'_> {
                     going.chain(deposed).any(|object| write.path.ends_with(object.id()))
                 }),
             };
+            let body = write.body.as_ref().map(ToString::to_string).unwrap_or_default();
             if !is_wanted {
-                let body = write.body.as_ref().map(ToString::to_string).unwrap_or_default();
                 return fail("stray write", format!("{} {} {body}", write.method, write.path));
             }
             // The server refused these without performing them.
             if !matches!(write.status, Some(401 | 403 | 429)) {
-                let body = write.body.as_ref().map(ToString::to_string).unwrap_or_default();
                 let count = counts.entry((format!("{} {}", write.method, write.path), body)).or_default();
                 count.0 += 1;
                 count.1 =

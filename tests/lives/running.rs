@@ -1,18 +1,8 @@
 //! A provider process that is restarted after it was killed.
 
 use nix::unistd::Pid;
-use terraform_provider_kms::{
-    plugin::{
-        provider::Provider as _,
-        value::{Type, Value},
-    },
-    provider::KmsProvider,
-};
 
-use crate::{
-    host::{Host, Provider, object},
-    kms_emulator::{CLIENT_ID, CLIENT_SECRET},
-};
+use crate::host::{Host, Provider};
 
 pub struct Running {
     level: &'static str,
@@ -61,19 +51,4 @@ impl Running {
             assert_eq!((code, printed.as_str()), (Some(0), ""), "the provider's end");
         }
     }
-}
-
-/// The provider block.
-pub fn provider_config(url: &str, extra: &[(&str, Value)]) -> Value {
-    let schema = KmsProvider::new(|_| None).schema();
-    let Type::Object(types) = schema.value_type() else { panic!("no object") };
-    let Type::Object(auth_types) = &types["auth"] else { panic!("no object") };
-    let universal = object(
-        &auth_types["universal"],
-        &[("client_id", Value::string(CLIENT_ID)), ("client_secret", Value::string(CLIENT_SECRET))],
-    );
-    let auth = object(&types["auth"], &[("universal", universal)]);
-    let mut attributes = vec![("host", Value::string(url)), ("auth", auth)];
-    attributes.extend(extra.iter().cloned());
-    object(schema.value_type(), &attributes)
 }

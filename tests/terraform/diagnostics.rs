@@ -11,6 +11,8 @@ pub struct Diagnostic {
     pub address: String,
     /// The argument whose line it points to; empty when it points to a whole block or to nothing.
     pub attribute: String,
+    /// The line of the configuration that it points to, without the space around it.
+    pub line: String,
     pub severity: String,
     pub summary: String,
     pub detail: String,
@@ -33,11 +35,14 @@ impl Diagnostic {
     fn read(json: &Value, dir: &Path) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let context = text(&json["snippet"]["context"]);
-        let label = context.split('"').nth(3).map(|label| format!("kms_dbt_connection.{label}"));
+        let mut labels = context.split('"').skip(1).step_by(2);
+        let label = labels.next().zip(labels.next()).map(|(kind, label)| format!("{kind}.{label}"));
         let address = text(&json["address"]);
+        let line = line_at(&json["range"], dir).unwrap_or_default();
         Self {
             address: if address.is_empty() { label.unwrap_or_default() } else { address },
-            attribute: argument_at(&json["range"], dir).unwrap_or_default(),
+            attribute: line.split_once('=').map(|(name, _)| name.trim().to_owned()).unwrap_or_default(),
+            line,
             severity: text(&json["severity"]),
             summary: text(&json["summary"]),
             detail: text(&json["detail"]),
@@ -56,9 +61,8 @@ impl Diagnostic {
     }
 }
 
-fn argument_at(range: &Value, dir: &Path) -> Option<String> {
+fn line_at(range: &Value, dir: &Path) -> Option<String> {
     let text = fs::read_to_string(dir.join(range["filename"].as_str()?)).ok()?;
     let line = text.lines().nth(range["start"]["line"].as_u64()? as usize - 1)?;
-    let (name, _) = line.split_once('=')?;
-    Some(name.trim().to_owned())
+    Some(line.trim().to_owned())
 }

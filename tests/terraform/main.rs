@@ -16,6 +16,7 @@
 mod kms_emulator;
 
 mod capabilities;
+mod cli;
 mod diagnostics;
 mod events;
 mod leaks;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs,
+    fs,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -13,82 +13,12 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use crate::cli::{Outcome, terraform, under_each_terraform};
 use crate::{
-    diagnostics::Diagnostic,
     kms_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Options, PROJECT_ID, StoredSecret},
     leaks,
     plans::Plan,
 };
-
-/// Runs a scenario under every Terraform asked for, and names the ones under which it failed.
-pub fn under_each_terraform(scenario: impl Fn(&str) + Sync) {
-    let versions = std::env::var("KMS_TEST_TERRAFORM_VERSIONS").unwrap_or_else(|_| "1.11.4,1.15.5".into());
-    let failed: Vec<&str> = thread::scope(|scope| {
-        let runs: Vec<_> =
-            versions.split(',').map(|version| (version, scope.spawn(|| scenario(version.trim())))).collect();
-        runs.into_iter().filter_map(|(version, run)| run.join().is_err().then_some(version)).collect()
-    });
-    assert!(failed.is_empty(), "failed under Terraform {}", failed.join(", "));
-}
-
-/// The executable of a Terraform release.
-pub fn terraform(version: &str) -> PathBuf {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/terraform-cli");
-    let output = Command::new(script).arg(version).output().expect("scripts/terraform-cli can be run");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "Terraform {version} is needed for this test: {errors}");
-    String::from_utf8(output.stdout).expect("a path in UTF-8").trim_end().into()
-}
-
-/// What a run of Terraform left behind.
-pub struct Outcome {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
-    pub diagnostics: Vec<Diagnostic>,
-}
-
-impl fmt::Debug for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Outcome");
-        shown.field("code", &self.code).field("stderr", &self.stderr);
-        // The JSON on standard output is long, and what matters of it is in the diagnostics.
-        match &self.diagnostics[..] {
-            [] => shown.field("stdout", &self.stdout),
-            diagnostics => shown.field("diagnostics", &diagnostics),
-        };
-        shown.finish()
-    }
-}
-
-impl Outcome {
-    pub fn errors(&self) -> Vec<&Diagnostic> {
-        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == "error").collect()
-    }
-
-    /// Warnings of the provider; the one about the development override is Terraform's own.
-    pub fn warnings(&self) -> Vec<&Diagnostic> {
-        let own = |diagnostic: &&Diagnostic| diagnostic.summary.contains("development overrides");
-        self.diagnostics.iter().filter(|found| found.severity == "warning" && !own(found)).collect()
-    }
-
-    pub fn succeeded(self) -> Self {
-        assert_eq!(self.code, Some(0), "{self:#?}");
-        self
-    }
-
-    pub fn failed(self) -> Self {
-        assert_eq!(self.code, Some(1), "{self:#?}");
-        self
-    }
-
-    /// The only error of a failed run.
-    pub fn error(&self) -> &Diagnostic {
-        let errors = self.errors();
-        assert!(errors.len() == 1 && self.code == Some(1), "one error expected: {self:#?}");
-        errors[0]
-    }
-}
 
 /// A scratch directory under one Terraform. Dropping it after a passed scenario searches it for secrets.
 pub struct Workspace {
@@ -221,12 +151,9 @@ impl Workspace {
 
     /// Waits for a Terraform to end.
     pub fn finish(&self, child: Child) -> Outcome {
-        let output = child.wait_with_output().unwrap();
-        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        *self.transcript.lock().unwrap() += &format!("{stdout}{stderr}");
-        let diagnostics = Diagnostic::read_all(&stdout, self.dir.path());
-        Outcome { code: output.status.code(), stdout, stderr, diagnostics }
+        let outcome = Outcome::of(child.wait_with_output().unwrap(), self.dir.path());
+        *self.transcript.lock().unwrap() += &format!("{}{}", outcome.stdout, outcome.stderr);
+        outcome
     }
 
     pub fn run(&self, arguments: &[&str]) -> Outcome {

@@ -1,0 +1,88 @@
+//! The Terraform releases that the tests run, and what a run leaves behind.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    thread,
+};
+
+use crate::diagnostics::Diagnostic;
+
+/// Runs a scenario under every Terraform asked for, and names the ones under which it failed.
+pub fn under_each_terraform(scenario: impl Fn(&str) + Sync) {
+    let versions = std::env::var("KMS_TEST_TERRAFORM_VERSIONS").unwrap_or_else(|_| "1.11.4,1.15.5".into());
+    let failed: Vec<&str> = thread::scope(|scope| {
+        let runs: Vec<_> =
+            versions.split(',').map(|version| (version, scope.spawn(|| scenario(version.trim())))).collect();
+        runs.into_iter().filter_map(|(version, run)| run.join().is_err().then_some(version)).collect()
+    });
+    assert!(failed.is_empty(), "failed under Terraform {}", failed.join(", "));
+}
+
+/// The executable of a Terraform release.
+pub fn terraform(version: &str) -> PathBuf {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/terraform-cli");
+    let output = Command::new(script).arg(version).output().expect("scripts/terraform-cli can be run");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "Terraform {version} is needed for this test: {errors}");
+    String::from_utf8(output.stdout).expect("a path in UTF-8").trim_end().into()
+}
+
+/// What a run of Terraform left behind.
+pub struct Outcome {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Outcome");
+        shown.field("code", &self.code).field("stderr", &self.stderr);
+        // The JSON on standard output is long, and what matters of it is in the diagnostics.
+        match &self.diagnostics[..] {
+            [] => shown.field("stdout", &self.stdout),
+            diagnostics => shown.field("diagnostics", &diagnostics),
+        };
+        shown.finish()
+    }
+}
+
+impl Outcome {
+    /// The outcome of a command that ran in `dir`.
+    pub fn of(output: Output, dir: &Path) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        let diagnostics = Diagnostic::read_all(&stdout, dir);
+        Self { code: output.status.code(), stdout, stderr, diagnostics }
+    }
+
+    pub fn errors(&self) -> Vec<&Diagnostic> {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == "error").collect()
+    }
+
+    /// Warnings of the provider; the one about the development override is Terraform's own.
+    pub fn warnings(&self) -> Vec<&Diagnostic> {
+        let own = |diagnostic: &&Diagnostic| diagnostic.summary.contains("development overrides");
+        self.diagnostics.iter().filter(|found| found.severity == "warning" && !own(found)).collect()
+    }
+
+    pub fn succeeded(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+        self
+    }
+
+    pub fn failed(self) -> Self {
+        assert_eq!(self.code, Some(1), "{self:#?}");
+        self
+    }
+
+    /// The only error of a failed run.
+    pub fn error(&self) -> &Diagnostic {
+        let errors = self.errors();
+        assert!(errors.len() == 1 && self.code == Some(1), "one error expected: {self:#?}");
+        errors[0]
+    }
+}
