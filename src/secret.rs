@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 ///
 /// It can't be printed: `Debug` shows a fixed word, and there is no `Display`, no `Serialize` and no `Deref`. The
 /// memory is zeroed on drop. [`Secret::expose`] is the only way to the text, and `tests/layers.rs` counts its callers.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {

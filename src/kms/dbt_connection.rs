@@ -76,13 +76,6 @@ pub struct DbtConnectionPatch {
     pub hash_before: String,
 }
 
-impl DbtConnectionPatch {
-    /// Whether it changes nothing.
-    pub fn is_empty(&self) -> bool {
-        self.name.is_none() && self.description.is_none() && self.credentials.is_none()
-    }
-}
-
 /// A connection as the KMS shows it. Fields that this client doesn't know are passed over.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -261,6 +254,10 @@ impl ObjectPatch<DbtConnection> for DbtConnectionPatch {
 
     fn secrets(&self) -> Vec<&Secret> {
         self.credentials.iter().map(|credentials| &credentials.api_token).collect()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.name.is_none() && self.description.is_none() && self.credentials.is_none()
     }
 
     fn is_shown_by(&self, seen: &DbtConnection, is_changed_since: bool) -> bool {

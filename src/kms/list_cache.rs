@@ -225,6 +225,11 @@ impl<O: Object> State<O> {
         wanted.find(|listing| self.may_ask(listing, now)).map_or(Step::Single, Step::List)
     }
 
+    /// Whether a list that shows objects of the scope is at hand.
+    pub(super) fn is_covered(&self, scope: Scope<'_>, writes: u64, now: Instant) -> bool {
+        self.covering(scope).iter().any(|listing| self.fresh(listing, writes, now).is_some())
+    }
+
     /// Whether a list is still wanted when the turn to ask for it comes.
     pub(super) fn is_wanted(&self, listing: &Listing, writes: u64, now: Instant) -> bool {
         self.fresh(listing, writes, now).is_none() && self.may_ask(listing, now)

@@ -15,6 +15,10 @@ pub struct ManagedIds(Arc<Mutex<Ids>>);
 #[derive(Debug, Default)]
 struct Ids {
     managed: HashSet<String>,
+    /// Those that a plan keeps, changes or destroys.
+    planned: HashSet<String>,
+    /// Those that a plan adopts, with the name by which their new manager knows them.
+    planned_adoptions: HashMap<String, String>,
     adopted: HashSet<String>,
     /// How many creates are under way, by place. The object may exist already while its ID isn't known yet.
     creating: HashMap<String, usize>,
@@ -43,6 +47,33 @@ impl ManagedIds {
         let mut ids = self.ids();
         ids.managed.remove(&id);
         ids.adopted.remove(&id);
+    }
+
+    /// Adds an object that a plan keeps, changes or destroys. Fails with the name under which another plan adopts it.
+    ///
+    /// # Errors
+    /// The object would have two managers.
+    pub fn plan(&self, id: &str) -> Result<(), String> {
+        let id = id.to_ascii_lowercase();
+        let mut ids = self.ids();
+        if let Some(name) = ids.planned_adoptions.get(&id) {
+            return Err(name.clone());
+        }
+        ids.managed.insert(id.clone());
+        ids.planned.insert(id);
+        Ok(())
+    }
+
+    /// Plans to adopt an object for a manager that knows it by `name`. Returns false if another plan has it: to keep it,
+    /// to change it, to destroy it, or to adopt it too.
+    pub fn plan_adoption(&self, id: &str, name: &str) -> bool {
+        let id = id.to_ascii_lowercase();
+        let mut ids = self.ids();
+        let is_free = !ids.planned.contains(&id) && !ids.planned_adoptions.contains_key(&id);
+        if is_free {
+            ids.planned_adoptions.insert(id, name.to_owned());
+        }
+        is_free
     }
 
     /// Adds an object that was found at a place, to be taken over. Returns false if it is managed already, or may be the
@@ -99,6 +130,17 @@ mod tests {
         assert!(!ids.adopt("found", "b"), "a second one wants it too");
         ids.remove("found");
         assert!(!ids.is_adopted("found") && !ids.contains("found") && ids.adopt("found", "b"));
+    }
+
+    #[test]
+    fn a_plan_has_one_manager_of_each_object_in_whatever_order() {
+        let ids = ManagedIds::default();
+        assert_eq!(ids.plan("Kept"), Ok(()));
+        assert!(!ids.plan_adoption("kept", "a"));
+        assert!(ids.plan_adoption("Found", "a"));
+        assert!(!ids.plan_adoption("found", "b"), "a second one wants it too");
+        assert_eq!(ids.plan("FOUND"), Err("a".to_owned()));
+        assert!(ids.contains("kept") && !ids.contains("found"));
     }
 
     #[test]

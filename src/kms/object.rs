@@ -84,6 +84,9 @@ pub trait ObjectPatch<O: Object>: fmt::Debug + Send + Sync {
     /// The secrets in the body.
     fn secrets(&self) -> Vec<&Secret>;
 
+    /// Whether it changes nothing.
+    fn is_empty(&self) -> bool;
+
     /// Whether `seen` shows the change. `is_changed_since` says whether `seen` was changed after this was sent.
     fn is_shown_by(&self, seen: &O, is_changed_since: bool) -> bool;
 

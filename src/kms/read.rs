@@ -103,6 +103,31 @@ impl Operation {
         self.read_listed(Key::Place(place), scope).await
     }
 
+    /// Looks for an object at a place, to say in advance what a later create will find there. One list serves any number of
+    /// such look-ups for half a minute, also while this process writes, and what it doesn't show counts as missing. So the
+    /// result may be out of date.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), except that a missing object is `None`.
+    pub async fn forecast_by_name<O: Listed>(&self, place: &O::Place) -> Result<Option<O>, Error> {
+        /// Any list will do, however many writes were finished since.
+        const WRITES: u64 = 0;
+        let scope = O::project_of(place).map_or(Scope::Organization, Scope::Project);
+        let cache = O::lists(&self.client);
+        self.gather::<O>(Key::Place(place), scope, WRITES).await?;
+        if let Some(object) = self.look_up(Key::Place(place), scope, WRITES).await? {
+            return Ok(Some(object));
+        }
+        if cache.state().is_covered(scope, WRITES, Instant::now()) {
+            return Ok(None);
+        }
+        match self.get_by_name(place).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(super) async fn get_received<O: Object>(&self, id: &str) -> Result<Received<O>, Error> {
         let request = Request::get(format!("{}/:id", O::COLLECTION), &[id])?;
         let received = self.one::<O>(&request, &mut History::default()).await?;
@@ -158,14 +183,8 @@ impl Operation {
     }
 
     async fn read_listed<O: Listed>(&self, key: Key<'_, O>, scope: Scope<'_>) -> Result<O, Error> {
-        let cache = O::lists(&self.client);
         let writes = self.client.finished_writes();
-        cache.state().count(key, scope, writes, Instant::now());
-        if cache.state().is_early() {
-            // Others come while the login is under way, and shortly after.
-            self.client.session().token(&self.run).await?;
-            self.run.unless_stopped(tokio::time::sleep(GATHERING)).await?;
-        }
+        self.gather(key, scope, writes).await?;
         if let Some(object) = self.look_up(key, scope, writes).await? {
             return Ok(object);
         }
@@ -174,6 +193,18 @@ impl Operation {
             (Key::Id(id), Scope::Unknown) => self.search(id, writes).await,
             (Key::Id(id), _) => self.get(id).await,
         }
+    }
+
+    /// Counts a look-up and, while there are few, waits a moment for others, which one list then serves too.
+    async fn gather<O: Listed>(&self, key: Key<'_, O>, scope: Scope<'_>, writes: u64) -> Result<(), Error> {
+        let cache = O::lists(&self.client);
+        cache.state().count(key, scope, writes, Instant::now());
+        if cache.state().is_early() {
+            // Others come while the login is under way, and shortly after.
+            self.client.session().token(&self.run).await?;
+            self.run.unless_stopped(tokio::time::sleep(GATHERING)).await?;
+        }
+        Ok(())
     }
 
     /// Looks an object up in the lists, which are asked for as far as that is worth it. `None`: read it by itself.

@@ -215,7 +215,7 @@ impl Operation {
         }
     }
 
-    /// Takes over an object that was found at a place, and changes it.
+    /// Takes over an object that was found at a place, and changes it if the patch changes anything.
     ///
     /// # Errors
     /// [`AdoptError::Managed`] if the object is managed already, or may be the result of another create under way. Every
@@ -232,7 +232,8 @@ impl Operation {
         if !self.client.managed().adopt(id, &key::<O>(place)) {
             return Err(AdoptError::Managed);
         }
-        self.update(id, patch).await.map_err(|error| {
+        let adopted = if patch.is_empty() { self.get(id).await } else { self.update(id, patch).await };
+        adopted.map_err(|error| {
             self.client.managed().remove(id);
             AdoptError::Failed(error)
         })

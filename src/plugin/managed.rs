@@ -28,6 +28,8 @@ pub(super) struct Change {
     pub(super) prior: Object,
     pub(super) config: Value,
     pub(super) removes: bool,
+    /// What an earlier plan of the same change handed over, if Terraform stores that.
+    pub(super) planned_private: Private,
 }
 
 /// A plan, as Terraform wants it.
@@ -135,6 +137,7 @@ impl<R: Resource> Managed<R> {
         cx: &mut Context,
         prior: Object,
         config: Value,
+        mut private: Private,
     ) -> Result<Planned, Diagnostics> {
         let planned = plan::plan(self.entry.schema(), None, &config).planned;
         let replaced = match (&prior.identity, prior.private.is_empty()) {
@@ -143,7 +146,6 @@ impl<R: Resource> Managed<R> {
                 Some(Replaced { identity: identity.clone().map(typed).transpose()?, private: prior.private })
             }
         };
-        let mut private = Private::default();
         let config = typed(config)?;
         let create =
             PlanCreate { config: &config, planned: typed(planned)?, private: &mut private, replaced };
@@ -169,6 +171,7 @@ impl<R: Resource> Managed<R> {
             config: &config,
             planned: typed(plan.planned)?,
             if_updated: typed(plan.if_updated)?,
+            if_kept: typed(plan.if_kept)?,
             replaces,
             private: &mut private,
         };
@@ -228,10 +231,10 @@ impl<R: Resource> AnyResource for Managed<R> {
         change: Change,
     ) -> BoxFuture<'a, Result<Planned, Diagnostics>> {
         Box::pin(async move {
-            let Change { prior, config, removes } = change;
+            let Change { prior, config, removes, planned_private } = change;
             match (removes, prior.state.is_null()) {
                 (true, _) => self.plan_destroy(cx, prior).await,
-                (false, true) => self.plan_create(cx, prior, config).await,
+                (false, true) => self.plan_create(cx, prior, config, planned_private).await,
                 (false, false) => self.plan_update(cx, prior, config).await,
             }
         })

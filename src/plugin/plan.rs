@@ -19,6 +19,8 @@ pub(super) struct Plan {
     pub(super) planned: Value,
     /// The object as it will be if it is updated, whether or not its configuration changed.
     pub(super) if_updated: Value,
+    /// The object as it will be if only its stored state changes: what the provider sets keeps its prior value.
+    pub(super) if_kept: Value,
 }
 
 /// Plans an object: a new one, or an update if there is a prior state.
@@ -27,15 +29,12 @@ pub(super) struct Plan {
 /// unless it is stable. What is write-only is null.
 pub(super) fn plan(schema: &Schema, prior: Option<&Value>, config: &Value) -> Plan {
     let with = |unset| complete(&schema.attributes, prior, config, unset);
-    let if_updated = with(Unset::Unknown);
+    let (if_updated, if_kept) = (with(Unset::Unknown), with(Unset::Kept));
     let planned = match prior {
-        Some(prior) => {
-            let unchanged = with(Unset::Kept);
-            if unchanged.same_as(prior, schema.value_type()) { prior.clone() } else { if_updated.clone() }
-        }
-        None => if_updated.clone(),
+        Some(prior) if if_kept.same_as(prior, schema.value_type()) => prior.clone(),
+        _ => if_updated.clone(),
     };
-    Plan { planned, if_updated }
+    Plan { planned, if_updated, if_kept }
 }
 
 /// The attributes whose planned value can't come from an update of the prior one.

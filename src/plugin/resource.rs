@@ -176,7 +176,8 @@ pub struct PlanCreate<'a, R: Resource + ?Sized> {
     pub config: &'a R::Model,
     /// What follows from the configuration and the schema. The result begins as this.
     pub planned: R::Model,
-    /// What the plan hands to [`Resource::create`], where it arrives in [`Create::private`]. Empty at first.
+    /// What the plan hands to [`Resource::create`], where it arrives in [`Create::private`]. Empty at first; when Terraform
+    /// 1.16 or later plans again before it applies, it holds what the first plan put there.
     pub private: &'a mut Private,
     /// The object that this one replaces, as far as Terraform reports it: not for a tainted object, and not when it plans
     /// again before it applies.
@@ -204,6 +205,8 @@ pub struct PlanUpdate<'a, M> {
     /// The same as [`PlanUpdate::planned`] if the configuration changed. If not, what the object will be when it is
     /// updated anyway: all that the provider sets is unknown unless it is stable.
     pub if_updated: M,
+    /// What the object will be if the change concerns Terraform's state alone: all that the provider sets keeps its value.
+    pub if_kept: M,
     /// Whether [`PlanUpdate::planned`] requires a replacement. Then a plan of the new object follows.
     pub replaces: bool,
     /// What is remembered of the object. Changes reach [`Resource::update`], and are lost if there is nothing to do.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use super::import_warnings::{ImportWarning, Imports};
+use super::lifecycle::{ImportWarning, Imports};
 use crate::{
     kms,
     plugin::{context::Context, diagnostics::Diagnostics},
@@ -61,6 +61,11 @@ impl Access {
     /// Counts an imported object, and decides whether to warn of it.
     pub(super) fn count_import(&self) -> ImportWarning {
         self.run().imports.lock().unwrap_or_else(PoisonError::into_inner).count()
+    }
+
+    /// Whether the provider's configuration is known.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.run().state, State::Ready(_))
     }
 
     /// Begins an operation at the KMS, which ends early when Terraform asks to stop.

@@ -17,15 +17,29 @@ pub struct Blame {
     pub credentials: Option<&'static str>,
     /// The attribute of an object that is not found.
     pub object: Option<&'static str>,
-    /// Paths in a request's body, joined by dots, and their attributes.
+    /// Attributes, each with the path of its field in a request's body, joined by dots. An empty path stands for the
+    /// attribute's name in camel case.
     pub fields: &'static [(&'static str, &'static str)],
 }
 
 impl Blame {
     fn field(&self, path: &[String]) -> Option<&'static str> {
         let path = path.join(".");
-        self.fields.iter().find(|(field, _)| *field == path).map(|(_, attribute)| *attribute)
+        let is_at = |(attribute, field): &&(&'static str, &str)| match *field {
+            "" => camel_case(attribute) == path,
+            field => field == path,
+        };
+        self.fields.iter().find(is_at).map(|(attribute, _)| *attribute)
     }
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |name, word| {
+        let mut letters = word.chars();
+        name + &letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect::<String>()
+    })
 }
 
 /// The diagnostics of a failed call. `task` completes the sentence "Could not ...", for instance
@@ -136,11 +150,6 @@ fn consequence(error: &Error) -> &'static str {
     } else {
         "\n\nNothing was changed."
     }
-}
-
-/// The scope of a name, in words.
-pub fn scope(project_id: Option<&str>) -> String {
-    project_id.map_or("the organization".to_owned(), |id| format!("the project {id}"))
 }
 
 /// How long the server wanted the user to wait is worth a word from here on.

@@ -1,25 +1,23 @@
 //! The provider `hanzoai/kms`: what Terraform sees of the KMS. The only layer that knows both.
 //!
-//! One file per Terraform type, in a folder per kind; [`KmsProvider::types`] is the registry.
+//! Each kind of object has a folder with all that is its own; `lifecycle` has what all kinds share. [`KmsProvider::types`] is
+//! the registry.
 
 mod access;
-mod actions;
+mod airflow;
 mod config;
-mod data_sources;
-mod ephemeral_resources;
+mod dbt_connection;
 mod errors;
-mod functions;
-mod import_warnings;
-mod listing;
-mod lists;
-mod resources;
+mod lifecycle;
 mod rules;
+mod secret;
 mod secret_attribute;
-mod token_digest;
 
 use self::{
     access::{Access, State},
     config::{Environment, ProviderConfig, Resolved},
+    dbt_connection::DbtConnection,
+    lifecycle::{ObjectDataSource, ObjectList, ObjectResource, ObjectsDataSource},
 };
 use crate::{
     kms,
@@ -79,16 +77,16 @@ impl Provider for KmsProvider {
     fn types(&self) -> Types {
         let access = || self.access.clone();
         Types::new()
-            .resource("kms_dbt_connection", resources::DbtConnectionResource::new(access()))
-            .data_source("kms_dbt_connection", data_sources::DbtConnectionDataSource::new(access()))
-            .data_source("kms_dbt_connections", data_sources::DbtConnectionsDataSource::new(access()))
-            .data_source("kms_dbt_projects", data_sources::DbtProjectsDataSource::new(access()))
-            .ephemeral_resource("kms_secret", ephemeral_resources::SecretEphemeral::new(access()))
-            .list_resource("kms_dbt_connection", lists::DbtConnectionList::new(access()))
-            .action("kms_dbt_connection_test", actions::DbtConnectionTest::new(access()))
-            .function("airflow_connection_json", functions::AirflowConnectionJson)
-            .function("airflow_connection_uri", functions::AirflowConnectionUri)
-            .function("parse_airflow_connection", functions::ParseAirflowConnection)
+            .resource("kms_dbt_connection", ObjectResource::<DbtConnection>::new(access()))
+            .data_source("kms_dbt_connection", ObjectDataSource::<DbtConnection>::new(access()))
+            .data_source("kms_dbt_connections", ObjectsDataSource::<DbtConnection>::new(access()))
+            .data_source("kms_dbt_projects", dbt_connection::DbtProjectsDataSource::new(access()))
+            .ephemeral_resource("kms_secret", secret::SecretEphemeral::new(access()))
+            .list_resource("kms_dbt_connection", ObjectList::<DbtConnection>::new(access()))
+            .action("kms_dbt_connection_test", dbt_connection::DbtConnectionTest::new(access()))
+            .function("airflow_connection_json", airflow::AirflowConnectionJson)
+            .function("airflow_connection_uri", airflow::AirflowConnectionUri)
+            .function("parse_airflow_connection", airflow::ParseAirflowConnection)
     }
 }
 

@@ -47,8 +47,8 @@ fn at_most(text: &str, limit: usize) -> Checked {
     Ok(())
 }
 
-/// A connection's name: a slug.
-pub fn connection_name(text: &str) -> Checked {
+/// An object's name: a slug.
+pub fn slug(text: &str) -> Checked {
     not_empty(text)?;
     trimmed(text)?;
     let legal =
@@ -61,7 +61,7 @@ pub fn connection_name(text: &str) -> Checked {
     at_most(text, NAME_LENGTH)
 }
 
-/// A connection's description.
+/// An object's description.
 pub fn description(text: &str) -> Checked {
     trimmed(text)?;
     at_most(text, DESCRIPTION_LENGTH)
@@ -104,13 +104,17 @@ pub fn api_token(text: &str) -> Checked {
     account_id(text)
 }
 
-/// A connection's ID: a UUID, with hyphens.
-pub fn connection_id(text: &str) -> Checked {
-    if is_connection_id(text) { Ok(()) } else { Err("must be the UUID of a connection.".into()) }
+/// The ID of an object of the KMS: a UUID, with hyphens.
+pub fn uuid(text: &str) -> Checked {
+    if is_uuid(text) {
+        Ok(())
+    } else {
+        Err("must be a UUID, such as 6f1f7c0e-6a5b-4d0e-9c3a-0123456789ab.".into())
+    }
 }
 
 /// Whether this is a UUID in its usual form, with hyphens.
-pub fn is_connection_id(text: &str) -> bool {
+pub fn is_uuid(text: &str) -> bool {
     text.len() == 36 && uuid::Uuid::try_parse(text).is_ok()
 }
 
@@ -173,7 +177,7 @@ mod tests {
         let cases: Vec<Case> = vec![
             (
                 "name",
-                connection_name,
+                slug,
                 vec!["a".into(), "a-b-1".into(), "7".into(), x(64)],
                 ["", "A", "a_b", "-a", "a-", "a--b", "a b", " a", "a.", "ä"]
                     .map(String::from)
@@ -211,7 +215,7 @@ mod tests {
             ("api_token", api_token, vec!["dbtc_1".into(), x(255)], vec!["".into(), "\tt".into(), x(256)]),
             (
                 "id",
-                connection_id,
+                uuid,
                 vec!["6f1f7c0e-6a5b-4d0e-9c3a-0123456789ab".into()],
                 vec!["".into(), "6f1f7c0e6a5b4d0e9c3a0123456789ab".into(), "analytics".into()],
             ),

@@ -42,7 +42,6 @@ const BAD: &[(&str, &str, &str)] = &[
     ("api_token_with_line_break_after", "api_token", "\"${var.token}\\n\""),
     ("api_token_with_byte_order_mark", "api_token", "\"\\uFEFF${var.token}\""),
     ("api_token_too_long", "api_token", "join(\"\", [for number in range(20) : var.token])"),
-    ("api_token_null", "api_token", "null"),
     ("project_id_empty", "project_id", "\"\""),
 ];
 

@@ -21,6 +21,11 @@ type Arguments = &'static [(&'static str, &'static str)];
 const CHANGES: &[(&str, Arguments, Arguments)] = &[
     ("untouched", &[], &[]),
     ("renamed", &[("name", "\"before\"")], &[("name", "\"after\"")]),
+    (
+        "renamed_but_versioned",
+        &[("name", "\"earlier\""), ("api_token_version", "\"1\"")],
+        &[("name", "\"later\""), ("api_token_version", "\"1\"")],
+    ),
     ("described", &[], &[("description", "\"about the orders\"")]),
     ("described_otherwise", &[("description", "\"old\"")], &[("description", "\"new\"")]),
     ("undescribed", &[("description", "\"old\"")], &[]),
@@ -44,6 +49,11 @@ const CHANGES: &[(&str, Arguments, Arguments)] = &[
         &[("api_token_version", "\"2\"")],
     ),
     ("adopting", &[], &[("adopt_existing", "true")]),
+    (
+        "adopting_but_versioned",
+        &[("api_token_version", "\"1\"")],
+        &[("adopt_existing", "true"), ("api_token_version", "\"1\"")],
+    ),
 ];
 
 #[test]
@@ -69,22 +79,26 @@ fn a_plan_shows_exactly_what_changes_and_the_least_is_sent() {
         let any_write = &MOVED_BY_ANY_WRITE[..];
         let credentials = &MOVED_BY_CREDENTIALS[..];
         let expected = [
-            ("renamed", Change::update(&[&["name"], any_write])),
-            ("described", Change::update(&[&["description"], any_write])),
-            ("described_otherwise", Change::update(&[&["description"], any_write])),
-            ("undescribed", Change::update(&[&["description"], any_write])),
+            // Without a version, another token may be there in the apply: whatever follows from it is unknown.
+            ("renamed", Change::update(&[&["name"], credentials])),
+            ("renamed_but_versioned", Change::update(&[&["name"], any_write])),
+            ("described", Change::update(&[&["description"], credentials])),
+            ("described_otherwise", Change::update(&[&["description"], credentials])),
+            ("undescribed", Change::update(&[&["description"], credentials])),
             ("moved", Change::update(&[&["instance_url"], credentials])),
             ("other_account", Change::update(&[&["account_id"], credentials])),
             ("renamed_and_moved", Change::update(&[&["name", "instance_url"], credentials])),
             ("rotated", Change::update(&[credentials])),
             ("version_bumped", Change::update(&[&["api_token_version"], credentials])),
             ("version_bumped_with_the_same_token", Change::update(&[&["api_token_version"], credentials])),
-            ("adopting", Change::update(&[&["adopt_existing"]])),
+            ("adopting", Change::update(&[&["adopt_existing"], credentials])),
+            ("adopting_but_versioned", Change::update(&[&["adopt_existing"]])),
         ];
         let expected: BTreeMap<_, _> =
             expected.into_iter().map(|(label, change)| (address(label), change)).collect();
         assert_eq!(plan.changes(), expected);
         assert_eq!(plan.warned(), [""; 0]);
+        insta::assert_snapshot!("plan_of_each_kind_of_change", workspace.shown(&plan));
 
         workspace.emulator.clear_requests();
         workspace.apply_plan(&plan).succeeded();
@@ -100,6 +114,7 @@ fn a_plan_shows_exactly_what_changes_and_the_least_is_sent() {
         let (cloud, token) = ("https://cloud.getdbt.com", "dbtu_un7ouch3dQ4wE5rT6y");
         assert_eq!(sent("untouched"), json!(null));
         assert_eq!(sent("renamed"), json!({"name": "after"}));
+        assert_eq!(sent("renamed_but_versioned"), json!({"name": "later"}));
         assert_eq!(sent("described"), json!({"description": "about the orders"}));
         assert_eq!(sent("described_otherwise"), json!({"description": "new"}));
         assert_eq!(sent("undescribed"), json!({"description": null}));
@@ -120,6 +135,7 @@ fn a_plan_shows_exactly_what_changes_and_the_least_is_sent() {
             json!({"credentials": credentials(cloud, "12345", token)})
         );
         assert_eq!(sent("adopting"), json!(null));
+        assert_eq!(sent("adopting_but_versioned"), json!(null));
         workspace.assert_clean();
 
         // The version takes over from the digest, and gives way to it again.
@@ -156,6 +172,7 @@ fn another_project_means_another_connection() {
         assert_eq!(change.actions(), ["delete", "create"]);
         let replacing = &plan.json["resource_changes"][0]["change"]["replace_paths"];
         assert_eq!(*replacing, json!([["project_id"]]));
+        insta::assert_snapshot!("plan_of_a_replacement", workspace.shown(&plan));
         workspace.apply_plan(&plan).succeeded();
         let new = workspace.emulator.connection("orders");
         assert_eq!(new.project_id.as_deref(), Some(OTHER_PROJECT_ID));
@@ -182,5 +199,49 @@ fn people_read_that_only_the_hash_is_known_after_apply() {
                 "{line}"
             );
         }
+    });
+}
+
+#[test]
+fn a_saved_plan_can_be_applied_with_another_token_than_it_was_made_with() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        let write = |description: &str| {
+            let orders = connection("orders", &[("description", description)]);
+            let adopting = connection("sales", &[("adopt_existing", description)]);
+            let versioned = [("api_token_version", "\"1\""), ("description", description)];
+            workspace.write(
+                "main.tf",
+                &configuration(&[orders, adopting, connection("versioned", &versioned)])
+                    .replace("adopt_existing = \"old\"", "adopt_existing = false")
+                    .replace("adopt_existing = \"new\"", "adopt_existing = true"),
+            );
+        };
+        workspace.set_token(OLD_TOKEN);
+        write("\"old\"");
+        workspace.apply().succeeded();
+        let kms = &workspace.emulator;
+        let token = |name: &str| kms.stored_credentials(&kms.connection(name).id).api_token;
+
+        // The plan is made with the token that was sent last, and applied with another one.
+        write("\"new\"");
+        let plan = workspace.plan();
+        workspace.set_token(NEW_TOKEN);
+        workspace.apply_plan(&plan).succeeded();
+        assert_eq!([token("orders"), token("sales")], [NEW_TOKEN, NEW_TOKEN]);
+        assert_eq!(token("versioned"), OLD_TOKEN);
+        workspace.assert_clean();
+
+        // The plan is made with another token, and applied with the one that was sent last.
+        write("\"old\"");
+        workspace.set_token(OLD_TOKEN);
+        let plan = workspace.plan();
+        workspace.set_token(NEW_TOKEN);
+        kms.clear_requests();
+        workspace.apply_plan(&plan).succeeded();
+        let mut bodies: Vec<_> = kms.writes().iter().map(|write| write.body_keys()).collect();
+        bodies.sort();
+        assert_eq!(bodies, [["description"], ["description"]]);
+        workspace.assert_clean();
     });
 }

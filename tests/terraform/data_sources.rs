@@ -45,6 +45,8 @@ fn shown(kms: &Emulator, name: &str) -> Value {
         "instance_url": credentials.instance_url,
         "account_id": credentials.account_id,
         "org_id": stored.org_id,
+        "method": "api-token",
+        "is_platform_managed_credentials": false,
         "version": stored.version,
         "credentials_hash": stored.credentials.hash(),
     })
@@ -81,10 +83,7 @@ fn one_connection_is_looked_up_by_each_of_its_arguments() {
         workspace.apply().succeeded();
         let given = outputs(&workspace);
         for (label, name) in [("by_id", "orders"), ("by_name", "orders"), ("in_project", "sales")] {
-            let mut expected = shown(kms, name);
-            expected["method"] = "api-token".into();
-            expected["is_platform_managed_credentials"] = false.into();
-            assert_eq!(without_times(given[label].clone()), expected, "{label}");
+            assert_eq!(without_times(given[label].clone()), shown(kms, name), "{label}");
         }
         assert_eq!(given["by_id"], given["by_name"]);
         workspace.assert_clean();
@@ -235,11 +234,16 @@ fn what_is_not_there_is_an_error_on_the_attribute_that_names_it() {
             ("dbt_connection", &by_name, "name", &["in the project", MISSING_ID]),
             unknown_project,
             ("dbt_projects", &[&missing_connection], "connection_id", &["doesn't exist", MISSING_ID]),
-            ("dbt_connection", &["id = \"orders\""], "id", &["must be the UUID"]),
+            ("dbt_connection", &["id = \"orders\""], "id", &["must be a UUID"]),
             ("dbt_connection", &["name = \"Not A Name\""], "name", &["must be a slug"]),
             ("dbt_connection", &[&missing_id, "name = \"orders\""], "name", &["both set"]),
-            ("dbt_connection", &[&missing_id, &missing_project], "project_id", &["needs no project"]),
-            ("dbt_connection", &[], "", &["Which connection?"]),
+            (
+                "dbt_connection",
+                &[&missing_id, &missing_project],
+                "project_id",
+                &["only for a look-up by name"],
+            ),
+            ("dbt_connection", &[], "", &["Missing argument", "Set \"id\", or \"name\""]),
         ];
         for (kind, arguments, attribute, expected) in cases {
             workspace.write("main.tf", &data(kind, "it", arguments));

@@ -52,7 +52,7 @@ fn the_schema_says_that_the_token_is_write_only() {
         let provider = &schemas["provider_schemas"]["registry.terraform.io/hanzoai/kms"];
         let attributes = &provider["resource_schemas"]["kms_dbt_connection"]["block"]["attributes"];
         let token = &attributes["api_token"];
-        for flag in ["required", "sensitive", "write_only"] {
+        for flag in ["optional", "sensitive", "write_only"] {
             assert_eq!(token[flag], true, "{flag} of {token}");
         }
         let block = &provider["provider"]["block"]["attributes"];

@@ -55,6 +55,12 @@ impl Diagnostic {
         words.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
+    /// The diagnostic as a block of text.
+    pub fn block(&self) -> String {
+        let place = [self.address.as_str(), self.attribute.as_str()].join(" ");
+        format!("{} on {}: {}\n{}", self.severity, place.trim(), self.summary, self.detail)
+    }
+
     /// Whether all these words are in the text.
     pub fn says(&self, words: &[&str]) -> bool {
         words.iter().all(|word| self.text().contains(word))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    plans::{Change, MOVED_BY_ANY_WRITE, MOVED_BY_CREDENTIALS},
+    plans::{Change, MOVED_BY_CREDENTIALS},
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };
 
@@ -48,11 +48,10 @@ fn every_kind_of_drift_is_seen_and_put_right() {
         let mut changes = plan.changes();
         let created = changes.remove(&address("deleted")).expect("the deleted one is planned");
         assert_eq!(created.actions(), ["create"]);
-        let any_write = &MOVED_BY_ANY_WRITE[..];
         let credentials = &MOVED_BY_CREDENTIALS[..];
         let expected = [
-            ("renamed", Change::update(&[&["name"], any_write])),
-            ("described", Change::update(&[&["description"], any_write])),
+            ("renamed", Change::update(&[&["name"], credentials])),
+            ("described", Change::update(&[&["description"], credentials])),
             ("moved", Change::update(&[&["instance_url"], credentials])),
             ("other_account", Change::update(&[&["account_id"], credentials])),
             ("rewritten", Change::update(&[credentials])),
@@ -68,6 +67,7 @@ fn every_kind_of_drift_is_seen_and_put_right() {
             plan.outcome.warnings().iter().all(|warning| warning.says(&[&day])),
             "it says when it happened"
         );
+        insta::assert_snapshot!("plan_of_each_kind_of_drift", workspace.shown(&plan));
 
         workspace.apply_plan(&plan).succeeded();
         for label in ["untouched", "renamed", "described", "moved", "other_account", "rewritten", "deleted"] {

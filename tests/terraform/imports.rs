@@ -8,7 +8,7 @@ use crate::{
     capabilities::{Capability, under_each_terraform_with},
     events::words,
     kms_emulator::{Credentials, OTHER_PROJECT_ID, PROJECT_ID},
-    plans::{Change, MOVED_BY_ANY_WRITE, MOVED_BY_CREDENTIALS},
+    plans::{Change, MOVED_BY_CREDENTIALS},
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };
 
@@ -115,7 +115,7 @@ fn import_blocks_take_every_form_of_id() {
 }
 
 #[test]
-fn generated_configuration_needs_only_the_token() {
+fn generated_configuration_is_applied_as_it_is_and_takes_a_token_later() {
     under_each_terraform(|version| {
         let workspace = Workspace::new(version);
         workspace.set_token(TOKEN);
@@ -131,12 +131,12 @@ fn generated_configuration_needs_only_the_token() {
         ];
         workspace.write("main.tf", &configuration(&imports));
 
-        let outcome = workspace.run(&["plan", "-json", "-generate-config-out=generated.tf"]).failed();
-        // Terraform tells errors that read alike once or several times, and points to no line of the new file.
-        assert!(!outcome.errors().is_empty(), "{outcome:#?}");
-        for error in outcome.errors() {
-            assert!(error.says(&["\"api_token\" is required"]), "{error:#?}");
-        }
+        let outcome = workspace.run(&["plan", "-json", "-generate-config-out=generated.tf"]).succeeded();
+        assert!(outcome.warnings().iter().all(|warning| !warning.says(&["sent once"])), "{outcome:#?}");
+        workspace.apply().succeeded();
+        assert!(kms.writes().is_empty());
+        assert!(workspace.assert_clean().warnings().is_empty());
+
         let generated = fs::read_to_string(workspace.path("generated.tf")).unwrap();
         assert_eq!(generated.matches("= null # sensitive").count(), 3, "{generated}");
         workspace.write("generated.tf", &generated.replace("= null # sensitive", "= var.token"));
@@ -162,6 +162,25 @@ fn generated_configuration_needs_only_the_token() {
     });
 }
 
+#[test]
+fn an_imported_connection_shows_in_the_plan_what_happens_to_its_token() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token(TOKEN);
+        workspace.emulator.create("with-token", None, &made_by_hand());
+        workspace.emulator.create("without-token", None, &made_by_hand());
+        let parts = [
+            connection("with_token", &[]),
+            connection("without_token", &[("api_token", "")]),
+            import("with_token", "id = \"with-token\""),
+            import("without_token", "id = \"without-token\""),
+        ];
+        workspace.write("main.tf", &configuration(&parts));
+        let plan = workspace.plan();
+        insta::assert_snapshot!("plan_of_an_import", workspace.shown(&plan));
+    });
+}
+
 const MISSING_ID: &str = "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1aff";
 
 /// What can't be imported, and what is said of it.
@@ -179,10 +198,10 @@ fn unimportable() -> [(String, Vec<&'static str>); 8] {
         (format!("{MISSING_ID}/in-a-project"), vec!["\"in-a-project\" in the project", MISSING_ID]),
         (
             "Not A Name".into(),
-            vec!["\"Not A Name\" names no dbt connection", "UUID", "PROJECT_ID/NAME", "NAME"],
+            vec!["\"Not A Name\" does not identify a dbt connection", "UUID", "PROJECT_ID/NAME", "NAME"],
         ),
-        (in_project("a/b"), vec!["names no dbt connection", "PROJECT_ID/NAME"]),
-        ("/by-hand".into(), vec!["\"/by-hand\" names no dbt connection", "PROJECT_ID/NAME"]),
+        (in_project("a/b"), vec!["does not identify a dbt connection", "PROJECT_ID/NAME"]),
+        ("/by-hand".into(), vec!["\"/by-hand\" does not identify a dbt connection", "PROJECT_ID/NAME"]),
     ]
 }
 
@@ -217,7 +236,7 @@ fn an_identity_that_names_nothing_is_refused() {
         workspace.set_token(TOKEN);
         for (id, expected) in [
             (MISSING_ID, ["There is no dbt connection with the ID", MISSING_ID]),
-            ("orders", ["\"id\" must be the UUID of a connection", "identity"]),
+            ("orders", ["\"id\" must be a UUID", "identity"]),
         ] {
             let how = format!("identity = {{ id = {id:?} }}");
             workspace.write("main.tf", &configuration(&[connection("orders", &[]), import("orders", &how)]));
@@ -249,7 +268,10 @@ fn the_identity_is_in_state_after_create_read_update_and_import() {
 
         write("\"changed\"");
         let plan = workspace.plan();
-        assert_eq!(plan.change(&address("orders")), Change::update(&[&["description"], &MOVED_BY_ANY_WRITE]));
+        assert_eq!(
+            plan.change(&address("orders")),
+            Change::update(&[&["description"], &MOVED_BY_CREDENTIALS])
+        );
         let planned = plan.json["resource_changes"].as_array().unwrap();
         let planned = planned.iter().find(|change| change["address"] == address("orders")).unwrap();
         assert_eq!(planned["change"]["before_identity"], orders);

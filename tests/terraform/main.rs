@@ -27,6 +27,7 @@ mod actions;
 mod adoption;
 mod authentication;
 mod bad_input;
+mod by_hand;
 mod changes;
 mod data_sources;
 mod debugging;

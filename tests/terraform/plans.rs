@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use regex::Regex;
 use serde_json::Value;
 
-use crate::workspace::Outcome;
+use crate::{diagnostics::Diagnostic, workspace::Outcome};
 
 /// Attributes that the server moves at every write.
 pub const MOVED_BY_ANY_WRITE: [&str; 2] = ["updated_at", "version"];
@@ -56,6 +57,14 @@ impl Plan {
         changes.remove(address).unwrap_or_else(|| panic!("no change of {address} in {changes:#?}"))
     }
 
+    /// The text of the plan and its warnings, without what differs in each run.
+    pub fn readable(&self, text: &str) -> String {
+        let mut warnings: Vec<String> = self.outcome.warnings().into_iter().map(Diagnostic::block).collect();
+        warnings.sort();
+        warnings.insert(0, text.trim().to_owned());
+        without_variation(&warnings.join("\n\n"))
+    }
+
     /// The addresses that a warning belongs to, sorted.
     pub fn warned(&self) -> Vec<String> {
         let mut addresses: Vec<_> =
@@ -63,6 +72,19 @@ impl Plan {
         addresses.sort();
         addresses
     }
+}
+
+/// A text with placeholders for what differs in each run.
+pub fn without_variation(text: &str) -> String {
+    let variations = [
+        (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
+        (r"[0-9a-f]{64}", "HASH"),
+        (r"\breq-\w+", "REQUEST"),
+    ];
+    variations.iter().fold(text.to_owned(), |text, (pattern, placeholder)| {
+        Regex::new(pattern).expect("a pattern").replace_all(&text, *placeholder).into_owned()
+    })
 }
 
 fn read(change: &Value) -> Change {

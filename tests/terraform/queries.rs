@@ -1,7 +1,6 @@
 //! `terraform query` finds connections made by hand, and writes what adopts them.
 
 use std::{
-    fs,
     io::{BufRead as _, BufReader, Read as _},
     thread,
     time::Duration,
@@ -13,11 +12,9 @@ use crate::{
     capabilities::{Capability, under_each_terraform_with},
     events,
     kms_emulator::{CONNECTIONS, Credentials, Options, PROJECT_ID, Server},
-    plans::{Change, MOVED_BY_CREDENTIALS},
-    workspace::{Outcome, Workspace, configuration},
+    workspace::{Outcome, Workspace},
 };
 
-const TOKEN: &str = "dbtu_f0undByQu3ryZ1x2c3";
 const QUERY: &[&str] = &["query", "-json"];
 
 fn made_by_hand() -> Credentials {
@@ -220,42 +217,5 @@ fn results_stream_and_a_slow_reader_loses_none() {
         );
         let reads = workspace.emulator.requests().iter().filter(|read| read.is("GET", CONNECTIONS)).count();
         assert_eq!(reads, 1, "one list");
-    });
-}
-
-#[test]
-fn what_a_query_generates_adopts_connections_with_token_writes_only() {
-    under_each_terraform_with(Capability::Queries, |version| {
-        let workspace = Workspace::new(version);
-        workspace.set_token(TOKEN);
-        let kms = &workspace.emulator;
-        for name in ["orders", "sales"] {
-            kms.create(name, None, &made_by_hand());
-        }
-        let described = kms.create("described", Some(PROJECT_ID), &made_by_hand());
-        kms.edit(&described, |connection| connection.description = Some("${made} \"by hand\"".into()));
-        let of_project = list("project", "", &format!("project_id = \"{PROJECT_ID}\""));
-        workspace.write("find.tfquery.hcl", &[list("organization", "", ""), of_project].concat());
-
-        workspace.run(&["query", "-json", "-generate-config-out=adopted.tf"]).succeeded();
-        let generated = fs::read_to_string(workspace.path("adopted.tf")).unwrap();
-        assert_eq!(generated.matches("import {").count(), 3, "{generated}");
-        workspace.write("adopted.tf", &generated.replace("= null # sensitive", "= var.token"));
-        workspace.write("main.tf", &configuration(&[]));
-
-        let plan = workspace.plan();
-        let changes = plan.changes();
-        assert_eq!(changes.len(), 3);
-        for (address, change) in &changes {
-            assert_eq!(*change, Change::update(&[&MOVED_BY_CREDENTIALS]), "{address}");
-        }
-        assert_eq!(plan.warned().len(), 3, "{:#?}", plan.outcome.warnings());
-        assert!(kms.writes().is_empty());
-        workspace.apply_plan(&plan).succeeded();
-        let writes = kms.writes();
-        assert_eq!(writes.len(), 3);
-        assert!(writes.iter().all(|write| write.method == "PATCH" && write.body_keys() == ["credentials"]));
-        assert_eq!(kms.stored_credentials(&described).api_token, TOKEN);
-        assert!(workspace.assert_clean().warnings().is_empty());
     });
 }

@@ -30,7 +30,17 @@ fn a_taken_name_names_its_owner_and_the_ways_out() {
 
         let adopting = [arguments[0], arguments[1], ("adopt_existing", "true")];
         workspace.write("main.tf", &configuration(&[connection("orders", &adopting)]));
-        workspace.apply().succeeded();
+        let plan = workspace.plan();
+        let warnings = plan.outcome.warnings();
+        assert_eq!(warnings.len(), 1, "{warnings:#?}");
+        assert_eq!(warnings[0].attribute, "adopt_existing");
+        let created = warnings[0].text().contains(&format!("{id}, created at 2"));
+        assert!(
+            created && warnings[0].says(&["will be adopted", "the apply takes it over"]),
+            "{warnings:#?}"
+        );
+        insta::assert_snapshot!("plan_of_an_adoption", workspace.shown(&plan));
+        workspace.apply_plan(&plan).succeeded();
         assert_eq!(workspace.state(&address("orders"))["id"], id.as_str());
         assert_eq!(workspace.emulator.connection("orders").description.as_deref(), Some("ours"));
         assert_eq!(workspace.emulator.stored_credentials(&id).api_token, TOKEN);
@@ -61,8 +71,22 @@ fn another_account_is_never_taken_over() {
         let before: Vec<_> = hashes().collect();
 
         let labels = ["other_account", "other_instance", "other_app"];
-        let connections = labels.map(|label| connection(label, &[("adopt_existing", "true")]));
-        workspace.write("main.tf", &configuration(&connections));
+        let adopting = |label: &str| connection(label, &[("adopt_existing", "true")]);
+        for (label, reason) in [
+            ("other_account", "different account_id (it has \"99999\")"),
+            ("other_instance", "different instance_url (it has \"https://emea.dbt.com\")"),
+            ("other_app", "a connection of another app has the name \"other-app\""),
+        ] {
+            workspace.write("main.tf", &configuration(&[adopting(label)]));
+            let plan = workspace.plan();
+            let warnings = plan.outcome.warnings();
+            assert_eq!(warnings.len(), 1, "{label}: {warnings:#?}");
+            assert!(
+                warnings[0].attribute == "adopt_existing" && warnings[0].says(&[reason]),
+                "{warnings:#?}"
+            );
+        }
+        workspace.write("main.tf", &configuration(&labels.map(adopting)));
         let outcome = workspace.apply().failed();
         let mut blamed: Vec<_> = outcome.errors().iter().map(|error| error.address.clone()).collect();
         blamed.sort();
@@ -85,6 +109,125 @@ fn two_resources_do_not_adopt_one_connection() {
         let in_state =
             ["one", "two"].iter().filter(|label| !workspace.state(&address(label)).is_null()).count();
         assert_eq!(in_state, 1);
+
+        // If it exists already, the plan refuses.
+        workspace.write("main.tf", &configuration(&[]));
+        workspace.apply().succeeded();
+        workspace.write("main.tf", &configuration(&[twin("one"), twin("two")]));
+        let id = workspace.emulator.create(
+            "orders",
+            None,
+            &Credentials::new("https://cloud.getdbt.com", "12345", "dbtu_by_hand"),
+        );
+        workspace.emulator.clear_requests();
+        let outcome = workspace.failing_plan();
+        assert_eq!(outcome.error().attribute, "name", "{outcome:#?}");
+        assert!(
+            outcome.error().says(&[&id, "Another resource of this configuration manages it"]),
+            "{outcome:#?}"
+        );
+    });
+}
+
+#[test]
+fn the_plan_refuses_to_adopt_what_another_resource_manages() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token(TOKEN);
+        // One label that Terraform walks before the other, and one after.
+        let owner = |arguments: &[(&str, &str)]| {
+            connection("owner", &[&[("name", "\"orders\"")], arguments].concat())
+        };
+        let wanting = |label: &str| connection(label, &[("name", "\"orders\""), ("adopt_existing", "true")]);
+        workspace.write("main.tf", &configuration(&[owner(&[])]));
+        workspace.apply().succeeded();
+        let id = workspace.emulator.connection("orders").id;
+        workspace.emulator.clear_requests();
+
+        let imported = format!("import {{\n  to = kms_dbt_connection.owner\n  id = {id:?}\n}}\n");
+        let described = owner(&[("description", "\"changed\"")]);
+        let without_refresh: &[&str] = &["plan", "-json", "-refresh=false"];
+        let one_by_one: &[&str] = &["plan", "-json", "-parallelism=1"];
+        let refused = |case: &str, parts: &[String], command: &[&str]| {
+            for label in ["adopting", "wanting"] {
+                workspace.write("main.tf", &configuration(&[parts, &[wanting(label)]].concat()));
+                let outcome = workspace.run(command).failed();
+                let error = outcome.error();
+                assert!(error.says(&[&id]), "{case}, {label}: {error:#?}");
+                let expected: &[&str] = match error.address == address(label) {
+                    true => &["Another resource of this configuration manages it", "Choose another name"],
+                    false => &["Two resources for one dbt connection", "named \"orders\"", "adopt_existing"],
+                };
+                assert!(error.says(expected), "{case}, {label}: {error:#?}");
+            }
+        };
+        refused("untouched", &[owner(&[])], one_by_one);
+        refused("untouched, not read", &[owner(&[])], without_refresh);
+        refused("changed", &[described], one_by_one);
+        refused("destroyed", &[], one_by_one);
+        workspace.run(&["state", "rm", &address("owner")]).succeeded();
+        refused("imported", &[owner(&[]), imported], one_by_one);
+        assert!(workspace.emulator.writes().is_empty());
+    });
+}
+
+#[test]
+fn a_name_known_only_in_the_apply_is_adopted_there() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token(TOKEN);
+        let id = workspace.emulator.create(
+            "orders",
+            None,
+            &Credentials::new("https://cloud.getdbt.com", "12345", "dbtu_by_hand"),
+        );
+        let later = "\nresource \"terraform_data\" \"later\" {\n  input = \"orders\"\n}\n".to_owned();
+        let name = ("name", "terraform_data.later.output");
+        let adopting = connection("orders", &[name, ("adopt_existing", "true")]);
+        workspace.write("main.tf", &configuration(&[later, adopting]));
+        let plan = workspace.plan();
+        assert!(plan.outcome.warnings().is_empty(), "{:#?}", plan.outcome);
+        workspace.apply_plan(&plan).succeeded();
+        assert_eq!(workspace.state(&address("orders"))["id"], id.as_str());
+    });
+}
+
+#[test]
+fn what_is_replaced_in_the_usual_order_is_not_adopted() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token(TOKEN);
+        workspace.write("main.tf", &configuration(&[connection("orders", &[("adopt_existing", "true")])]));
+        workspace.apply().succeeded();
+        let old = workspace.emulator.connection("orders").id;
+        let outcome =
+            workspace.run(&["apply", "-json", "-auto-approve", "-replace=kms_dbt_connection.orders"]);
+        assert!(outcome.succeeded().warnings().is_empty());
+        let new = workspace.emulator.connection("orders").id;
+        assert_ne!(new, old);
+        workspace.run(&["taint", &address("orders")]).succeeded();
+        workspace.apply().succeeded();
+        assert_ne!(workspace.emulator.connection("orders").id, new);
+        workspace.assert_clean();
+    });
+}
+
+#[test]
+fn a_replacement_created_first_is_told_who_has_its_name() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token(TOKEN);
+        let lifecycle = ("lifecycle", "{\n    create_before_destroy = true\n  }");
+        workspace.write("main.tf", &configuration(&[connection("orders", &[lifecycle])]));
+        workspace.apply().succeeded();
+        let id = workspace.emulator.connection("orders").id;
+        let outcome =
+            workspace.run(&["apply", "-json", "-auto-approve", "-replace=kms_dbt_connection.orders"]);
+        let error = outcome.error();
+        assert_eq!(error.attribute, "name");
+        assert!(error.says(&[&id, "create_before_destroy", "choose another name, or remove"]), "{error:#?}");
+        assert_eq!(workspace.state(&address("orders"))["id"], id.as_str());
+        assert_eq!(workspace.emulator.connections().len(), 1);
     });
 }
 

@@ -186,6 +186,12 @@ impl Workspace {
         Plan { json: serde_json::from_str(&shown.stdout).unwrap(), outcome, file }
     }
 
+    /// A saved plan as people read it, with the provider's warnings. What differs in each run is replaced.
+    pub fn shown(&self, plan: &Plan) -> String {
+        let shown = self.run(&["show", "-no-color", &plan.file]).succeeded();
+        plan.readable(&shown.stdout)
+    }
+
     /// A plan that is expected to fail.
     pub fn failing_plan(&self) -> Outcome {
         self.run(&["plan", "-json"]).failed()

@@ -223,10 +223,10 @@ mod generated;
 
 #[cfg(test)]
 pub(super) mod cases {
-    pub(in crate::provider::functions) use super::generated::generate;
+    pub(in crate::provider::airflow) use super::generated::generate;
     use crate::plugin::value::Value;
 
-    pub(in crate::provider::functions) fn arguments(texts: &[&str]) -> Vec<Value> {
+    pub(in crate::provider::airflow) fn arguments(texts: &[&str]) -> Vec<Value> {
         texts.iter().map(|text| Value::string(*text)).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! `airflow_connection_uri`: a dbt connection as Airflow takes it, in URI form.
 
-use super::airflow::{self, AirflowConnection};
+use super::connection::{self, AirflowConnection};
 use crate::plugin::{
     function::{Function, FunctionError, Signature},
     value::{Type, Value},
@@ -20,7 +20,7 @@ impl Function for AirflowConnectionUri {
                           what Airflow itself writes.\n\n\
                           The result holds the API token. It is ephemeral or sensitive where an argument is: to keep \
                           the token out of state, pass an ephemeral value, and the result to a write-only attribute.",
-            parameters: airflow::connection_parameters(),
+            parameters: connection::connection_parameters(),
             result: Type::String,
         }
     }
@@ -33,7 +33,7 @@ impl Function for AirflowConnectionUri {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::functions::airflow::cases::{self, arguments};
+    use crate::provider::airflow::connection::cases::{self, arguments};
 
     fn uri(instance_url: &str, account_id: &str, api_token: &str) -> String {
         match AirflowConnectionUri.call(arguments(&[instance_url, account_id, api_token])) {

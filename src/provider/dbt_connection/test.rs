@@ -20,7 +20,7 @@ model! {
     /// Which connection to test.
     pub struct DbtConnectionTestConfig {
         /// ID of the dbt connection, a UUID.
-        connection_id: String = required().rule(rules::connection_id),
+        connection_id: String = required().rule(rules::uuid),
     }
 }
 

@@ -21,7 +21,7 @@ model! {
     /// The dbt projects behind a connection.
     pub struct DbtProjectsData {
         /// ID of the dbt connection, a UUID.
-        connection_id: String = required().rule(rules::connection_id),
+        connection_id: String = required().rule(rules::uuid),
         /// The dbt projects that the stored token sees, sorted by name.
         projects: Vec<Project> = computed(),
     }

@@ -1,6 +1,6 @@
 //! `airflow_connection_json`: a dbt connection as Airflow takes it, in JSON form.
 
-use super::airflow::{self, AirflowConnection};
+use super::connection::{self, AirflowConnection};
 use crate::plugin::{
     function::{Function, FunctionError, Signature},
     value::{Type, Value},
@@ -19,7 +19,7 @@ impl Function for AirflowConnectionJson {
                           what Airflow itself writes: keys in that order, and ASCII only.\n\n\
                           The result holds the API token. It is ephemeral or sensitive where an argument is: to keep \
                           the token out of state, pass an ephemeral value, and the result to a write-only attribute.",
-            parameters: airflow::connection_parameters(),
+            parameters: connection::connection_parameters(),
             result: Type::String,
         }
     }
@@ -32,7 +32,7 @@ impl Function for AirflowConnectionJson {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::functions::airflow::cases::{self, arguments};
+    use crate::provider::airflow::connection::cases::{self, arguments};
 
     fn json(instance_url: &str, account_id: &str, api_token: &str) -> String {
         match AirflowConnectionJson.call(arguments(&[instance_url, account_id, api_token])) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::airflow::{self, AirflowConnection};
+use super::connection::{self, AirflowConnection};
 use crate::plugin::{
     function::{Function, FunctionError, Parameter, Signature},
     value::{Type, Value},
@@ -37,7 +37,7 @@ impl Function for ParseAirflowConnection {
     }
 
     fn call(&self, arguments: Vec<Value>) -> Result<Value, FunctionError> {
-        let [text] = airflow::texts(arguments)?;
+        let [text] = connection::texts(arguments)?;
         let blame = |text| FunctionError { text, argument: Some(0) };
         AirflowConnection::parse(&text).map(AirflowConnection::into_value).map_err(blame)
     }
@@ -46,9 +46,9 @@ impl Function for ParseAirflowConnection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::functions::{
+    use crate::provider::airflow::{
         AirflowConnectionJson, AirflowConnectionUri,
-        airflow::cases::{self, arguments},
+        connection::cases::{self, arguments},
     };
 
     fn parse(text: &str) -> Result<[String; 3], FunctionError> {

@@ -6,11 +6,11 @@ const MAX_WARNINGS: usize = 20;
 
 /// The imports of a run so far.
 #[derive(Debug, Default)]
-pub(super) struct Imports(usize);
+pub struct Imports(usize);
 
 /// Whether to warn of an imported object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ImportWarning {
+pub enum ImportWarning {
     /// Show the warning.
     Show,
     /// Show it, and say that it is the last one.
@@ -21,7 +21,7 @@ pub(super) enum ImportWarning {
 
 impl Imports {
     /// Counts an imported object, and decides whether to warn of it.
-    pub(super) fn count(&mut self) -> ImportWarning {
+    pub fn count(&mut self) -> ImportWarning {
         self.0 += 1;
         match self.0 {
             count if count < MAX_WARNINGS => ImportWarning::Show,

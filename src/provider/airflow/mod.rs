@@ -1,0 +1,11 @@
+//! A dbt connection as Airflow takes it: three functions over its two written forms.
+
+mod connection;
+mod connection_json;
+mod connection_uri;
+mod parse_connection;
+
+pub(super) use self::{
+    connection_json::AirflowConnectionJson, connection_uri::AirflowConnectionUri,
+    parse_connection::ParseAirflowConnection,
+};

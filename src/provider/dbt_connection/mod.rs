@@ -1,0 +1,181 @@
+//! Connections to dbt: the credentials with which the KMS reaches a dbt account.
+
+mod projects;
+mod test;
+
+pub(super) use self::{projects::DbtProjectsDataSource, test::DbtConnectionTest};
+use super::{
+    lifecycle::{ManagedObject, SecretAttribute, object},
+    rules,
+};
+use crate::{
+    kms::{self, ConnectionPlace, DbtConnectionPatch, DbtCredentials, NewDbtConnection, Scope},
+    plugin::schema::{computed, optional, required},
+    secret::Secret,
+};
+
+object! {
+    /// A dbt connection as Terraform sees it.
+    pub struct DbtConnectionModel shows kms::DbtConnection {
+        /// Name of the connection, unique in its project or, without `project_id`, in the organization. A slug:
+        /// lower-case letters, digits and single inner hyphens, at most 64 characters.
+        name: String = required().rule(rules::slug) => |it| it.name.clone(),
+        /// What the connection is for. At most 256 characters.
+        description: String = optional().rule(rules::description) => |it| it.description.clone(),
+        /// ID of the project that the connection belongs to. Without it, the connection belongs to the organization.
+        project_id: String = optional().rule(rules::project_id).requires_replace() => |it| it.project_id.clone(),
+        /// URL of the dbt instance, such as `https://cloud.getdbt.com`, `https://emea.dbt.com` or
+        /// `https://ab123.us1.dbt.com`. The KMS uses only its host name, and always HTTPS.
+        instance_url: String = required().rule(rules::instance_url)
+            => "credentials.instanceUrl" |it| it.credentials.instance_url.clone(),
+        /// ID of the dbt account.
+        account_id: String = required().rule(rules::account_id)
+            => "credentials.accountId" |it| it.credentials.account_id.clone(),
+        /// API token for dbt: a service token (`dbtc_...`) or a personal access token (`dbtu_...`). It goes from the
+        /// configuration to the KMS and is stored neither in state nor in plan files, so it can be an ephemeral value.
+        /// Required to create a connection. A changed token is noticed, unless `api_token_version` is set. Without a
+        /// token, the one that the KMS stores is left alone, and `instance_url` and `account_id` can't be changed.
+        api_token: Secret = optional().sensitive().write_only().rule(rules::api_token) => "credentials.apiToken",
+        /// Arbitrary version string of the token. When set, the token is sent whenever the version changes, and changing
+        /// `api_token` alone has no effect. No digest of the token is kept then.
+        api_token_version: String = optional(),
+        /// Whether to take over an existing connection that has the name and the same `instance_url` and `account_id`,
+        /// instead of failing, and to send it the configured description and token. The plan says which connection that
+        /// is. A connection that another resource manages is never taken over. Changing this alone sends nothing.
+        /// Default: `false`.
+        adopt_existing: bool = optional(),
+        /// ID of the connection, a UUID.
+        id: String = computed().stable().not_null() => |it| it.id.clone(),
+        /// ID of the organization.
+        org_id: String = computed().stable().not_null() => |it| it.org_id.clone(),
+        /// How the KMS logs in to dbt: always `api-token`.
+        method: String = computed().stable().not_null() => |it| it.method.clone(),
+        /// Version number that the server keeps of the connection.
+        version: i64 = computed().not_null() => |it| it.version,
+        /// Whether the KMS manages the credentials by itself: always `false` for dbt.
+        is_platform_managed_credentials: bool = computed().stable().not_null()
+            => |it| it.is_platform_managed_credentials,
+        /// When the connection was created, as an RFC 3339 time.
+        created_at: String = computed().stable().not_null() => |it| it.created_at.clone(),
+        /// When the connection was last changed, as an RFC 3339 time.
+        updated_at: String = computed().not_null() => |it| it.updated_at.clone(),
+        /// The server's fingerprint of the credentials that it stores. It changes at each write of credentials, and so
+        /// shows when somebody else wrote them.
+        credentials_hash: String = computed().not_null() => |it| it.credentials_hash.clone(),
+    }
+}
+
+/// The kind of object.
+#[derive(Clone, Debug)]
+pub(super) struct DbtConnection;
+
+impl ManagedObject for DbtConnection {
+    type Model = DbtConnectionModel;
+
+    const TYPE: &'static str = "kms_dbt_connection";
+    const NOUN: &'static str = "dbt connection";
+    const MANY: &'static str = "connections";
+    const DESCRIPTION: &'static str = "A dbt connection: the credentials with which the KMS reaches a dbt account. The KMS \
+                                       tries them at dbt before it stores them.";
+    const PLACE: &'static [&'static str] = &["name", "project_id"];
+    const IMPORT_FORMS: &'static str =
+        "PROJECT_ID/NAME for a connection of a project, or NAME for one of the organization";
+    const SECRET: Option<SecretAttribute<DbtConnectionModel>> = Some(SecretAttribute {
+        name: "api_token",
+        version_name: "api_token_version",
+        sent_with: &["instance_url", "account_id"],
+        value: |model| &model.api_token,
+        version: |model| &model.api_token_version,
+        hash: |model| &model.credentials_hash,
+        hash_mut: |model| &mut model.credentials_hash,
+        changes_with: |prior, planned| {
+            prior.instance_url != planned.instance_url || prior.account_id != planned.account_id
+        },
+    });
+
+    fn place(model: &DbtConnectionModel) -> ConnectionPlace {
+        ConnectionPlace::new(model.name.text(), model.project_id.as_str())
+    }
+
+    fn name_of(place: &ConnectionPlace) -> &str {
+        &place.name
+    }
+
+    fn scope_words(place: &ConnectionPlace) -> String {
+        place.project_id.as_ref().map_or("the organization".to_owned(), |id| format!("the project {id}"))
+    }
+
+    fn parse_place(text: &str) -> Option<ConnectionPlace> {
+        let (project, name) = match text.split_once('/') {
+            Some((project, name)) => (Some(project), name),
+            None => (None, text),
+        };
+        let is_legal = rules::slug(name).is_ok() && project.is_none_or(|id| rules::project_id(id).is_ok());
+        is_legal.then(|| ConnectionPlace::new(name, project))
+    }
+
+    fn scope(state: &DbtConnectionModel) -> Scope<'_> {
+        match state.project_id.as_str() {
+            Some(id) => Scope::Project(id),
+            None if state.name.is_null() => Scope::Unknown,
+            None => Scope::Organization,
+        }
+    }
+
+    fn new_object(planned: &DbtConnectionModel, secret: Option<Secret>) -> NewDbtConnection {
+        NewDbtConnection {
+            place: Self::place(planned),
+            description: planned.description.known().cloned(),
+            credentials: credentials(planned, secret.unwrap_or_default()),
+        }
+    }
+
+    fn patch(
+        prior: &DbtConnectionModel,
+        planned: &DbtConnectionModel,
+        secret: Option<Secret>,
+    ) -> DbtConnectionPatch {
+        DbtConnectionPatch {
+            name: (planned.name != prior.name).then(|| planned.name.text().to_owned()),
+            description: (planned.description != prior.description)
+                .then(|| planned.description.known().cloned()),
+            credentials: secret.map(|secret| credentials(planned, secret)),
+            hash_before: prior.credentials_hash.text().to_owned(),
+        }
+    }
+
+    fn differences(planned: &DbtConnectionModel, existing: &kms::DbtConnection) -> Vec<String> {
+        let stored = &existing.credentials;
+        let mut differences = Vec::new();
+        if planned.instance_url.as_str().is_some_and(|url| !is_same_url(url, &stored.instance_url)) {
+            differences.push(format!("instance_url (it has \"{}\")", stored.instance_url));
+        }
+        if planned.account_id.as_str().is_some_and(|id| id != stored.account_id) {
+            differences.push(format!("account_id (it has \"{}\")", stored.account_id));
+        }
+        differences
+    }
+
+    fn keep_spelling(prior: &DbtConnectionModel, state: &mut DbtConnectionModel) {
+        // No description and an empty one are the same to everybody but Terraform.
+        if prior.description.text().is_empty() && state.description.text().is_empty() {
+            state.description = prior.description.clone();
+        }
+        if is_same_url(prior.instance_url.text(), state.instance_url.text()) {
+            state.instance_url = prior.instance_url.clone();
+        }
+    }
+}
+
+fn credentials(planned: &DbtConnectionModel, api_token: Secret) -> DbtCredentials {
+    DbtCredentials {
+        instance_url: planned.instance_url.text().to_owned(),
+        account_id: planned.account_id.text().to_owned(),
+        api_token,
+    }
+}
+
+/// `https://x` and `https://x/` are the same URL.
+fn is_same_url(one: &str, other: &str) -> bool {
+    matches!((url::Url::parse(one), url::Url::parse(other)), (Ok(one), Ok(other)) if one == other)
+}

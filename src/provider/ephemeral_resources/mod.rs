@@ -1,5 +1,0 @@
-//! Ephemeral resources.
-
-mod secret;
-
-pub(super) use secret::SecretEphemeral;

@@ -1,0 +1,79 @@
+//! Taking over an object that exists already: saying so in the plan, and doing it in the apply.
+
+use super::{
+    messages,
+    object::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf},
+};
+use crate::{
+    kms::{self, Object as _},
+    plugin::{context::Context, diagnostics::Diagnostics, model::AttributeType as _},
+    provider::access::Access,
+    secret::Secret,
+};
+
+/// Whether the configuration asks to take an existing object over.
+pub fn is_wanted<T: ManagedObject>(planned: &T::Model) -> bool {
+    planned.adopt_existing().known() == Some(&true)
+}
+
+/// Whether it is known where the object will be.
+fn is_placed<T: ManagedObject>(planned: &T::Model) -> bool {
+    let planned = planned.clone().into_value();
+    T::PLACE.iter().all(|name| planned.attribute(name).is_none_or(|value| !value.is_unknown()))
+}
+
+/// Says in the plan of a create which object the apply will take over, or why it won't. Says nothing where the KMS can't be
+/// asked yet. `replaced` is the ID of the object that is being replaced: if that has the name, it will be gone, or the apply
+/// fails.
+///
+/// # Errors
+/// Another resource of the plan manages the object, or takes it over too.
+pub async fn forecast<T: ManagedObject>(
+    access: &Access,
+    cx: &mut Context,
+    planned: &T::Model,
+    replaced: Option<&str>,
+) -> Result<(), Diagnostics> {
+    if !is_wanted::<T>(planned) || !is_placed::<T>(planned) || !access.is_ready() {
+        return Ok(());
+    }
+    let place = T::place(planned);
+    let operation = access.operation(cx)?;
+    let existing = match operation.forecast_by_name::<ObjectOf<T>>(&place).await {
+        Ok(Some(existing)) => existing,
+        Ok(None) => return Ok(()),
+        Err(error) => {
+            messages::adoption_unknown::<T>(&place, &error, &mut cx.diagnostics);
+            return Ok(());
+        }
+    };
+    if replaced.is_some_and(|id| id.eq_ignore_ascii_case(existing.id())) {
+        return Ok(());
+    }
+    let differences = T::differences(planned, &existing);
+    if !differences.is_empty() {
+        messages::will_not_adopt::<T>(&place, &existing, &differences, &mut cx.diagnostics);
+    } else if access.managed().plan_adoption(existing.id(), T::name_of(&place)) {
+        messages::will_adopt::<T>(&place, &existing, &mut cx.diagnostics);
+    } else {
+        return Err(messages::taken_by_a_managed::<T>(&place, &existing));
+    }
+    Ok(())
+}
+
+/// Takes over an object that nothing in this run manages, and gives it the planned values.
+pub async fn adopt<T: ManagedObject>(
+    operation: &kms::Operation,
+    planned: &T::Model,
+    place: &PlaceOf<T>,
+    existing: &ObjectOf<T>,
+    secret: Option<Secret>,
+) -> Result<ObjectOf<T>, Diagnostics> {
+    let id = existing.id();
+    tracing::info!(id, "adopting the object that has the name");
+    let patch = T::patch(&T::Model::found(existing), planned, secret);
+    operation
+        .adopt::<ObjectOf<T>>(id, place, &patch)
+        .await
+        .map_err(|error| messages::adopt_failure::<T>(place, existing, &error))
+}

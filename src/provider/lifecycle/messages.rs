@@ -1,0 +1,405 @@
+//! The texts of the lifecycle, for every kind of object.
+
+use super::object::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf};
+use crate::{
+    kms::{self, AdoptError, ApiErrorKind, CreateError, Existing, Object as _},
+    plugin::{diagnostics::Diagnostics, path::Path},
+    provider::errors::{self, Blame},
+};
+
+/// Which attributes stand for what in errors of the KMS.
+pub fn blame<T: ManagedObject>() -> Blame {
+    Blame {
+        project: Some("project_id"),
+        name: Some("name"),
+        credentials: T::SECRET.map(|secret| secret.name),
+        object: None,
+        fields: T::Model::FIELDS,
+    }
+}
+
+/// The failure of a call. `task` is a verb, such as `create`, for the object of that name or ID.
+pub fn failure<T: ManagedObject>(task: &str, label: &str, error: &kms::Error) -> Diagnostics {
+    errors::failure(&format!("{task} the {} {label}", T::NOUN), error, blame::<T>())
+}
+
+/// A name as texts show it.
+pub fn quoted(name: &str) -> String {
+    format!("\"{name}\"")
+}
+
+fn import_line<T: ManagedObject>(id: &str) -> String {
+    // The provider doesn't learn the address of the resource that it works on.
+    format!("  terraform import {}.NAME {id}", T::TYPE)
+}
+
+fn name_taken(detail: String) -> Diagnostics {
+    Diagnostics::from_attribute_error(Path::attribute("name"), "Name already taken", detail)
+}
+
+/// The beginning of what is said of an object that has a name already.
+fn there_is<T: ManagedObject>(place: &PlaceOf<T>, existing: &ObjectOf<T>) -> String {
+    format!(
+        "In {scope} there is already a {noun} named \"{name}\": {id}, created at {created}.",
+        scope = T::scope_words(place),
+        noun = T::NOUN,
+        name = T::name_of(place),
+        id = existing.id(),
+        created = existing.created_at(),
+    )
+}
+
+/// Why an object was not created.
+pub fn create_failure<T: ManagedObject>(
+    planned: &T::Model,
+    place: &PlaceOf<T>,
+    error: CreateError<ObjectOf<T>>,
+) -> Diagnostics {
+    let (noun, name, scope) = (T::NOUN, T::name_of(place), T::scope_words(place));
+    match error {
+        CreateError::NameTaken { existing: Existing::Visible(existing), .. } => name_taken(format!(
+            "{} If an earlier apply was interrupted, it may have created it.\n\n{}",
+            there_is::<T>(place, &existing),
+            adoption_advice::<T>(planned, &existing),
+        )),
+        CreateError::NameTaken { existing, error } => {
+            let mut diagnostics = failure::<T>("create", &quoted(name), &error);
+            let detail = match existing {
+                Existing::OfOtherApp => of_other_kind::<T>(place),
+                Existing::Unknown(error) => format!(
+                    "In {scope} the name \"{name}\" is taken, but the {noun} that has it could not be looked up: {}. Apply \
+                     again: the error then names it, or adopt_existing takes it over.",
+                    kms::report(&error)
+                ),
+                _ => format!(
+                    "In {scope} the name \"{name}\" is taken, but this machine identity may not read the {noun} that has \
+                     it. Choose another name."
+                ),
+            };
+            let summary = format!("The {noun} with this name can't be shown");
+            diagnostics.warning(Some(Path::attribute("name")), summary, detail);
+            diagnostics
+        }
+        CreateError::Unconfirmed { found, error } => {
+            let what_now = match found {
+                Some(found) => format!(
+                    "{} Nothing shows that this apply created it.\n\n{}",
+                    there_is::<T>(place, &found),
+                    adoption_advice::<T>(planned, &found)
+                ),
+                None => format!(
+                    "The provider could not determine whether the {noun} \"{name}\" was created in {scope}. Apply again: \
+                     if it was, the error then names it and says how to adopt it."
+                ),
+            };
+            Diagnostics::from_attribute_error(
+                Path::attribute("name"),
+                "Unconfirmed create",
+                format!(
+                    "Could not create the {noun} \"{name}\" for certain: {}.\n\n{what_now}",
+                    kms::report(&error)
+                ),
+            )
+        }
+        CreateError::Failed(error) => failure::<T>("create", &quoted(name), &error),
+    }
+}
+
+/// What to do about an existing object that has the name.
+fn adoption_advice<T: ManagedObject>(planned: &T::Model, existing: &ObjectOf<T>) -> String {
+    let import = import_line::<T>(existing.id());
+    let differences = T::differences(planned, existing);
+    let advice = if differences.is_empty() {
+        let and_send = T::SECRET.map(|secret| format!(" and sends it the configured {}", secret.name));
+        format!(
+            "If no other resource manages it, import it to this resource's address:\n\n{import}\n\nor set adopt_existing = \
+             true here, which takes it over{}. Otherwise choose another name.",
+            and_send.unwrap_or_default()
+        )
+    } else {
+        format!(
+            "adopt_existing does not apply: the existing {} has a different {}. Choose another name, or, if no other \
+             resource manages it, import it to change it:\n\n{import}",
+            T::NOUN,
+            differences.join(" and ")
+        )
+    };
+    format!(
+        "{advice}\n\nIf this resource is being replaced under create_before_destroy, that is the {} being replaced: choose \
+         another name, or remove create_before_destroy.",
+        T::NOUN
+    )
+}
+
+/// The name is taken by the very object that is being replaced.
+pub fn taken_by_the_replaced<T: ManagedObject>(place: &PlaceOf<T>, id: &str) -> Diagnostics {
+    let (noun, name) = (T::NOUN, T::name_of(place));
+    name_taken(format!(
+        "In {} the {noun} \"{name}\" ({id}) is the one that this resource replaces. Under create_before_destroy it still \
+         exists when its replacement is created. Choose another name, or remove create_before_destroy, so that Terraform \
+         destroys it first.",
+        T::scope_words(place)
+    ))
+}
+
+/// Another resource manages the object that has the name.
+pub fn taken_by_a_managed<T: ManagedObject>(place: &PlaceOf<T>, existing: &ObjectOf<T>) -> Diagnostics {
+    name_taken(format!(
+        "{} Another resource of this configuration manages it, so adopt_existing does not take it over. Choose another name.",
+        there_is::<T>(place, existing)
+    ))
+}
+
+/// Two resources of a plan are to have one object.
+pub fn planned_twice<T: ManagedObject>(id: &str, adopting: &str) -> Diagnostics {
+    Diagnostics::from_error(
+        format!("Two resources for one {}", T::NOUN),
+        format!(
+            "This resource manages the {noun} {id}. Another {type_name} resource, named \"{adopting}\", has adopt_existing = \
+             true and would take it over. Remove adopt_existing there and choose another name, or remove one of the two \
+             resources.",
+            noun = T::NOUN,
+            type_name = T::TYPE
+        ),
+    )
+}
+
+/// What the plan says of an object that the apply will take over.
+pub fn will_adopt<T: ManagedObject>(
+    place: &PlaceOf<T>,
+    existing: &ObjectOf<T>,
+    diagnostics: &mut Diagnostics,
+) {
+    let and_send = match T::SECRET {
+        Some(secret) => format!(" and sends it the configured description and {}", secret.name),
+        None => " and gives it the configured values".to_owned(),
+    };
+    diagnostics.warning(
+        Some(Path::attribute("adopt_existing")),
+        format!("Existing {} will be adopted", T::NOUN),
+        format!(
+            "{} Instead of creating another one, the apply takes it over{and_send}, because adopt_existing is true.",
+            there_is::<T>(place, existing)
+        ),
+    );
+}
+
+/// What the plan says of an object that the apply won't take over.
+pub fn will_not_adopt<T: ManagedObject>(
+    place: &PlaceOf<T>,
+    existing: &ObjectOf<T>,
+    differences: &[String],
+    diagnostics: &mut Diagnostics,
+) {
+    diagnostics.warning(
+        Some(Path::attribute("adopt_existing")),
+        format!("Existing {} will not be adopted", T::NOUN),
+        format!(
+            "{} adopt_existing does not apply: it has a different {}. As long as it has the name, the create fails.",
+            there_is::<T>(place, existing),
+            differences.join(" and ")
+        ),
+    );
+}
+
+/// What the plan says when it could not look for an object to adopt.
+pub fn adoption_unknown<T: ManagedObject>(
+    place: &PlaceOf<T>,
+    error: &kms::Error,
+    diagnostics: &mut Diagnostics,
+) {
+    let detail = match error.api_kind() {
+        Some(ApiErrorKind::OtherApp) => of_other_kind::<T>(place),
+        _ => format!(
+            "The provider could not determine whether the {} \"{}\" exists in {}: {}. If it does, the apply takes it over \
+             or fails, as adopt_existing describes.",
+            T::NOUN,
+            T::name_of(place),
+            T::scope_words(place),
+            kms::report(error)
+        ),
+    };
+    let summary = format!("No {} to adopt could be found", T::NOUN);
+    diagnostics.warning(Some(Path::attribute("adopt_existing")), summary, detail);
+}
+
+fn of_other_kind<T: ManagedObject>(place: &PlaceOf<T>) -> String {
+    format!(
+        "In {}, a connection of another app has the name \"{}\". Choose another name.",
+        T::scope_words(place),
+        T::name_of(place)
+    )
+}
+
+/// Why an object was not adopted.
+pub fn adopt_failure<T: ManagedObject>(
+    place: &PlaceOf<T>,
+    existing: &ObjectOf<T>,
+    error: &AdoptError,
+) -> Diagnostics {
+    match error {
+        AdoptError::Managed => taken_by_a_managed::<T>(place, existing),
+        AdoptError::Failed(error) => failure::<T>("take over", &quoted(T::name_of(place)), error),
+    }
+}
+
+/// Why an update failed. `existing` is the object that has the new name, if that is taken.
+pub fn update_failure<T: ManagedObject>(
+    prior: &T::Model,
+    error: &kms::Error,
+    existing: Option<(&PlaceOf<T>, &ObjectOf<T>)>,
+) -> Diagnostics {
+    match existing {
+        Some((place, existing)) => name_taken(format!(
+            "{} Choose another name, or rename or delete that one first. If no resource manages it yet, import it to a \
+             resource of its own:\n\n{}",
+            there_is::<T>(place, existing),
+            import_line::<T>(existing.id())
+        )),
+        None => failure::<T>("update", &quoted(prior.name().text()), error),
+    }
+}
+
+/// An update or create needs the secret, and the configuration has none.
+pub fn secret_missing<T: ManagedObject>(creates: bool) -> Diagnostics {
+    let Some(secret) = T::SECRET else { return Diagnostics::new() };
+    let (name, noun) = (secret.name, T::NOUN);
+    let reason = if creates {
+        format!("Creating a {noun} needs {name:?}. A {noun} that exists can be imported without it.")
+    } else {
+        let together: Vec<_> = secret.sent_with.iter().map(|name| quoted(name)).collect();
+        format!(
+            "The KMS takes {} and {name:?} only together, and one of them or {:?} changes.",
+            together.join(", "),
+            secret.version_name
+        )
+    };
+    Diagnostics::from_attribute_error(
+        Path::attribute(name),
+        format!("Missing {name}"),
+        format!(
+            "{reason} Set {name:?}. If it is set and ignore_changes lists it, remove it from there, because Terraform then \
+             hides it from the provider."
+        ),
+    )
+}
+
+/// A secret that the plan had is missing in the apply.
+pub fn secret_gone<T: ManagedObject>() -> Diagnostics {
+    let name = T::SECRET.map(|secret| secret.name).unwrap_or_default();
+    Diagnostics::from_attribute_error(
+        Path::attribute(name),
+        format!("Missing {name}"),
+        format!(
+            "{name:?} is null or unknown during apply, and has to be sent. An ephemeral value must be available in apply as it \
+             was in plan."
+        ),
+    )
+}
+
+/// A version without a secret.
+pub fn version_without_secret<T: ManagedObject>(diagnostics: &mut Diagnostics) {
+    let Some(secret) = T::SECRET else { return };
+    let detail = format!(
+        "{:?} says when {:?} is sent, so it needs that. Set {:?}, or remove {:?}.",
+        secret.version_name, secret.name, secret.name, secret.version_name
+    );
+    diagnostics.error(Some(Path::attribute(secret.version_name)), format!("Missing {}", secret.name), detail);
+}
+
+/// An imported object gets the configured secret once.
+pub fn sent_once<T: ManagedObject>(name: &str, is_last: bool, diagnostics: &mut Diagnostics) {
+    let Some(secret) = T::SECRET else { return };
+    let further = if is_last {
+        " Further imported objects behave the same way; this run shows no more warnings about them."
+    } else {
+        ""
+    };
+    diagnostics.warning(
+        Some(Path::attribute(secret.name)),
+        format!("{} will be sent once", secret.name),
+        format!(
+            "Terraform has never sent the {secret} of the {noun} \"{name}\", and the KMS does not return the stored one, so the \
+             two can't be compared. The next apply sends the configured {secret} once, in place; after that, only when it \
+             changes. To leave the stored one alone, remove {secret} from the configuration.{further}",
+            secret = secret.name,
+            noun = T::NOUN,
+        ),
+    );
+}
+
+/// Somebody else wrote the secret.
+pub fn written_elsewhere<T: ManagedObject>(prior: &T::Model, is_due: bool, diagnostics: &mut Diagnostics) {
+    let Some(secret) = T::SECRET else { return };
+    let consequence = if is_due {
+        format!("The next apply sends the configured {} again.", secret.name)
+    } else {
+        format!("They stay as they are until {:?} changes.", secret.version_name)
+    };
+    diagnostics.warning(
+        Some(Path::attribute(secret.name)),
+        "Credentials changed outside of Terraform",
+        format!(
+            "The credentials of the {} \"{}\" are not those that Terraform sent last. It was last changed at {}. \
+             {consequence}",
+            T::NOUN,
+            prior.name().text(),
+            prior.updated_at().text()
+        ),
+    );
+}
+
+/// A deletion is left out, because another resource adopted the object.
+pub fn kept<T: ManagedObject>(name: &str, id: &str, diagnostics: &mut Diagnostics) {
+    let noun = T::NOUN;
+    diagnostics.warning(
+        None,
+        format!("Existing {noun} kept"),
+        format!(
+            "The {noun} \"{name}\" ({id}) was to be deleted, but its replacement has just taken it over, because \
+             adopt_existing is true. It is kept."
+        ),
+    );
+}
+
+/// An imported ID that nothing has.
+pub fn no_such_id<T: ManagedObject>(id: &str) -> Diagnostics {
+    let noun = T::NOUN;
+    Diagnostics::from_error(
+        format!("No such {noun}"),
+        format!(
+            "There is no {noun} with the ID {id}, neither of the organization nor in any project that this machine identity \
+             sees."
+        ),
+    )
+}
+
+/// A place that nothing is at.
+pub fn nothing_at<T: ManagedObject>(place: &PlaceOf<T>) -> Diagnostics {
+    let noun = T::NOUN;
+    Diagnostics::from_error(
+        format!("No such {noun}"),
+        format!(
+            "There is no {noun} named \"{}\" in {}. An import takes the ID (a UUID), or {}.",
+            T::name_of(place),
+            T::scope_words(place),
+            T::IMPORT_FORMS
+        ),
+    )
+}
+
+/// Text of an import that names nothing.
+pub fn invalid_import<T: ManagedObject>(text: &str) -> Diagnostics {
+    let noun = T::NOUN;
+    Diagnostics::from_error(
+        "Invalid import ID",
+        format!("\"{text}\" does not identify a {noun}. Give its ID (a UUID), or {}.", T::IMPORT_FORMS),
+    )
+}
+
+/// A look-up of nothing.
+pub fn missing_key<T: ManagedObject>(diagnostics: &mut Diagnostics) {
+    let others: Vec<_> = T::PLACE[1..].iter().map(|name| quoted(name)).collect();
+    let detail = format!("Set \"id\", or \"name\" together with {} as needed.", others.join(", "));
+    diagnostics.error(None, "Missing argument", detail);
+}

@@ -1,0 +1,32 @@
+//! The life of an object of the KMS under Terraform, once for every kind of object.
+//!
+//! ```text
+//! object             what a kind of object says of itself, and the macro that declares its attributes
+//! secret, secret_digest   when a secret is sent that the KMS never shows
+//! messages           every text
+//! adoption           taking over an object that exists
+//! resource           plan, create, read, update, delete, import
+//! lookup             the data source that looks up one object
+//! listing            the data source and the list resource that find many
+//! ```
+
+mod adoption;
+mod import_warnings;
+mod listing;
+mod lookup;
+mod messages;
+mod object;
+mod resource;
+mod secret;
+mod secret_digest;
+#[cfg(test)]
+mod tests;
+
+pub(super) use self::{
+    import_warnings::{ImportWarning, Imports},
+    listing::{ObjectList, ObjectsDataSource},
+    lookup::ObjectDataSource,
+    object::{ManagedObject, ObjectModel, object},
+    resource::ObjectResource,
+    secret::SecretAttribute,
+};

@@ -1,0 +1,355 @@
+//! The managed resource of a kind of object.
+
+use std::marker::PhantomData;
+
+use super::{
+    adoption,
+    import_warnings::ImportWarning,
+    messages,
+    object::{ManagedObject, NewOf, ObjectModel, ObjectOf, PlaceOf},
+    secret::{self, Due, SecretAttribute},
+};
+use crate::{
+    kms::{self, ApiErrorKind, CreateError, Existing, ObjectPatch as _, Scope},
+    model,
+    plugin::{
+        context::Context,
+        diagnostics::Diagnostics,
+        model::{Field, Model},
+        private::Private,
+        resource::{Create, ImportKey, PlanCreate, PlanUpdate, Read, Resource, Stored, Update},
+        schema::{Schema, required},
+    },
+    provider::{access::Access, errors, rules},
+    secret::Secret,
+};
+
+model! {
+    /// What distinguishes an object from all others.
+    pub struct ObjectIdentity {
+        /// The ID, a UUID.
+        id: String = required().rule(rules::uuid),
+    }
+}
+
+/// Private state between plan and apply: the ID of the object that a plan updates or replaces.
+const PLANNED_ID: &str = "id";
+
+/// The resource type of a kind of object.
+pub struct ObjectResource<T> {
+    access: Access,
+    kind: PhantomData<fn(T)>,
+}
+
+impl<T: ManagedObject> ObjectResource<T> {
+    pub fn new(access: Access) -> Self {
+        Self { access, kind: PhantomData }
+    }
+
+    /// Notes that a plan keeps, changes or destroys an object.
+    fn plan(&self, state: &T::Model) -> Result<(), Diagnostics> {
+        let id = state.id().text();
+        self.access.managed().plan(id).map_err(|adopting| messages::planned_twice::<T>(id, &adopting))
+    }
+
+    fn keep_secret(&self, config: &T::Model) {
+        if let Some(secret) = T::SECRET.and_then(|attribute| (attribute.value)(config).known().cloned()) {
+            self.access.keep_secret(&secret);
+        }
+    }
+
+    /// Warns of what a plan does with the secret.
+    fn warn_of_secret(
+        &self,
+        secret: &SecretAttribute<T::Model>,
+        prior: &T::Model,
+        due: Option<Due>,
+        value: &Field<Secret>,
+        private: &Private,
+        diagnostics: &mut Diagnostics,
+    ) {
+        if due == Some(Due::FirstTime) {
+            match self.access.count_import() {
+                ImportWarning::Show => messages::sent_once::<T>(prior.name().text(), false, diagnostics),
+                ImportWarning::ShowLast => messages::sent_once::<T>(prior.name().text(), true, diagnostics),
+                ImportWarning::Hide => {}
+            }
+        } else if !value.is_null() && secret.is_written_elsewhere(prior, private) {
+            messages::written_elsewhere::<T>(prior, due.is_some(), diagnostics);
+        }
+    }
+}
+
+impl<T: ManagedObject> Resource for ObjectResource<T> {
+    type Model = T::Model;
+    type Identity = ObjectIdentity;
+
+    fn schema(&self) -> Schema {
+        let mut attributes = T::Model::attributes();
+        for attribute in attributes.iter_mut().filter(|attribute| attribute.requires_replace) {
+            attribute.description += &format!(" Changing this replaces the {}.", T::NOUN);
+        }
+        Schema::new(T::DESCRIPTION, attributes)
+    }
+
+    fn identity(&self, state: &T::Model) -> ObjectIdentity {
+        ObjectIdentity { id: state.id().clone() }
+    }
+
+    fn validate(&self, config: &T::Model, diagnostics: &mut Diagnostics) {
+        self.keep_secret(config);
+        if let Some(secret) = T::SECRET
+            && (secret.value)(config).is_null()
+            && (secret.version)(config).known().is_some()
+        {
+            messages::version_without_secret::<T>(diagnostics);
+        }
+        T::validate(config, diagnostics);
+    }
+
+    async fn plan_create(
+        &self,
+        cx: &mut Context,
+        plan: PlanCreate<'_, Self>,
+    ) -> Result<T::Model, Diagnostics> {
+        self.keep_secret(plan.config);
+        if T::SECRET.is_some_and(|secret| (secret.value)(plan.config).is_null()) {
+            return Err(messages::secret_missing::<T>(true));
+        }
+        let replaced: Option<String> = plan.replaced.and_then(|replaced| replaced.private.get(PLANNED_ID));
+        if replaced.is_some() {
+            plan.private.set(PLANNED_ID, replaced);
+        }
+        let replaced: Option<String> = plan.private.get(PLANNED_ID);
+        adoption::forecast::<T>(&self.access, cx, &plan.planned, replaced.as_deref()).await?;
+        Ok(plan.planned)
+    }
+
+    async fn plan_update(
+        &self,
+        cx: &mut Context,
+        plan: PlanUpdate<'_, T::Model>,
+    ) -> Result<T::Model, Diagnostics> {
+        let PlanUpdate { prior, config, planned, if_updated, if_kept, private, .. } = plan;
+        self.plan(prior)?;
+        private.set(PLANNED_ID, prior.id().as_str());
+        let Some(secret) = T::SECRET else {
+            let is_sent = planned == *prior || !T::patch(prior, &planned, None).is_empty();
+            return Ok(if is_sent { planned } else { if_kept });
+        };
+        self.keep_secret(config);
+        let value = (secret.value)(config);
+        let due = secret.due(prior, &planned, value, private);
+        let needs_secret = due.is_some() || secret.is_needed(prior, &planned);
+        self.warn_of_secret(&secret, prior, due, value, private, &mut cx.diagnostics);
+        secret::note_withheld(private, value);
+        if needs_secret && value.is_null() {
+            return Err(messages::secret_missing::<T>(false));
+        }
+        if due.is_none() && planned == *prior {
+            return Ok(planned);
+        }
+        // Without a version, another secret in the apply than in the plan is sent, so nothing that it changes is known.
+        if needs_secret || (secret.version)(&planned).is_null() {
+            return Ok(if_updated);
+        }
+        let sends = !T::patch(prior, &planned, None).is_empty();
+        let mut next = if sends { if_updated } else { if_kept };
+        *(secret.hash_mut)(&mut next) = (secret.hash)(prior).clone();
+        Ok(next)
+    }
+
+    async fn plan_destroy(&self, _: &mut Context, prior: &Stored<T::Model>) -> Result<(), Diagnostics> {
+        self.plan(&prior.state)
+    }
+
+    async fn create(
+        &self,
+        cx: &mut Context,
+        create: Create<T::Model>,
+    ) -> Result<Stored<T::Model>, Diagnostics> {
+        let Create { config, mut planned, mut private } = create;
+        let operation = self.access.operation(cx)?;
+        let secret = configured_secret::<T>(&config)?;
+        let place = T::place(&planned);
+        let replaced: Option<String> = private.get(PLANNED_ID);
+        private.set(PLANNED_ID, None::<String>);
+        let new = T::new_object(&planned, secret.clone());
+        let result = create_or_adopt::<T>(&operation, &planned, &place, new, replaced, secret.clone()).await;
+        errors::note_waiting(&operation, &mut cx.diagnostics);
+        let object = result.map_err(|failure| redacted(failure, secret.as_ref()))?;
+        planned.complete(&object);
+        remember::<T>(&mut private, secret.as_ref(), &planned);
+        Ok(Stored { state: planned, private })
+    }
+
+    async fn read(
+        &self,
+        cx: &mut Context,
+        read: Read<T::Model>,
+    ) -> Result<Option<Stored<T::Model>>, Diagnostics> {
+        let Stored { state: prior, private } = read.prior;
+        self.access.managed().add(prior.id().text());
+        let operation = self.access.operation(cx)?;
+        let (id, scope) = (prior.id().text(), T::scope(&prior));
+        let result = operation.read::<ObjectOf<T>>(id, scope).await;
+        errors::note_waiting(&operation, &mut cx.diagnostics);
+        match result {
+            Ok(object) => {
+                let mut state = prior.clone();
+                state.show(&object);
+                T::keep_spelling(&prior, &mut state);
+                Ok(Some(Stored { state, private }))
+            }
+            // Nobody has seen it yet, so it isn't gone: it was never there.
+            Err(error) if error.is_not_found() && read.imported && scope == Scope::Unknown => {
+                Err(messages::no_such_id::<T>(id))
+            }
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(messages::failure::<T>("read", id, &error)),
+        }
+    }
+
+    async fn update(
+        &self,
+        cx: &mut Context,
+        update: Update<T::Model>,
+    ) -> Result<Stored<T::Model>, Diagnostics> {
+        let Update { prior: Stored { state: prior, mut private }, mut planned, config } = update;
+        private.set(PLANNED_ID, None::<String>);
+        let is_withheld = secret::take_withheld(&mut private);
+        // All but the secret counts as it was planned: ignore_changes doesn't reach the configuration of an apply.
+        let sent = match T::SECRET {
+            Some(secret) if !is_withheld => {
+                let value = (secret.value)(&config);
+                let is_sent = secret.due(&prior, &planned, value, &private).is_some()
+                    || secret.is_needed(&prior, &planned);
+                if is_sent { configured_secret::<T>(&config)? } else { None }
+            }
+            _ => None,
+        };
+        let patch = T::patch(&prior, &planned, sent.clone());
+        if patch.is_empty() {
+            // What changed concerns Terraform only.
+            planned.keep(&prior);
+            return Ok(Stored { state: planned, private });
+        }
+        let operation = self.access.operation(cx)?;
+        let result = operation.update::<ObjectOf<T>>(prior.id().text(), &patch).await;
+        errors::note_waiting(&operation, &mut cx.diagnostics);
+        let object = match result {
+            Ok(object) => object,
+            Err(error) => {
+                let failure = update_failure::<T>(&operation, &prior, &planned, error).await;
+                return Err(redacted(failure, sent.as_ref()));
+            }
+        };
+        planned.complete(&object);
+        remember::<T>(&mut private, sent.as_ref(), &planned);
+        Ok(Stored { state: planned, private })
+    }
+
+    async fn delete(&self, cx: &mut Context, prior: Stored<T::Model>) -> Result<(), Diagnostics> {
+        let (id, name) = (prior.state.id().text(), prior.state.name().text());
+        if self.access.managed().is_adopted(id) {
+            // Created first, the replacement found the name taken by this very object and took it over.
+            messages::kept::<T>(name, id, &mut cx.diagnostics);
+            return Ok(());
+        }
+        let operation = self.access.operation(cx)?;
+        let result = operation.delete::<ObjectOf<T>>(id).await;
+        errors::note_waiting(&operation, &mut cx.diagnostics);
+        result.map_err(|error| messages::failure::<T>("delete", &messages::quoted(name), &error))?;
+        self.access.managed().remove(id);
+        Ok(())
+    }
+
+    async fn import(
+        &self,
+        cx: &mut Context,
+        key: ImportKey<ObjectIdentity>,
+    ) -> Result<Stored<T::Model>, Diagnostics> {
+        let text = match key {
+            ImportKey::Identity(identity) => return Ok(Stored::new(T::Model::of_id(identity.id))),
+            ImportKey::Id(id) if rules::is_uuid(&id) => return Ok(Stored::new(T::Model::of_id(id.into()))),
+            ImportKey::Id(text) => text,
+        };
+        let place = T::parse_place(&text).ok_or_else(|| messages::invalid_import::<T>(&text))?;
+        let operation = self.access.operation(cx)?;
+        let result = operation.read_by_name::<ObjectOf<T>>(&place).await;
+        errors::note_waiting(&operation, &mut cx.diagnostics);
+        match result {
+            Ok(object) => Ok(Stored::new(T::Model::found(&object))),
+            Err(error) if error.is_not_found() => Err(messages::nothing_at::<T>(&place)),
+            Err(error) => Err(messages::failure::<T>("find", &messages::quoted(&text), &error)),
+        }
+    }
+}
+
+/// Creates an object. If another one has the name, and the configuration asks for that, takes it over.
+async fn create_or_adopt<T: ManagedObject>(
+    operation: &kms::Operation,
+    planned: &T::Model,
+    place: &PlaceOf<T>,
+    new: NewOf<T>,
+    replaced: Option<String>,
+    secret: Option<Secret>,
+) -> Result<ObjectOf<T>, Diagnostics> {
+    let error = match operation.create::<ObjectOf<T>>(&new).await {
+        Ok(object) => return Ok(object),
+        Err(error) => error,
+    };
+    // Also where the response was lost: what has the name now is taken over, whoever created it.
+    let (CreateError::NameTaken { existing: Existing::Visible(existing), .. }
+    | CreateError::Unconfirmed { found: Some(existing), .. }) = &error
+    else {
+        return Err(messages::create_failure::<T>(planned, place, error));
+    };
+    let id = kms::Object::id(&**existing);
+    if replaced.is_some_and(|replaced| replaced.eq_ignore_ascii_case(id)) {
+        return Err(messages::taken_by_the_replaced::<T>(place, id));
+    }
+    if adoption::is_wanted::<T>(planned) && T::differences(planned, existing).is_empty() {
+        return adoption::adopt::<T>(operation, planned, place, existing, secret).await;
+    }
+    Err(messages::create_failure::<T>(planned, place, error))
+}
+
+/// Why an update failed. If the new name is taken, the object that has it is looked up.
+async fn update_failure<T: ManagedObject>(
+    operation: &kms::Operation,
+    prior: &T::Model,
+    planned: &T::Model,
+    error: kms::Error,
+) -> Diagnostics {
+    if error.api_kind() == Some(ApiErrorKind::NameTaken)
+        && let place = T::place(planned)
+        && let Ok(existing) = operation.get_by_name::<ObjectOf<T>>(&place).await
+    {
+        return messages::update_failure::<T>(prior, &error, Some((&place, &existing)));
+    }
+    messages::update_failure::<T>(prior, &error, None)
+}
+
+/// The configured secret, which has to be known by now. `None` if objects of this kind have none.
+fn configured_secret<T: ManagedObject>(config: &T::Model) -> Result<Option<Secret>, Diagnostics> {
+    match T::SECRET {
+        Some(secret) => {
+            (secret.value)(config).known().cloned().map(Some).ok_or_else(messages::secret_gone::<T>)
+        }
+        None => Ok(None),
+    }
+}
+
+fn remember<T: ManagedObject>(private: &mut Private, sent: Option<&Secret>, state: &T::Model) {
+    if let (Some(attribute), Some(sent)) = (T::SECRET, sent) {
+        attribute.remember(private, sent, state);
+    }
+}
+
+fn redacted(failure: Diagnostics, secret: Option<&Secret>) -> Diagnostics {
+    match secret {
+        Some(secret) => failure.map_texts(|text| secret.redact(text)),
+        None => failure,
+    }
+}
