@@ -205,7 +205,10 @@ async fn a_connection_lives_from_create_to_delete_and_never_shows_its_token() {
 
     let renamed = set(&wanted, "name", Value::string("finance"));
     let planned = plan(&mut provider, Some(&stored), &renamed).await;
-    assert_eq!(unknown_attributes(&value(planned.planned_state, &schema)), ["credentials_hash", "updated_at", "version"]);
+    assert_eq!(
+        unknown_attributes(&value(planned.planned_state, &schema)),
+        ["credentials_hash", "updated_at", "version"]
+    );
     emulator.clear_requests();
     let (_, stored) = apply(&mut provider, Some(&stored), &renamed).await;
     let writes = emulator.writes();
