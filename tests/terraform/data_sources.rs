@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::{
-    kms_emulator::{Credentials, Emulator, OTHER_PROJECT_ID, Options, PROJECT_ID, Server, dbt_cloud},
+    kms_emulator::{
+        CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials, Emulator, IDENTITY_ID, LoggedRequest,
+        OTHER_PROJECT_ID, Options, PROJECT_ID, Server, dbt_cloud, identities::Identity,
+    },
     plans::{Change, Plan},
     workspace::{Outcome, Workspace, address, configuration, connection, under_each_terraform},
 };
@@ -136,6 +139,61 @@ fn lists_are_of_one_scope_sorted_and_stable() {
 }
 
 #[test]
+fn all_projects_lists_the_organization_and_its_projects() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.secret("dbtu_made_by_hand");
+        let kms = &workspace.emulator;
+        kms.create("sales", None, &made_by_hand());
+        kms.create("orders", Some(PROJECT_ID), &made_by_hand());
+        kms.create("marketing", Some(OTHER_PROJECT_ID), &made_by_hand());
+        let of_other_app = kms.create("aws", Some(PROJECT_ID), &made_by_hand());
+        kms.edit(&of_other_app, |connection| connection.app = "aws".into());
+        let parts = [
+            data("dbt_connections", "all", &["all_projects = true"]),
+            data("dbt_connections", "organization", &["all_projects = false"]),
+            output("all", "data.kms_dbt_connections.all.connections"),
+            output("organization", "data.kms_dbt_connections.organization.connections"),
+        ];
+        workspace.write("main.tf", &parts.concat());
+        workspace.apply().succeeded();
+        let given = outputs(&workspace);
+        let listed = |label: &str| {
+            let listed = given[label].as_array().unwrap().iter();
+            listed.map(|connection| without_times(connection.clone())).collect::<Vec<_>>()
+        };
+        let expected = |names: &[&str]| names.iter().map(|name| shown(kms, name)).collect::<Vec<_>>();
+        assert_eq!(listed("all"), expected(&["marketing", "orders", "sales"]));
+        assert_eq!(listed("organization"), expected(&["sales"]));
+        let is_read = |request: &&LoggedRequest| request.method == "GET";
+        assert!(kms.requests().iter().filter(is_read).all(|request| request.is("GET", CONNECTIONS)));
+        workspace.assert_clean();
+    });
+}
+
+#[test]
+fn all_projects_needs_the_right_to_read_the_organization() {
+    under_each_terraform(|version| {
+        let identity = Identity::new(IDENTITY_ID, CLIENT_ID, CLIENT_SECRET).only_in(&[PROJECT_ID]);
+        let workspace =
+            Workspace::with(version, Options { identities: vec![identity], ..Options::default() });
+        workspace.emulator.create("orders", Some(PROJECT_ID), &made_by_hand());
+        let of_project = data("dbt_connections", "it", &[&format!("project_id = {PROJECT_ID:?}")]);
+        workspace.write("main.tf", &of_project);
+        workspace.apply().succeeded();
+
+        workspace.write("main.tf", &data("dbt_connections", "it", &["all_projects = true"]));
+        let outcome = workspace.failing_plan();
+        let error = outcome.error();
+        assert_eq!(error.address, "data.kms_dbt_connections.it");
+        assert!(
+            error.says(&["Not allowed", "list the dbt connections", "read on app-connections"]),
+            "{error:#?}"
+        );
+    });
+}
+
+#[test]
 fn projects_are_those_that_the_stored_token_sees() {
     under_each_terraform(|version| {
         let project = |id, name: &str| dbt_cloud::DbtProject { id, name: name.into() };
@@ -215,6 +273,7 @@ fn what_is_not_there_is_an_error_on_the_attribute_that_names_it() {
         let missing_connection = format!("connection_id = {MISSING_ID:?}");
         let by_name = ["name = \"in-a-project\"", &missing_project];
         let in_missing_project = [missing_project.as_str()];
+        let of_two_scopes = [missing_project.as_str(), "all_projects = true"];
         let unknown_project: (&str, &[&str], &str, &[&str]) = match workspace.emulator.state().options.server
         {
             // Hanzo's server looks no project up, so an unknown one is as one without rights.
@@ -223,7 +282,7 @@ fn what_is_not_there_is_an_error_on_the_attribute_that_names_it() {
                 ("dbt_connections", &in_missing_project, "project_id", &["Unknown project", MISSING_ID])
             }
         };
-        let cases: [(&str, &[&str], &str, &[&str]); 10] = [
+        let cases: [(&str, &[&str], &str, &[&str]); 11] = [
             ("dbt_connection", &[&missing_id], "id", &["doesn't exist", MISSING_ID]),
             (
                 "dbt_connection",
@@ -244,6 +303,12 @@ fn what_is_not_there_is_an_error_on_the_attribute_that_names_it() {
                 &["only for a look-up by name"],
             ),
             ("dbt_connection", &[], "", &["Missing argument", "Set \"id\", or \"name\""]),
+            (
+                "dbt_connections",
+                &of_two_scopes,
+                "all_projects",
+                &["Conflicting arguments", "\"project_id\" and \"all_projects\" are both set"],
+            ),
         ];
         for (kind, arguments, attribute, expected) in cases {
             workspace.write("main.tf", &data(kind, "it", arguments));

@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 use crate::{
     capabilities::{Capability, under_each_terraform_with},
     events,
-    kms_emulator::{CONNECTIONS, Credentials, Options, PROJECT_ID, Server},
+    kms_emulator::{
+        CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials, IDENTITY_ID, OTHER_PROJECT_ID, Options,
+        PROJECT_ID, Server, identities::Identity,
+    },
     workspace::{Outcome, Workspace},
 };
 
@@ -86,6 +89,62 @@ fn a_query_finds_what_its_arguments_ask_for_in_an_order_of_its_own() {
         }
         assert_eq!(found(&workspace.run(QUERY).succeeded(), "project"), found(&outcome, "project"));
         assert!(outcome.warnings().is_empty() && kms.writes().is_empty(), "{outcome:#?}");
+    });
+}
+
+#[test]
+fn a_query_of_all_projects_finds_the_organization_s_and_theirs() {
+    under_each_terraform_with(Capability::Queries, |version| {
+        let workspace = Workspace::new(version);
+        let kms = &workspace.emulator;
+        let of_other_app = kms.create("orders-aws", Some(PROJECT_ID), &made_by_hand());
+        kms.edit(&of_other_app, |connection| connection.app = "aws".into());
+        kms.create("sales", None, &made_by_hand());
+        kms.create("orders-a", Some(OTHER_PROJECT_ID), &made_by_hand());
+        kms.create("orders-b", Some(PROJECT_ID), &made_by_hand());
+        let lists = [
+            list("all", "", "all_projects = true"),
+            list("prefixed", "", "all_projects = true\n    name_prefix = \"orders-\""),
+            list("organization", "", "all_projects = false"),
+        ];
+        workspace.write("find.tfquery.hcl", &lists.concat());
+        let outcome = workspace.run(QUERY).succeeded();
+        let expected: [(&str, &[&str]); 3] = [
+            ("all", &["orders-a", "orders-b", "sales"]),
+            ("prefixed", &["orders-a", "orders-b"]),
+            ("organization", &["sales"]),
+        ];
+        for (label, expected) in expected {
+            let found = found(&outcome, label);
+            assert_eq!(names(&found), expected, "{label}");
+            for found in found {
+                let id = kms.connection(found["display_name"].as_str().unwrap()).id;
+                assert_eq!(found["identity"], json!({ "id": id }));
+            }
+        }
+        assert!(outcome.warnings().is_empty(), "{outcome:#?}");
+    });
+}
+
+#[test]
+fn a_query_of_all_projects_needs_the_right_to_read_the_organization() {
+    under_each_terraform_with(Capability::Queries, |version| {
+        let identity = Identity::new(IDENTITY_ID, CLIENT_ID, CLIENT_SECRET).only_in(&[PROJECT_ID]);
+        let workspace =
+            Workspace::with(version, Options { identities: vec![identity], ..Options::default() });
+        workspace.emulator.create("orders", Some(PROJECT_ID), &made_by_hand());
+        let of_project = list("it", "", &format!("project_id = \"{PROJECT_ID}\""));
+        workspace.write("find.tfquery.hcl", &of_project);
+        assert_eq!(names(&found(&workspace.run(QUERY).succeeded(), "it")), ["orders"]);
+
+        workspace.write("find.tfquery.hcl", &list("it", "", "all_projects = true"));
+        let outcome = workspace.run(QUERY);
+        let error = outcome.error();
+        assert_eq!(error.address, "list.kms_dbt_connection.it");
+        assert!(
+            error.says(&["Not allowed", "list the dbt connections", "read on app-connections"]),
+            "{error:#?}"
+        );
     });
 }
 
@@ -171,6 +230,14 @@ fn a_query_that_can_not_be_answered_says_why() {
         workspace.write("find.tfquery.hcl", &list("it", "", "project_id = \"\""));
         let outcome = workspace.run(QUERY);
         assert!(outcome.error().says(&["project_id", "must not be empty"]), "{outcome:#?}");
+
+        let both = format!("project_id   = \"{PROJECT_ID}\"\n    all_projects = true");
+        workspace.write("find.tfquery.hcl", &list("it", "", &both));
+        let outcome = workspace.run(QUERY);
+        let error = outcome.error();
+        assert!(error.says(&["Conflicting arguments", "Remove one of them"]), "{error:#?}");
+        // Terraform 1.15 leaves the attribute out, and points to the block.
+        assert_eq!(error.address, "list.kms_dbt_connection.it");
         assert!(workspace.emulator.requests().is_empty());
     });
 }
