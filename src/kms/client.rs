@@ -123,6 +123,13 @@ impl Operation {
         self.run.waited()
     }
 
+    /// Whether a [`create`](Self::create) of this operation has ended with an object, or was refused, while the KMS may
+    /// still perform an earlier try of it, which got no response. As long as an object has the name, the KMS refuses that
+    /// try; otherwise it would create an object that nobody knows of.
+    pub fn may_still_create(&self) -> bool {
+        self.run.may_still_create()
+    }
+
     /// The same operation, not to be stopped: for finding out what became of a write.
     pub(super) fn unstoppable(&self) -> Self {
         Self { client: self.client.clone(), run: self.run.unstoppable() }

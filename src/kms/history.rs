@@ -11,6 +11,8 @@ pub(super) struct History {
     since: Option<Instant>,
     /// The failure of the last such try.
     unknown: Option<Error>,
+    /// How many such tries there were.
+    count: u32,
     /// Whether one of these tries may still be under way.
     is_open: bool,
 }
@@ -26,6 +28,11 @@ impl History {
         self.is_open
     }
 
+    /// Whether a try may still be under way after the effect of one was seen.
+    pub(super) fn is_open_besides_one(&self) -> bool {
+        self.is_open && self.count > 1
+    }
+
     /// Adds a try that was sent at `sent_at` and failed.
     pub(super) fn add(&mut self, error: Error, sent_at: Instant) -> Error {
         match error {
@@ -33,6 +40,7 @@ impl History {
                 let Fate::Unknown { is_over } = failed.reason.fate() else { return Error::Request(failed) };
                 failed.since = Some(*self.since.get_or_insert(sent_at));
                 self.is_open |= !is_over;
+                self.count += 1;
                 let error = Error::Request(failed);
                 self.unknown = Some(error.clone());
                 error
@@ -73,13 +81,14 @@ mod tests {
         let mut history = History::default();
         let first = Instant::now();
         assert!(history.add(lost(Effect::Write), first).may_have_changed_something());
-        assert!(history.is_open());
+        assert!(history.is_open() && !history.is_open_besides_one());
         for not_sent in [Error::Cancelled, Error::Config { message: "x".into(), source: None }] {
             assert!(history.end(not_sent).may_have_changed_something());
         }
         let later = first + std::time::Duration::from_secs(9);
         assert!(history.add(lost(Effect::Write), later).may_have_changed_something());
         assert_eq!(history.unknown_since(), Some(first));
+        assert!(history.is_open_besides_one());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -12,17 +12,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
 
-/// The stop signal and the waiting time of one operation. Clones share both.
+/// The stop signal of one operation, how long it has waited, and whether it may have left a create under way. Clones share
+/// all.
 #[derive(Debug, Clone)]
 pub(super) struct Run {
     stop: CancellationToken,
     insists: bool,
     waited_ms: Arc<AtomicU64>,
+    may_still_create: Arc<AtomicBool>,
 }
 
 impl Run {
     pub(super) fn new(stop: CancellationToken) -> Self {
-        Self { stop, insists: false, waited_ms: Arc::default() }
+        Self { stop, insists: false, waited_ms: Arc::default(), may_still_create: Arc::default() }
     }
 
     /// How long it has waited for rate limits so far. Calls that wait side by side both count.
@@ -33,6 +35,15 @@ impl Run {
     pub(super) fn add_waited(&self, time: Duration) {
         let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.waited_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// Whether the KMS may still perform an earlier try of a create that has ended.
+    pub(super) fn may_still_create(&self) -> bool {
+        self.may_still_create.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_may_still_create(&self, may: bool) {
+        self.may_still_create.store(may, Ordering::Relaxed);
     }
 
     pub(super) fn is_stopped(&self) -> bool {

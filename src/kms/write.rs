@@ -105,7 +105,8 @@ impl Operation {
     ///
     /// If the fate of the request is unknown, the object is looked up by name and scope. An object that is found counts
     /// as ours only if it can't be anything else: equal in all that was sent, created after that by the server's own
-    /// clock, and not managed already. If there is none, the create is sent again.
+    /// clock, and not managed already. If there is none, the create is sent again. Afterwards
+    /// [`may_still_create`](Self::may_still_create) says whether the KMS may still perform an earlier try.
     ///
     /// # Errors
     /// [`CreateError::NameTaken`] and [`CreateError::Unconfirmed`] as they say. Every other error comes as
@@ -128,6 +129,7 @@ impl Operation {
             let error = match self.one::<O>(&request, &mut history).await {
                 Ok(received) => {
                     self.client.managed().add(received.value.id());
+                    self.run.set_may_still_create(history.is_open());
                     return Ok(received.value);
                 }
                 Err(error) => error,
@@ -146,8 +148,10 @@ impl Operation {
                     let is_ours = new.is_shown_by(&found) && is_not_before(found.created_at(), earliest);
                     // Two creates of one name in this process are alike in all that can be compared.
                     if is_ours && self.client.managed().add(found.id()) {
+                        self.run.set_may_still_create(history.is_open_besides_one());
                         return Ok(found);
                     }
+                    self.run.set_may_still_create(history.is_open());
                     let found = Some(Box::new(found));
                     return Err(CreateError::Unconfirmed { found, error: history.end(error) });
                 }
@@ -155,8 +159,9 @@ impl Operation {
                     return Err(CreateError::NameTaken { existing: Existing::NotVisible, error });
                 }
                 Ok(None) if self.may_repeat(&error, repeats) => repeats += 1,
-                // There is nothing, and the KMS has finished with every try.
+                // There is nothing, and the KMS has finished with every try, or refused the last one.
                 Ok(None) if !history.is_open() || error.fate() == Fate::Refused => {
+                    self.run.set_may_still_create(history.is_open());
                     return Err(history.end(error).into());
                 }
                 Err(other) if other.api_kind() == Some(ApiErrorKind::OtherApp) => {

@@ -63,6 +63,8 @@ struct Seen {
     error: Option<String>,
     /// Whether the error leaves open that something was changed.
     is_open: bool,
+    /// Whether a warning says that an earlier create may still be performed.
+    is_warned_of: bool,
     /// Whether the state has the connection afterwards.
     in_state: bool,
 }
@@ -189,6 +191,12 @@ impl Case {
         Expected::Failure { summary, sent, is_open }
     }
 
+    /// Whether a repeat succeeded while the KMS may still perform the first create.
+    fn leaves_a_create_open(self) -> bool {
+        let is_open = !matches!(self.sort(), Sort::Limit | Sort::ServerError);
+        self.call == Call::Create && is_open && self.expected() == Expected::Success { sent: 2 }
+    }
+
     /// How often a deletion is sent that is performed at the first time; 0 for any number.
     fn deletions(self, repeats: usize) -> usize {
         match repeats {
@@ -266,6 +274,8 @@ impl Case {
         let error = diagnostics.iter().find(|diagnostic| diagnostic.severity == 1);
         let text = error.map(|error| error.detail.as_str()).unwrap_or_default();
         assert!(!text.contains(TOKEN), "{self}: {text}");
+        let warning = "warning [name] Create sent more than once";
+        let is_warned_of = told(&diagnostics).iter().any(|told| told == warning);
         let open = ["may have performed", "could not determine", "there is now"];
         let method = |request: &crate::kms_emulator::LoggedRequest| {
             request.method == self.call.method()
@@ -276,6 +286,7 @@ impl Case {
             sent: emulator.requests().iter().filter(|request| method(request)).count(),
             error: error.map(|error| error.summary.clone()),
             is_open: open.iter().any(|words| text.contains(words)),
+            is_warned_of,
             in_state: has_id(&state),
         }
     }
@@ -349,6 +360,9 @@ fn check(case: Case, seen: &Seen) -> Result<(), String> {
     }
     if seen.is_open != is_open {
         return Err(format!("expected to leave open whether it was performed: {is_open}"));
+    }
+    if seen.is_warned_of != case.leaves_a_create_open() {
+        return Err(format!("expected a warning of an earlier create: {}", case.leaves_a_create_open()));
     }
     if seen.in_state != in_state {
         return Err(format!("expected in state: {in_state}"));

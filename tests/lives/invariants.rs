@@ -340,13 +340,17 @@ impl World<'_> {
                 continue;
             }
             let Some(origin) = self.origins.get(&id) else { continue };
-            let is_told = self.said.iter().filter(|said| said.run + 1 >= origin.run).any(|said| {
-                said.names(&id)
+            let is_warned_of = self.said.iter().any(|said| {
+                said.run <= origin.run && said.place == origin.place && said.warns_of_an_earlier_create()
+            });
+            let is_told = is_warned_of
+                || self.said.iter().filter(|said| said.run + 1 >= origin.run).any(|said| {
+                    said.names(&id)
                     // A request that was performed late can show in the run after.
                     || ((said.run..=said.run + 1).contains(&origin.run)
                         && said.place == origin.place
                         && said.says_it_may_exist())
-            });
+                });
             let is_cut = self.cut.contains(&(origin.run, origin.place.clone()));
             if !is_told && !is_cut {
                 let run = origin.run;

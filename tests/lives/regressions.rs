@@ -83,6 +83,19 @@ fn a_lost_create_is_found() {
 }
 
 #[test]
+fn a_create_that_lands_after_its_repeat_and_the_end_of_that_is_warned_of() {
+    let late = |tenths| once(Call::Create, page(504, When::Later(tenths)));
+    let refused = Failure::Status { status: 400, body: Body::Kms, when: When::Before };
+    let renamed = Set { slot: 0, field: Field::Name(1) };
+    all_lives([
+        vec![block(0), late(70), apply(), Remove { slot: 0 }, apply()],
+        vec![block(0), late(70), apply(), renamed, apply()],
+        // The repeat is refused, and then the connection is looked for once more.
+        vec![block(0), late(110), once(Call::Create, refused), apply(), Remove { slot: 0 }],
+    ]);
+}
+
+#[test]
 fn a_lost_create_takes_no_connection_of_others() {
     let twin = Outside(Edit::Make { name: 0, scope: 0, url: 0, account: 0 });
     lives(&[block(0), twin, once(Call::Create, page(502, When::Before)), apply()]);

@@ -32,6 +32,13 @@ impl Said {
                 || self.detail.contains("may have performed the request"))
     }
 
+    /// Warns that a request for the object may be performed after the create that succeeded, and names the object.
+    pub fn warns_of_an_earlier_create(&self) -> bool {
+        !self.is_error
+            && self.summary == "Create sent more than once"
+            && self.detail.contains(&format!("\"{}\"", self.place.name))
+    }
+
     /// Claims that nothing was changed.
     pub fn says_nothing_changed(&self) -> bool {
         self.detail.contains("Nothing was changed")

@@ -180,6 +180,58 @@ async fn a_lost_create_that_did_not_happen_is_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_create_that_an_earlier_try_may_still_follow_says_so() {
+    type Response = fn(&str) -> Reply;
+    /// Whether a create says so, by the responses to its tries and the first look that shows the connection.
+    async fn says_so(tries: Vec<Response>, shown_at: usize) -> bool {
+        let (first, count) = (Mutex::new(None), tries.len());
+        let server = Server::start(move |seen, clock| {
+            let mut first = first.lock().unwrap();
+            let stamp = first.get_or_insert_with(|| clock.stamp());
+            match seen.method.as_str() {
+                "POST" => tries[seen.earlier](stamp),
+                _ if seen.earlier < shown_at => Reply::not_found(),
+                _ => one(made(stamp)),
+            }
+        })
+        .await;
+        let operation = server.operation();
+        let result = operation.create::<DbtConnection>(&new()).await;
+        assert!(matches!(result, Ok(_) | Err(CreateError::Failed(_))), "{result:?}");
+        assert_eq!(server.count("POST"), count);
+        operation.may_still_create()
+    }
+    let done: Response = |stamp| one(made(stamp));
+    let lost: Response = |_| Reply::close();
+    let page: Response = |_| Reply::html(504);
+    let failed: Response = |_| Reply::error(500, "InternalServerError", "Something went wrong");
+    let taken: Response = |_| name_taken();
+    let refused: Response = |_| Reply::error(400, "BadRequest", "Failed to validate credentials: timeout");
+    let limited: Response = |_| Reply::error(429, "RateLimitExceeded", "x").with("retry-after", 1);
+    let never = usize::MAX;
+    let cases = [
+        (vec![done], never, false),
+        (vec![lost, done], never, true),
+        (vec![page, done], never, true),
+        (vec![page, limited, done], never, true),
+        // The KMS has finished with the first try.
+        (vec![failed, done], never, false),
+        (vec![limited, done], never, false),
+        // The last try is refused, and then nothing is there.
+        (vec![page, refused], never, true),
+        (vec![failed, refused], never, false),
+        // The look shows what the only open try made.
+        (vec![page], 0, false),
+        (vec![page, taken], 3, false),
+        // The look shows what one of two open tries made.
+        (vec![page, lost], 3, true),
+    ];
+    for (number, (tries, shown_at, expected)) in cases.into_iter().enumerate() {
+        assert_eq!(says_so(tries, shown_at).await, expected, "case {number}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_first_try_made_is_judged_by_when_that_was_sent() {
     // The first create is performed only after we looked for it; the second finds the name taken, and we may
     // learn of that or not.

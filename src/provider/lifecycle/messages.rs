@@ -105,6 +105,21 @@ pub fn create_failure<T: ManagedObject>(
     }
 }
 
+/// The KMS may create an object of this name a second time.
+pub fn create_still_open<T: ManagedObject>(name: &str, diagnostics: &mut Diagnostics) {
+    let noun = T::NOUN;
+    diagnostics.warning(
+        Some(Path::attribute("name")),
+        "Create sent more than once",
+        format!(
+            "An earlier request to create the {noun} \"{name}\" got no response from the KMS, and the KMS may still perform it. It \
+             can't make a second one as long as one has this name. If none has it soon, because this create failed or you rename \
+             or destroy the {noun}, check the KMS afterwards for a leftover {noun} named \"{name}\", which Terraform doesn't \
+             manage."
+        ),
+    );
+}
+
 /// What to do about an existing object that has the name.
 fn adoption_advice<T: ManagedObject>(planned: &T::Model, existing: &ObjectOf<T>) -> String {
     let import = import_line::<T>(existing.id());

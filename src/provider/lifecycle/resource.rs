@@ -177,6 +177,9 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         let new = T::new_object(&planned, secret.clone());
         let result = create_or_adopt::<T>(&operation, &planned, &place, new, replaced, secret.clone()).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
+        if operation.may_still_create() {
+            messages::create_still_open::<T>(planned.name().text(), &mut cx.diagnostics);
+        }
         let object = result.map_err(|failure| redacted(failure, secret.as_ref()))?;
         planned.complete(&object);
         remember::<T>(&mut private, secret.as_ref(), &planned);
