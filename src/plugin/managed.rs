@@ -98,7 +98,7 @@ impl<R: Resource> Managed<R> {
             (known, identity) => identity.or_else(|| known.cloned()),
         };
         let state = self.entry.schema().without_write_only(state.into_value());
-        Object { state, private, identity }
+        Object { state, private: private.without_planned(), identity }
     }
 
     /// The identity of a state, if the type has one and the state determines it.
@@ -272,7 +272,7 @@ impl<R: Resource> AnyResource for Managed<R> {
                 let identity = identity.or_else(|| self.identity(&prior.state));
                 let kept = Object {
                     state: prior.state.clone().into_value(),
-                    private: prior.private.clone(),
+                    private: prior.private.clone().without_planned(),
                     identity,
                 };
                 return Ok(match self.resource().delete(cx, prior).await {

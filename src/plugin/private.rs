@@ -9,6 +9,9 @@ use serde_json::{Map, Value as Json};
 /// The key of the runtime's own entry: the object was imported and not yet read.
 const IMPORTED: &str = ".imported";
 
+/// The key of what a plan hands to the apply.
+const PLANNED: &str = ".planned";
+
 /// A resource's private state: JSON values by key. Bytes that hold something else, such as those of another kind of
 /// provider, count as empty. Keys that begin with a dot belong to the runtime.
 #[derive(Clone, Default, PartialEq)]
@@ -41,6 +44,38 @@ impl Private {
             Some(json) => self.0.insert(key.to_owned(), json),
             None => self.0.remove(key),
         };
+    }
+
+    /// What the plan handed over under a key, for [`Resource::create`] and [`Resource::update`], and for the plan of a
+    /// replacement.
+    ///
+    /// [`Resource::create`]: super::resource::Resource::create
+    /// [`Resource::update`]: super::resource::Resource::update
+    pub fn planned<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        serde_json::from_value(self.0.get(PLANNED)?.get(key)?.clone()).ok()
+    }
+
+    /// Hands a value from the plan to the apply, which ends with it: it isn't stored. `None` hands nothing over.
+    pub fn set_planned<T: Serialize>(&mut self, key: &str, value: Option<T>) {
+        let mut planned: Map<String, Json> = self.get(PLANNED).unwrap_or_default();
+        match value.and_then(|value| serde_json::to_value(value).ok()) {
+            Some(json) => planned.insert(key.to_owned(), json),
+            None => planned.remove(key),
+        };
+        self.set(PLANNED, (!planned.is_empty()).then_some(planned));
+    }
+
+    /// What is to be stored after an apply.
+    pub(super) fn without_planned(mut self) -> Self {
+        self.0.remove(PLANNED);
+        self
+    }
+
+    /// The bytes to be stored after a failed apply, of those that it was called with.
+    pub(super) fn kept_bytes(bytes: &[u8]) -> Vec<u8> {
+        let private = Self::from_bytes(bytes);
+        // Bytes of another shape are none of ours to change.
+        if private.0.contains_key(PLANNED) { private.without_planned().to_bytes() } else { bytes.to_vec() }
     }
 
     /// Remembers until the next read that the object was just imported.
@@ -77,6 +112,26 @@ mod tests {
         assert_eq!(back.get::<u8>("gone"), None);
         assert_eq!(Private::from_bytes(b"\x00not json"), Private::default());
         assert_eq!(Private::from_bytes(b"[1]"), Private::default());
+    }
+
+    #[test]
+    fn what_a_plan_hands_over_ends_with_the_apply() {
+        let mut private = Private::default();
+        private.set("kept", Some(1));
+        private.set_planned("id", Some("a"));
+        private.set_planned("other", None::<u8>);
+        let private = Private::from_bytes(&private.to_bytes());
+        assert_eq!(
+            (private.planned::<String>("id"), private.get::<String>("id")),
+            (Some("a".to_owned()), None)
+        );
+        let stored = private.without_planned();
+        assert_eq!((stored.planned::<String>("id"), stored.get::<u8>("kept")), (None, Some(1)));
+        let mut private = stored;
+        assert_eq!(Private::kept_bytes(b"\x00"), b"\x00");
+        private.set_planned("id", Some("a"));
+        private.set_planned("id", None::<String>);
+        assert_eq!(private.to_bytes(), b"{\"kept\":1}");
     }
 
     #[test]

@@ -259,7 +259,8 @@ impl Calls {
         replace: bool,
     ) -> Checked<Option<Planned>> {
         let prior = object.filter(|object| !object.tainted);
-        let Some(planned) = self.plan_from(about, prior, config).await? else { return Ok(None) };
+        let planned = self.plan_from(about, prior, config, Vec::new()).await?;
+        let Some(planned) = planned else { return Ok(None) };
         if object.is_none() || !(planned.replaces || replace || object.is_some_and(|object| object.tainted)) {
             return Ok(Some(planned));
         }
@@ -270,8 +271,19 @@ impl Calls {
             tainted: false,
             sent: None,
         };
-        let planned = self.plan_from(about, Some(&leftover), config).await?;
+        let planned = self.plan_from(about, Some(&leftover), config, Vec::new()).await?;
         Ok(planned.map(|planned| Planned { replaces: true, ..planned }))
+    }
+
+    /// Plans once more in the apply walk, where a create has no prior object.
+    pub async fn plan_again(
+        &self,
+        about: &About,
+        object: Option<&Object>,
+        config: &Value,
+        handed_over: Vec<u8>,
+    ) -> Checked<Option<Planned>> {
+        self.plan_from(about, object, config, handed_over).await
     }
 
     async fn plan_from(
@@ -279,10 +291,11 @@ impl Calls {
         about: &About,
         prior: Option<&Object>,
         config: &Value,
+        handed_over: Vec<u8>,
     ) -> Checked<Option<Planned>> {
         let state = prior.map_or(Value::Null, |prior| prior.state.clone());
         let proposed = self.kind.proposed(&state, config);
-        let planned = self.send_plan(about, prior, &proposed, config).await?;
+        let planned = self.send_plan(about, prior, &proposed, config, handed_over).await?;
         let Some((planned, requires_replace)) = planned else { return Ok(None) };
         self.check(PLAN, self.kind.faults_of_plan(&state, config, &planned.state))?;
         if !state.is_null() {
@@ -294,7 +307,7 @@ impl Calls {
 
     /// Plans a destroy.
     pub async fn plan_destroy(&self, about: &About, object: &Object) -> Checked<Option<Planned>> {
-        let planned = self.send_plan(about, Some(object), &Value::Null, &Value::Null).await?;
+        let planned = self.send_plan(about, Some(object), &Value::Null, &Value::Null, Vec::new()).await?;
         let Some((planned, _)) = planned else { return Ok(None) };
         if !planned.state.is_null() {
             return Err(Violation::new("core", "a planned destroy left something"));
@@ -309,6 +322,7 @@ impl Calls {
         prior: Option<&Object>,
         proposed: &Value,
         config: &Value,
+        planned_private: Vec<u8>,
     ) -> Checked<Option<(Planned, Vec<proto::AttributePath>)>> {
         let request = proto::plan_resource_change::Request {
             type_name: self.kind.name.into(),
@@ -318,6 +332,7 @@ impl Calls {
             prior_private: prior.map(|prior| prior.private.clone()).unwrap_or_default(),
             prior_identity: prior.and_then(|prior| prior.identity.clone()),
             client_capabilities: capabilities(),
+            planned_private,
             ..Default::default()
         };
         let response = self.call(PLAN, self.provider.clone().plan_resource_change(request)).await?;

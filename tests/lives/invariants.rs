@@ -189,13 +189,11 @@ impl World<'_> {
         Ok(())
     }
 
-    /// There is a warning about credentials exactly when somebody else wrote them.
+    /// There is a warning about credentials exactly when somebody else wrote them and the configuration has a token.
     fn check_warnings(&self, report: &RunReport, number: u8, result: &SlotResult) -> Checked {
-        let Some(before) =
-            result.before.as_ref().filter(|_| report.before[usize::from(number)].deposed.is_empty())
-        else {
-            return Ok(());
-        };
+        let slot = &report.before[usize::from(number)];
+        let is_planned = slot.config.is_some() && slot.deposed.is_empty();
+        let Some(before) = result.before.as_ref().filter(|_| is_planned) else { return Ok(()) };
         let hash = text(&before.state, "credentials_hash");
         let is_due = before.sent.as_ref().is_some_and(|sent| Some(sent.hash.as_str()) != hash);
         let mut said = self.said.iter().filter(|said| (said.run, said.slot) == (report.run, number));
@@ -272,7 +270,7 @@ impl World<'_> {
         if !survivable || report.options.interrupt.is_some() || !self.is_undisturbed() || report.killed {
             return Ok(());
         }
-        if !report.planned {
+        if !report.planned && report.refused_adoptions().is_empty() {
             return fail("needless failure", format!("the plan failed: {}", self.last_errors()));
         }
         let kms = self.kms();
@@ -311,7 +309,7 @@ impl World<'_> {
         let Some((holder, _)) = kms.values().find(|(one, _)| Place::of(one) == place) else { return Ok(()) };
         let is_managed = self.managed().iter().any(|(id, _)| *id == holder.id);
         let mut said = self.said.iter().filter(|said| (said.run, said.slot) == (report.run, number));
-        let is_wrong = holder.app != "dbt" || is_managed && !self.forgiven.bad_advice;
+        let is_wrong = holder.app != "dbt" || is_managed;
         match said.find(|said| is_wrong && said.advises_to_take_over()) {
             Some(said) => fail(
                 "bad advice",

@@ -23,7 +23,6 @@ mod calls;
 mod core;
 mod faults;
 mod invariants;
-mod known;
 mod model;
 mod outside;
 mod pool;

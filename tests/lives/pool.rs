@@ -19,7 +19,6 @@ use tokio::runtime::Runtime;
 
 use crate::{
     Checked, Violation,
-    known::{Forgiven, KNOWN},
     running::Running,
     steps::{Step, lives},
     tally,
@@ -41,9 +40,9 @@ pub struct Plan {
 }
 
 /// Runs one life, with a provider process that may have served others before.
-pub fn live(runtime: &Runtime, running: &mut Running, forgiven: Forgiven, steps: &[Step]) -> Checked {
+pub fn live(runtime: &Runtime, running: &mut Running, steps: &[Step]) -> Checked {
     runtime.block_on(async {
-        let outcome = World::new(running, forgiven).await.live(steps).await;
+        let outcome = World::new(running).await.live(steps).await;
         if outcome.is_err() {
             // The next life gets a fresh process.
             running.kill();
@@ -121,8 +120,7 @@ fn one(
     // While shrinking, a failure of another kind doesn't count.
     let kind = RefCell::new(None);
     let outcome = runner.run_one(life, |steps| {
-        let Err(Violation { kind: found, text }) = live(runtime, &mut running.borrow_mut(), KNOWN, &steps)
-        else {
+        let Err(Violation { kind: found, text }) = live(runtime, &mut running.borrow_mut(), &steps) else {
             return Ok(());
         };
         let mut kind = kind.borrow_mut();

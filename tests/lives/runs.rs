@@ -16,7 +16,6 @@ use crate::{
     faults::{Call, Failure, REQUEST_TIMEOUT},
     host::{Provider, message, object, proto, provider_config, told},
     kms_emulator::{AppConnection, CONNECTIONS, Credentials, Fault, LOGIN, LoggedRequest, Target},
-    known,
     model::{Action, Place, TOKENS},
     steps::{Interrupt, Key, Kind, Run},
     tally,
@@ -53,6 +52,33 @@ impl RunReport {
         self.planned
             && self.results.iter().all(has_nothing_to_do)
             && self.before.iter().all(|slot| slot.deposed.is_empty())
+    }
+}
+
+impl RunReport {
+    /// The resources whose adoption the plan has to refuse, because another one manages the connection, or adopts it too.
+    pub fn refused_adoptions(&self) -> Vec<u8> {
+        let slots = || (0..).zip(&self.before);
+        let is_refused = |(number, slot): &(u8, &Slot)| {
+            let Some(config) = slot.config.filter(|config| config.adopt) else { return false };
+            let alike = self.kms_before.iter().filter(|(_, (connection, stored))| {
+                Place::of(connection) == config.place()
+                    && stored.account_id == config.account()
+                    && stored.instance_url.trim_end_matches('/') == config.url().trim_end_matches('/')
+            });
+            alike.map(|(id, _)| id).any(|id| {
+                let has = |object: &Object| object.id() == id;
+                let own = slot.object.as_ref().is_some_and(has);
+                let other = slots().any(|(other, slot)| {
+                    let wants =
+                        slot.config.is_some_and(|other| other.adopt && other.place() == config.place());
+                    other != *number && (wants || slot.object.as_ref().is_some_and(has))
+                        || slot.deposed.iter().any(has)
+                });
+                !own && other
+            })
+        };
+        slots().filter(is_refused).map(|(number, _)| number).collect()
     }
 }
 
@@ -127,7 +153,6 @@ impl World<'_> {
 
     /// `terraform apply` or `terraform destroy`.
     pub async fn apply(&mut self, options: Run, destroy: bool) -> Checked<RunReport> {
-        known::avoid(self);
         let process = self.begin_run().await;
         let left = self.faults_left();
         let kms_before = self.kms();

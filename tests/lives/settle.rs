@@ -43,6 +43,11 @@ impl World<'_> {
 
     /// Does what a user would do after a failed run.
     async fn follow_advice(&mut self, report: &RunReport, round: u32) -> Checked {
+        for slot in report.refused_adoptions().into_iter().filter(|_| !report.planned) {
+            if let Some(config) = &mut self.slot(slot).config {
+                config.unique_name = 1 + slot + SLOTS * u8::try_from(round).unwrap_or_default();
+            }
+        }
         let failed = (0..).zip(&report.results).filter(|(_, result)| result.failed);
         for slot in failed.map(|(slot, _)| slot).collect::<Vec<u8>>() {
             let said: Vec<_> = self

@@ -7,7 +7,6 @@ use proptest::{collection, prelude::*};
 
 use crate::{
     faults::{Body, Call, Failure, When},
-    known,
     model::{ACCOUNTS, Config, DESCRIPTIONS, NAMES, SCOPES, TOKENS, URLS, VERSIONS},
 };
 
@@ -318,7 +317,7 @@ fn change() -> impl Strategy<Value = Step> {
 /// An event outside of Terraform.
 fn disturbance() -> impl Strategy<Value = Step> {
     prop_oneof![
-        12 => fault().prop_filter("known to go wrong", |step| !known::is_left_out(step)),
+        12 => fault(),
         5 => edit().prop_map(Step::Outside),
         1 => slot().prop_map(|slot| Step::Forget { slot }),
         1 => Just(Step::Expire),
@@ -330,7 +329,7 @@ fn disturbance() -> impl Strategy<Value = Step> {
 
 fn command() -> impl Strategy<Value = Step> {
     prop_oneof![
-        14 => run().prop_map(Step::Apply).prop_filter("known to go wrong", |step| !known::is_left_out(step)),
+        14 => run().prop_map(Step::Apply),
         1 => Just(Step::Plan),
         1 => Just(Step::Refresh),
         3 => run().prop_map(Step::Destroy),

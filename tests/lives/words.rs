@@ -49,11 +49,12 @@ impl Said {
         !self.is_error && self.summary == "Credentials changed outside of Terraform"
     }
 
-    /// Advises to import or adopt a connection.
+    /// Advises to import or adopt a connection, whether or not another resource manages it.
     pub fn advises_to_take_over(&self) -> bool {
-        ["terraform import", "adopt_existing = true", "adopt_existing takes it over"]
+        let advises = ["terraform import", "set adopt_existing = true", "adopt_existing takes it over"]
             .iter()
-            .any(|advice| self.detail.contains(advice))
+            .any(|advice| self.detail.contains(advice));
+        advises && !self.detail.to_lowercase().contains("if no other resource manages it")
     }
 
     /// Claims that the name is taken.

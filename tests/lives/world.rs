@@ -12,7 +12,6 @@ use crate::{
     Checked, Violation,
     faults::{Call, Failure, tenths_of_a_second},
     kms_emulator::{AppConnection, Credentials, Emulator, Options},
-    known::Forgiven,
     model::{Config, Place},
     running::Running,
     secrets,
@@ -30,7 +29,6 @@ pub struct Origin {
 
 /// The world of one life.
 pub struct World<'r> {
-    pub forgiven: Forgiven,
     pub emulator: Arc<Emulator>,
     pub running: &'r mut Running,
     pub slots: Vec<Slot>,
@@ -52,11 +50,10 @@ pub struct World<'r> {
 }
 
 impl<'r> World<'r> {
-    pub async fn new(running: &'r mut Running, forgiven: Forgiven) -> Self {
+    pub async fn new(running: &'r mut Running) -> Self {
         let emulator = Arc::new(Emulator::start(Options::default().without_rate_limits()).await);
         running.take_log();
         Self {
-            forgiven,
             emulator,
             running,
             slots: vec![Slot::default(); usize::from(SLOTS)],

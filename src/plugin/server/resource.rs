@@ -158,7 +158,7 @@ impl<P: Provider> Call<P> for proto::apply_resource_change::Request {
     fn unchanged(&self) -> Self::Response {
         Self::Response {
             new_state: self.prior_state.clone(),
-            private: self.planned_private.clone(),
+            private: Private::kept_bytes(&self.planned_private),
             new_identity: self.planned_identity.clone(),
             ..Default::default()
         }

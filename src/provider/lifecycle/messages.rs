@@ -266,7 +266,7 @@ pub fn update_failure<T: ManagedObject>(
 ) -> Diagnostics {
     match existing {
         Some((place, existing)) => name_taken(format!(
-            "{} Choose another name, or rename or delete that one first. If no resource manages it yet, import it to a \
+            "{} Choose another name, or rename or delete that one first. If no other resource manages it, import it to a \
              resource of its own:\n\n{}",
             there_is::<T>(place, existing),
             import_line::<T>(existing.id())

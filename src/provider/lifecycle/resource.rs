@@ -32,7 +32,7 @@ model! {
     }
 }
 
-/// Private state between plan and apply: the ID of the object that a plan updates or replaces.
+/// From plan to apply: the ID of the object that a plan updates or replaces.
 const PLANNED_ID: &str = "id";
 
 /// The resource type of a kind of object.
@@ -116,11 +116,11 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         if T::SECRET.is_some_and(|secret| (secret.value)(plan.config).is_null()) {
             return Err(messages::secret_missing::<T>(true));
         }
-        let replaced: Option<String> = plan.replaced.and_then(|replaced| replaced.private.get(PLANNED_ID));
-        if replaced.is_some() {
-            plan.private.set(PLANNED_ID, replaced);
-        }
-        let replaced: Option<String> = plan.private.get(PLANNED_ID);
+        // Terraform hands over what an earlier plan of the same change said, from 1.16 on.
+        let earlier = plan.private.planned(PLANNED_ID);
+        let replaced: Option<String> =
+            plan.replaced.and_then(|replaced| replaced.private.planned(PLANNED_ID)).or(earlier);
+        plan.private.set_planned(PLANNED_ID, replaced.as_deref());
         adoption::forecast::<T>(&self.access, cx, &plan.planned, replaced.as_deref()).await?;
         Ok(plan.planned)
     }
@@ -132,7 +132,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
     ) -> Result<T::Model, Diagnostics> {
         let PlanUpdate { prior, config, planned, if_updated, if_kept, private, .. } = plan;
         self.plan(prior)?;
-        private.set(PLANNED_ID, prior.id().as_str());
+        private.set_planned(PLANNED_ID, prior.id().as_str());
         let Some(secret) = T::SECRET else {
             let is_sent = planned == *prior || !T::patch(prior, &planned, None).is_empty();
             return Ok(if is_sent { planned } else { if_kept });
@@ -172,8 +172,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         let operation = self.access.operation(cx)?;
         let secret = configured_secret::<T>(&config)?;
         let place = T::place(&planned);
-        let replaced: Option<String> = private.get(PLANNED_ID);
-        private.set(PLANNED_ID, None::<String>);
+        let replaced: Option<String> = private.planned(PLANNED_ID);
         let new = T::new_object(&planned, secret.clone());
         let result = create_or_adopt::<T>(&operation, &planned, &place, new, replaced, secret.clone()).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
@@ -219,11 +218,9 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         update: Update<T::Model>,
     ) -> Result<Stored<T::Model>, Diagnostics> {
         let Update { prior: Stored { state: prior, mut private }, mut planned, config } = update;
-        private.set(PLANNED_ID, None::<String>);
-        let is_withheld = secret::take_withheld(&mut private);
         // All but the secret counts as it was planned: ignore_changes doesn't reach the configuration of an apply.
         let sent = match T::SECRET {
-            Some(secret) if !is_withheld => {
+            Some(secret) if !secret::is_withheld(&private) => {
                 let value = (secret.value)(&config);
                 let is_sent = secret.due(&prior, &planned, value, &private).is_some()
                     || secret.is_needed(&prior, &planned);

@@ -14,7 +14,7 @@ use crate::{
 const DIGEST: &str = "digest";
 /// Private state: the beginning of the KMS's fingerprint after the secret was last sent.
 const SENT_HASH: &str = "sent_hash";
-/// Private state between plan and apply: the plan saw no secret. With `ignore_changes`, the apply sees one all the same.
+/// From plan to apply: the plan saw no secret. With `ignore_changes`, the apply sees one all the same.
 const WITHHELD: &str = "withheld";
 
 /// How much of the fingerprint is kept, in characters: enough to notice any change.
@@ -102,14 +102,12 @@ fn beginning(hash: &str) -> &str {
 
 /// Notes in a plan whether it saw a secret.
 pub fn note_withheld(private: &mut Private, value: &Field<Secret>) {
-    private.set(WITHHELD, value.is_null().then_some(true));
+    private.set_planned(WITHHELD, value.is_null().then_some(true));
 }
 
-/// Whether the plan saw no secret. Forgets it.
-pub fn take_withheld(private: &mut Private) -> bool {
-    let is_withheld = private.get::<bool>(WITHHELD).is_some();
-    private.set(WITHHELD, None::<bool>);
-    is_withheld
+/// Whether the plan saw no secret.
+pub fn is_withheld(private: &Private) -> bool {
+    private.planned::<bool>(WITHHELD).is_some()
 }
 
 #[cfg(test)]
@@ -203,11 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn that_a_plan_saw_no_secret_is_known_in_the_apply_and_then_forgotten() {
+    fn that_a_plan_saw_no_secret_is_known_in_the_apply() {
         let mut private = Private::default();
         note_withheld(&mut private, &Field::Null);
-        assert!(take_withheld(&mut private) && !take_withheld(&mut private));
+        assert!(is_withheld(&private));
         note_withheld(&mut private, &secret("x"));
-        assert!(private.is_empty());
+        assert!(!is_withheld(&private) && private.is_empty());
     }
 }

@@ -195,7 +195,7 @@ async fn a_create_needs_a_token_and_remembers_what_it_replaces() {
         let create = PlanCreate { config: &config, planned: stored(), private: &mut private, replaced };
         let planned = resource.plan_create(&mut cx, create).await;
         assert_eq!(planned.is_ok(), !config.api_token.is_null());
-        assert_eq!(private.get::<String>("id").as_deref(), planned.is_ok().then_some(ID));
+        assert_eq!(private.planned::<String>("id").as_deref(), planned.is_ok().then_some(ID));
     }
 }
 
