@@ -25,5 +25,6 @@ mod rotating;
 mod rotation_bodies;
 mod rotation_rights;
 mod rotations;
+mod secrets;
 mod tokens;
 mod tool;

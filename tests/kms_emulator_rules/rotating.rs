@@ -165,6 +165,8 @@ async fn a_failed_rotation_is_an_internal_error_and_is_recorded() {
     for server in [Server::Hanzo, Server::Infisical] {
         let (emulator, path) = start(server).await;
         let client = Client::new(&emulator);
+        let id = path.rsplit('/').next().unwrap();
+        emulator.edit_rotation(id, |rotation| rotation.last_attempted_at -= time::Duration::HOUR);
         let before = rotation(&client.get(&path).await);
         let value = secret(&emulator);
         emulator.refuse_service_tokens(Some(DbtRefusal { status: 403, reason: "Not for you.".into() }));

@@ -519,11 +519,11 @@ async fn each_route_of_rotations_has_its_own_limit() {
 // I secret-rotation-v2-dal.ts @ 041c1f7c (`db.replicaNode()` wherever there is no transaction).
 #[tokio::test]
 async fn reads_of_rotations_lag_behind_where_there_is_a_replica() {
-    let lag = std::time::Duration::from_millis(150);
+    let lag = std::time::Duration::from_millis(500);
     let (emulator, connection) = start(Options { replica_lag: lag, ..Options::default() }).await;
     let client = Client::new(&emulator);
     client.get(CONNECTIONS).await;
-    tokio::time::sleep(2 * lag).await;
+    tokio::time::sleep(lag + lag / 5).await;
     let made = rotation(&client.post(ROTATIONS, valid_rotation(&connection)).await);
     assert_eq!(client.get(&path_of(&made)).await.status, 404);
     assert!(client.get(&format!("{ROTATIONS}?projectId={PROJECT_ID}")).await.names().is_empty());
@@ -534,7 +534,7 @@ async fn reads_of_rotations_lag_behind_where_there_is_a_replica() {
         "the transaction looks again"
     );
     assert_eq!(emulator.live_service_tokens().len(), 2, "which is too late for the token");
-    tokio::time::sleep(2 * lag).await;
+    tokio::time::sleep(lag + lag / 5).await;
     assert_eq!(client.get(&path_of(&made)).await.status, 200);
 }
 
