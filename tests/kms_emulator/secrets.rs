@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use super::{
     answer::Refusal,
+    options::Server,
     projects::{Folder, SECRET_MANAGER},
     random,
     rights::{Action, Caller},
@@ -80,7 +81,10 @@ impl State {
         let project_id =
             given(query.project_id).ok_or_else(|| Refusal::bad_request(query.without_project))?;
         self.project_with_bot(&project_id)?;
-        let rights = caller.in_project_of_type(&project_id, &self.projects, SECRET_MANAGER)?;
+        let rights = match caller.server {
+            Server::Hanzo => caller.in_project(&project_id, &self.projects)?,
+            Server::Infisical => caller.in_project_of_type(&project_id, &self.projects, SECRET_MANAGER)?,
+        };
         let folder = self.folder(&project_id, &environment, &query.path)?;
         let folder = folder.ok_or_else(|| {
             let path = &query.path;

@@ -551,5 +551,9 @@ async fn a_project_of_another_type_has_no_rotations() {
         assert_eq!(list.refusal(), (400, "BadRequest", message));
         let refused = client.post(ROTATIONS, valid_rotation(&connection)).await;
         assert_eq!(refused.refusal(), (400, "BadRequest", message));
+        // The type comes before the membership.
+        emulator.state().identities.identities[0].member_of = Some(Vec::new());
+        let list = client.get(&format!("{ROTATIONS}?projectId={PROJECT_ID}")).await;
+        assert_eq!(list.refusal(), (400, "BadRequest", message));
     }
 }

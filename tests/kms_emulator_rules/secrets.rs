@@ -130,7 +130,31 @@ async fn the_newer_route_names_the_project_in_another_way() {
     );
 }
 
-// As above: both of the stored trees of Hanzo's have both, servers from before the newer one have the older one only.
+// I ee/services/permission/permission-service.ts (id 1238787516 of the stored text) compares the type of the project, H
+// services/permission/permission-service.ts @ 154dfe38 doesn't.
+#[tokio::test]
+async fn at_infisical_only_a_project_of_another_type_has_no_secrets() {
+    for (server, refusal) in [
+        (Server::Hanzo, (404, "NotFound", "Secret with name 'X' not found")),
+        (
+            Server::Infisical,
+            (
+                400,
+                "BadRequest",
+                "The project is of type kms. Operations of type secret-manager are not allowed.",
+            ),
+        ),
+    ] {
+        let emulator = Emulator::start(Options { server, ..Options::default() }).await;
+        emulator.state().projects[0].kind = "kms".into();
+        let client = Client::new(&emulator);
+        for path in [older("X", ""), newer("X", "")] {
+            assert_eq!(client.get(&path).await.refusal(), refusal, "{path}");
+        }
+    }
+}
+
+// The routers above: both of the stored trees of Hanzo's have both, servers from before the newer one have the older one only.
 #[tokio::test]
 async fn a_secret_is_read_over_the_routes_that_the_server_has() {
     for (secret_routes, has_older, has_newer) in
