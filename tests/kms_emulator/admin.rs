@@ -10,7 +10,7 @@
 //! | `POST /__admin/projects` | `{"id", "name", "type"}`: a further project, of type `secret-manager` by default |
 //! | `POST /__admin/folders` | `{"projectId", "environment", "path"}`: a folder for secrets, and those on the way to it |
 //! | `GET /__admin/rotations` | all, each with `tokenFingerprints` and `inProgress` |
-//! | `POST /__admin/rotations` | the body of a create by the API, done by nobody → `{id}` |
+//! | `POST /__admin/rotations` | the body of a creation over the API, whatever the rights → `{id}` |
 //! | `PATCH /__admin/rotations/:id` | any of `name`, `description`, `isAutoRotationEnabled`, `inProgress`, `shownAs` |
 //! | `DELETE /__admin/rotations/:id` | its secret and its tokens stay |
 //! | `POST /__admin/rotations/:id/rotate` | as when the time has come → `{rotates, failed}` |

@@ -262,6 +262,11 @@ impl Emulator {
         self.state().rotate_by_clock(id)
     }
 
+    /// The service tokens that were made at dbt, the revoked ones included.
+    pub fn service_tokens(&self) -> Vec<ServiceToken> {
+        self.state().dbt.service_tokens.clone()
+    }
+
     /// The service tokens that work at dbt.
     pub fn live_service_tokens(&self) -> Vec<ServiceToken> {
         self.state().dbt.live_service_tokens().cloned().collect()

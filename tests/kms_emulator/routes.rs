@@ -22,8 +22,6 @@ use super::{
 /// The longest body that the server reads.
 const BODY_LIMIT: usize = 1 << 20;
 
-const BOOLEANS: [&str; 2] = ["true", "false"];
-
 /// A request, read whole.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -80,6 +78,13 @@ impl Request {
     /// A parameter that counts as absent when it is empty.
     fn scope(&self) -> Result<Option<String>, Refusal> {
         Ok(self.parameter("projectId")?.filter(|id| !id.is_empty()))
+    }
+
+    /// A parameter that is `true` or `false`.
+    fn flag(&self, name: &str) -> Result<Option<bool>, Refusal> {
+        let text = self.parameter(name)?;
+        validation::choice(text.as_deref(), &["true", "false"], name)?;
+        Ok(text.map(|text| text == "true"))
     }
 
     fn trimmed(&self, name: &str) -> Result<Option<String>, Refusal> {
@@ -306,13 +311,14 @@ fn perform(
         Call::Update(id) => state.update(caller, &id, validation::update(body, name_rule)?),
         Call::Delete(id) => state.delete(caller, &id),
         Call::OlderSecret(name) => {
-            let project_id = request.trimmed("workspaceId")?;
+            let project_id = request.trimmed("workspaceId");
             let query = secret_query(request, project_id, "You must provide workspaceSlug or workspaceId")?;
             state.secret(caller, validation::js_trim(&name), query)
         }
         Call::NewerSecret(name) => {
-            let [project_id] = validation::present([(request.trimmed("projectId")?, "projectId")])?;
-            let query = secret_query(request, Some(project_id), "You must provide  workspaceId")?;
+            let project_id =
+                request.trimmed("projectId").and_then(|id| validation::present(id, "projectId").map(Some));
+            let query = secret_query(request, project_id, "You must provide  workspaceId")?;
             state.secret(caller, validation::js_trim(&name), query)
         }
         Call::Projects => Ok(state.list_projects(caller)),
@@ -327,22 +333,28 @@ fn perform(
 
 fn secret_query(
     request: &Request,
-    project_id: Option<String>,
+    project_id: Result<Option<String>, Refusal>,
     without_project: &'static str,
 ) -> Result<SecretQuery, Refusal> {
-    let path = request.trimmed("secretPath")?.unwrap_or_else(|| "/".into());
-    let query = SecretQuery {
+    let version =
+        request.parameter("version").and_then(|text| validation::number(text.as_deref(), "version"));
+    let kind = request
+        .parameter("type")
+        .and_then(|text| validation::choice(text.as_deref(), &["shared", "personal"], "type"));
+    let parts = validation::both(project_id, request.trimmed("environment"));
+    let parts = validation::both(parts, request.trimmed("secretPath"));
+    let parts = validation::both(validation::both(parts, version), kind);
+    let (((((project_id, environment), path), version), ()), view_value) =
+        validation::both(parts, request.flag("viewSecretValue"))?;
+    let path = path.unwrap_or_else(|| "/".into());
+    Ok(SecretQuery {
         project_id,
-        environment: request.trimmed("environment")?,
+        environment,
         path: validation::remove_trailing_slash(&path).into(),
-        version: validation::number(request.parameter("version")?.as_deref(), "version")?,
-        view_value: true,
+        version,
+        view_value: view_value.unwrap_or(true),
         without_project,
-    };
-    validation::choice(request.parameter("type")?.as_deref(), &["shared", "personal"], "type")?;
-    let view = request.parameter("viewSecretValue")?;
-    validation::choice(view.as_deref(), &BOOLEANS, "viewSecretValue")?;
-    Ok(SecretQuery { view_value: view.as_deref() != Some("false"), ..query })
+    })
 }
 
 fn perform_rotation(
@@ -383,11 +395,8 @@ fn perform_rotation(
         Call::Update(id) => state.update_rotation(caller, &id, rotation_rules::update(body, name_rule)?),
         Call::Delete(id) => {
             let (secrets, credentials) =
-                (request.parameter("deleteSecrets")?, request.parameter("revokeGeneratedCredentials")?);
-            validation::choice(secrets.as_deref(), &BOOLEANS, "deleteSecrets")?;
-            validation::choice(credentials.as_deref(), &BOOLEANS, "revokeGeneratedCredentials")?;
-            let yes = |text: Option<String>| text.as_deref() == Some("true");
-            state.delete_rotation(caller, &id, yes(secrets), yes(credentials))
+                validation::both(request.flag("deleteSecrets"), request.flag("revokeGeneratedCredentials"))?;
+            state.delete_rotation(caller, &id, secrets == Some(true), credentials == Some(true))
         }
         Call::RotateNow(id) => state.rotate_now(caller, &id),
     }

@@ -132,19 +132,33 @@ pub fn number(text: Option<&str>, field: &str) -> Result<Option<f64>, Refusal> {
     Ok(Some(number))
 }
 
-/// Checks texts, each of which has to be there.
+/// Two outcomes as one, with the issues of both.
 ///
 /// # Errors
-/// A 422 with every text that is missing.
-pub fn present<const N: usize>(given: [(Option<String>, &str); N]) -> Result<[String; N], Refusal> {
-    let mut issues = Issues::default();
-    let texts = given.map(|(text, field)| {
-        text.unwrap_or_else(|| {
-            issues.wrong_type(None, "string", &[field]);
-            String::new()
-        })
-    });
-    if issues.0.is_empty() { Ok(texts) } else { Err(Refusal::validation(issues.0)) }
+/// A 422 when either is one.
+pub fn both<A, B>(first: Result<A, Refusal>, second: Result<B, Refusal>) -> Result<(A, B), Refusal> {
+    match (first, second) {
+        (Ok(first), Ok(second)) => Ok((first, second)),
+        (Err(mut refusal), Err(other)) => {
+            if let (Some(issues), Some(more)) = (refusal.message.as_array_mut(), other.message.as_array()) {
+                issues.extend(more.iter().cloned());
+            }
+            Err(refusal)
+        }
+        (Err(refusal), _) | (_, Err(refusal)) => Err(refusal),
+    }
+}
+
+/// Checks that a text is there.
+///
+/// # Errors
+/// A 422 when it is missing.
+pub fn present(text: Option<String>, field: &str) -> Result<String, Refusal> {
+    text.ok_or_else(|| {
+        let mut issues = Issues::default();
+        issues.wrong_type(None, "string", &[field]);
+        Refusal::validation(issues.0)
+    })
 }
 
 /// Checks trimmed texts, each of which has to be there and not empty, with the name that the issue has for it.

@@ -45,8 +45,7 @@ fn secret(emulator: &Emulator) -> String {
 }
 
 fn token(emulator: &Emulator, id: u64) -> String {
-    let tokens = emulator.state().dbt.service_tokens.clone();
-    tokens.into_iter().find(|token| token.id == id).unwrap().token
+    emulator.service_tokens().into_iter().find(|token| token.id == id).unwrap().token
 }
 
 fn rotation(answer: &Answer) -> Value {

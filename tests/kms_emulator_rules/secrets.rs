@@ -117,6 +117,15 @@ async fn the_newer_route_names_the_project_in_another_way() {
     let get = async |query: &str| client.get(&format!("/api/v4/secrets/X?{query}")).await;
     assert_eq!(get(&format!("workspaceId={PROJECT_ID}")).await.issues(), ["projectId: Required"]);
     assert_eq!(
+        get("viewSecretValue=no&type=own&version=v1").await.issues(),
+        [
+            "projectId: Required",
+            "version: Expected number, received nan",
+            "type: Invalid enum value. Expected 'shared' | 'personal', received 'own'",
+            "viewSecretValue: Invalid enum value. Expected 'true' | 'false', received 'no'",
+        ]
+    );
+    assert_eq!(
         get("projectId=&environment=prod").await.refusal(),
         (400, "BadRequest", "You must provide  workspaceId")
     );
@@ -242,10 +251,7 @@ async fn the_secret_of_a_rotation_has_a_version_for_each_write() {
     let connection = emulator.create("orders", None, &Credentials::new("https://au.dbt.com", "1", "dbtc_x"));
     let id = emulator.create_rotation(&valid_rotation(&connection));
     let path = format!("{ROTATIONS}/{id}");
-    let tokens = || {
-        let made = emulator.state().dbt.service_tokens.clone();
-        made.into_iter().map(|token| token.token).collect::<Vec<_>>()
-    };
+    let tokens = || emulator.service_tokens().into_iter().map(|token| token.token).collect::<Vec<_>>();
     client.call("POST", &format!("{path}/rotate-secrets"), None).await;
     let rename = json!({"secretsMapping": {"serviceToken": "RENAMED"}});
     client.call("PATCH", &path, Some(&rename)).await;
