@@ -7,11 +7,17 @@
 //! | `GET /__admin/about` | ids of the organization, the projects and the identity |
 //! | `GET /__admin/connections` | all, sorted by name, each with `apiTokenFingerprint` and `inUse` |
 //! | `POST /__admin/connections` | `count` (1), `name` (`seeded`; numbered when there are several), `projectId`, `description`, `instanceUrl`, `accountId`, `apiToken`, `app` → `{ids}` |
-//! | `POST /__admin/projects` | `{"id", "name"}`: a further project |
+//! | `POST /__admin/projects` | `{"id", "name", "type"}`: a further project, of type `secret-manager` by default |
+//! | `POST /__admin/folders` | `{"projectId", "environment", "path"}`: a folder for secrets, and those on the way to it |
+//! | `GET /__admin/rotations` | all, each with `tokenFingerprints` and `inProgress` |
+//! | `POST /__admin/rotations` | the body of a creation over the API, whatever the rights → `{id}` |
+//! | `PATCH /__admin/rotations/:id` | any of `name`, `description`, `isAutoRotationEnabled`, `inProgress`, `shownAs` |
+//! | `DELETE /__admin/rotations/:id` | its secret and its tokens stay |
+//! | `POST /__admin/rotations/:id/rotate` | as when the time has come → `{rotates, failed}` |
 //! | `PATCH /__admin/connections/:id` | any of `name`, `description`, `projectId`, `app`, `inUse`, `platformManaged`, `shownAs`, `instanceUrl`, `accountId`, `apiToken`; one of the last three writes the credentials; an empty body moves `updatedAt` only |
 //! | `DELETE /__admin/connections/:id`, `DELETE /__admin/connections` | one; all |
 //! | `GET`, `POST`, `DELETE /__admin/faults` | list; add `{"method", "path", "skip", "times", "fault"}`, for example `{"method": "POST", "times": 1, "fault": "reset-after"}`, `{"fault": {"slow": {"before_ms": 500}}}` or `{"fault": {"respond": {"status": 502, "reply": "html", "performed": {"later": {"ms": 500}}}}}`; clear |
-//! | `PUT /__admin/options` | any of `server` (`hanzo`, `infisical`), `nameRule` (`current`, `older`), `emptyFields` (`as-stored`, `null`, `absent`), `connectKnown`, `idleMs`, `requestMs`, `replicaLagMs` |
+//! | `PUT /__admin/options` | any of `server` (`hanzo`, `infisical`), `nameRule` (`current`, `older`), `emptyFields` (`as-stored`, `null`, `absent`), `connectKnown`, `rotations` (`licensed`, `unlicensed`, `absent`), `secretRoutes`, `projectRoutes` (`both`, `older`, `newer`), `idleMs`, `requestMs`, `replicaLagMs` |
 //! | `POST`, `DELETE /__admin/denials` | the first identity lacks `{"action", "scope"}` from now on, for example `{"action": "read", "scope": {"connection": ID}}`; clear |
 //! | `PUT /__admin/limits` | `{"reads", "writes", "secrets", "window_seconds", "shared_by_kind"}`, or `null` for none |
 //! | `GET`, `DELETE /__admin/requests` | the log with secrets fingerprinted; clear |
@@ -19,6 +25,8 @@
 //! | `POST /__admin/tokens/expire`, `POST /__admin/tokens/revoke` | expires, or revokes, every access token from a login |
 //! | `PUT /__admin/tokens/lifetime` | `{"seconds", "uses"}` of tokens issued from now on |
 //! | `POST /__admin/dbt/revoked` | `{"apiToken"}`: dbt refuses it from now on |
+//! | `GET /__admin/dbt/service-tokens` | all that were made: `{id, host, accountId, name, permissionGrants, live, tokenFingerprint}` |
+//! | `PUT /__admin/dbt/refusals` | `{"create", "delete"}`, each `{"status", "reason"}` or null: dbt refuses to make, or to revoke, service tokens |
 //! | `POST /__admin/secrets` | `{"workspaceId", "environment", "path", "name", "value"}` |
 
 use std::time::Duration;
@@ -29,13 +37,17 @@ use serde_json::{Value, json};
 use super::{
     answer::{Answer, Refusal},
     credentials::Credentials,
+    dbt_cloud::{DbtRefusal, Grant},
     faults::{Fault, Target},
-    options::{EmptyFields, Server},
+    options::{EmptyFields, Rotations, Routes, Server},
+    projects::Project,
     rate_limit::RateLimits,
     request_log::fingerprint,
-    rights::Denial,
+    rights::{Caller, Denial},
+    rotation_rules,
     routes::Request,
-    state::{Project, State, StoredSecret},
+    secrets::StoredSecret,
+    state::State,
     validation::NameRule,
 };
 
@@ -126,7 +138,24 @@ fn perform(state: &mut State, method: &str, path: &str, body: &Value) -> Result<
         }
         ("POST", ["projects"]) => {
             let org_id = state.options.organizations[0].id.clone();
-            state.projects.push(Project { id: required("id")?, name: required("name")?, org_id });
+            let mut project = Project::new(&required("id")?, &required("name")?, &org_id);
+            if let Some(kind) = text("type") {
+                project.kind = kind.into();
+            }
+            state.projects.push(project);
+            Ok(Value::Null)
+        }
+        ("POST", ["folders"]) => {
+            let (project_id, environment) = (required("projectId")?, required("environment")?);
+            state.make_folder(&project_id, &environment, &required("path")?);
+            Ok(Value::Null)
+        }
+        (method, ["rotations", rest @ ..]) => rotations(state, method, rest, body),
+        ("GET", ["dbt", "service-tokens"]) => Ok(service_tokens(state)),
+        ("PUT", ["dbt", "refusals"]) => {
+            let refusals: Refusals = parse(body)?;
+            state.dbt.refuses_to_create = refusals.create;
+            state.dbt.refuses_to_delete = refusals.delete;
             Ok(Value::Null)
         }
         ("POST", ["dbt", "revoked"]) => {
@@ -160,6 +189,9 @@ struct Changes {
     name_rule: Option<NameRule>,
     empty_fields: Option<EmptyFields>,
     connect_known: Option<bool>,
+    rotations: Option<Rotations>,
+    secret_routes: Option<Routes>,
+    project_routes: Option<Routes>,
     idle_ms: Option<u64>,
     request_ms: Option<u64>,
     replica_lag_ms: Option<u64>,
@@ -172,10 +204,90 @@ fn set_options(state: &mut State, body: &Value) -> Result<Value, Refusal> {
     options.name_rule = changes.name_rule.unwrap_or(options.name_rule);
     options.empty_fields = changes.empty_fields.unwrap_or(options.empty_fields);
     options.connect_known = changes.connect_known.unwrap_or(options.connect_known);
+    options.rotations = changes.rotations.unwrap_or(options.rotations);
+    options.secret_routes = changes.secret_routes.unwrap_or(options.secret_routes);
+    options.project_routes = changes.project_routes.unwrap_or(options.project_routes);
     options.idle_timeout = changes.idle_ms.map_or(options.idle_timeout, Duration::from_millis);
     options.request_timeout = changes.request_ms.map_or(options.request_timeout, Duration::from_millis);
     options.replica_lag = changes.replica_lag_ms.map_or(options.replica_lag, Duration::from_millis);
     Ok(Value::Null)
+}
+
+/// How dbt refuses what is about service tokens.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Refusals {
+    create: Option<DbtRefusal>,
+    delete: Option<DbtRefusal>,
+}
+
+fn service_tokens(state: &State) -> Value {
+    let live: Vec<_> = state.dbt.live_service_tokens().map(|token| token.id).collect();
+    let shown = state.dbt.service_tokens.iter().map(|token| {
+        json!({
+            "id": token.id,
+            "host": token.host,
+            "accountId": token.account_id,
+            "name": token.name,
+            "permissionGrants": token.grants.iter().map(Grant::to_json).collect::<Vec<_>>(),
+            "live": live.contains(&token.id),
+            "tokenFingerprint": fingerprint(&token.token),
+        })
+    });
+    shown.collect()
+}
+
+fn rotations(state: &mut State, method: &str, path: &[&str], body: &Value) -> Result<Value, Refusal> {
+    let unknown = || Refusal::not_found("no such rotation");
+    match (method, path) {
+        ("GET", []) => Ok(state
+            .rotations
+            .iter()
+            .filter_map(|rotation| {
+                let connection = state.find(&rotation.connection_id).ok()?;
+                let mut shown = state.show(rotation, connection);
+                if let Some(fields) = shown.as_object_mut() {
+                    let tokens = rotation.tokens.iter().map(|token| fingerprint(&token.value));
+                    fields.insert("tokenFingerprints".into(), tokens.collect());
+                    fields.insert("inProgress".into(), rotation.in_progress.into());
+                }
+                Some(shown)
+            })
+            .collect()),
+        ("POST", []) => {
+            let caller = Caller::almighty(&state.options);
+            let body = rotation_rules::create(Some(body), state.options.name_rule)?;
+            let made = state.create_rotation(&caller, body)?;
+            Ok(json!({"id": made["secretRotation"]["id"]}))
+        }
+        ("PATCH", [id]) => {
+            let text = |field: &str| body.get(field).and_then(Value::as_str).map(str::to_owned);
+            let flag = |field: &str| body.get(field).and_then(Value::as_bool);
+            let changed = state.write_rotation(id, |rotation| {
+                rotation.name = text("name").unwrap_or_else(|| rotation.name.clone());
+                if body.get("description").is_some() {
+                    rotation.description = text("description");
+                }
+                rotation.auto = flag("isAutoRotationEnabled").unwrap_or(rotation.auto);
+                rotation.in_progress = flag("inProgress").unwrap_or(rotation.in_progress);
+                if let Some(shown_as) = body.get("shownAs") {
+                    rotation.shown_as = Some(shown_as.clone());
+                }
+            });
+            changed.ok_or_else(unknown)?;
+            Ok(Value::Null)
+        }
+        ("DELETE", [id]) => {
+            state.forget_rotation(id);
+            Ok(Value::Null)
+        }
+        ("POST", [id, "rotate"]) => {
+            let rotates = state.rotate_by_clock(id);
+            let rotation = state.rotations.iter().find(|rotation| rotation.id == *id).ok_or_else(unknown)?;
+            Ok(json!({"rotates": rotates, "failed": rotation.failed}))
+        }
+        _ => Err(Refusal::not_found(format!("no such call: {method} /__admin/rotations/{}", path.join("/")))),
+    }
 }
 
 fn about(state: &State) -> Value {

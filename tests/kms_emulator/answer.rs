@@ -98,6 +98,11 @@ impl Refusal {
         Self::new(500, "InternalServerError", "Something went wrong")
     }
 
+    /// An internal error that says what happened.
+    pub fn internal_because(message: impl Into<Value>) -> Self {
+        Self::new(500, "InternalServerError", message)
+    }
+
     /// An error of the database, with the operation in `error`.
     pub fn database(operation: &'static str) -> Self {
         Self::new(500, operation, "Something went wrong")

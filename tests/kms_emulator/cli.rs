@@ -10,7 +10,8 @@ use std::{io::Write, process::ExitCode, str::FromStr};
 use kms_emulator::{Emulator, Options, Server, rate_limit::RateLimits};
 
 const HELP: &str = "\
-A KMS to test against: serves its API for dbt app connections on the loopback address.
+A KMS to test against: serves its API for dbt app connections, and for the rotation of dbt service tokens, on the loopback
+address.
 
 Usage: kms-emulator [OPTIONS]
 

@@ -74,7 +74,8 @@ impl State {
         let connection = self.find(id)?.clone();
         caller.over(&connection, &self.projects)?.require(Action::Delete, Some(&connection.id))?;
         of_dbt(&connection, "ID", id)?;
-        if connection.in_use {
+        if connection.in_use || self.rotations.iter().any(|rotation| rotation.connection_id == connection.id)
+        {
             return Err(Refusal::bad_request(
                 "Cannot delete App Connection with existing connections. Remove all existing connections and try again.",
             ));
@@ -161,6 +162,13 @@ impl State {
 
     /// The dbt projects that the stored credentials see.
     pub fn dbt_projects(&self, caller: &Caller, id: &str) -> Result<Value, Refusal> {
+        let connection = self.connect(caller, id)?;
+        let projects = self.dbt.projects(&self.sealer.open(&connection.credentials))?;
+        Ok(json!({"projects": projects.iter().map(|project| project.to_json()).collect::<Vec<_>>()}))
+    }
+
+    /// The connection, for who may call dbt through it.
+    pub fn connect(&self, caller: &Caller, id: &str) -> Result<&AppConnection, Refusal> {
         let connection = self.find(id)?;
         caller.over(connection, &self.projects)?.require(Action::Connect, Some(&connection.id))?;
         if connection.app != "dbt" {
@@ -169,12 +177,11 @@ impl State {
                 connection.app
             )));
         }
-        let projects = self.dbt.projects(&self.sealer.open(&connection.credentials))?;
-        Ok(json!({"projects": projects.iter().map(|project| project.to_json()).collect::<Vec<_>>()}))
+        Ok(connection)
     }
 
     /// The server looks a connection up by its id alone, whoever asks.
-    fn find(&self, id: &str) -> Result<&AppConnection, Refusal> {
+    pub fn find(&self, id: &str) -> Result<&AppConnection, Refusal> {
         let found = self.seen().iter().find(|connection| connection.id.eq_ignore_ascii_case(id));
         found.ok_or_else(|| Refusal::not_found(format!("Could not find App Connection with ID {id}")))
     }

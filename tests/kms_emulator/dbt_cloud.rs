@@ -1,9 +1,11 @@
-//! dbt, as the KMS meets it: asked whether credentials are good, and which projects they see.
+//! dbt, as the KMS meets it: asked whether credentials are good, and which projects they see, and told to make and revoke
+//! service tokens.
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Number, Value, json};
 use url::Url;
 
-use super::{answer::Refusal, credentials::Credentials};
+use super::{answer::Refusal, credentials::Credentials, random};
 
 /// One project at dbt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,60 @@ pub struct DbtAccount {
     pub projects: Vec<DbtProject>,
 }
 
+/// What a service token may do: a set of permissions, in one dbt project or in all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    pub permission_set: String,
+    pub project_id: Option<Number>,
+}
+
+impl Grant {
+    pub fn to_json(&self) -> Value {
+        let mut shown = json!({"permissionSet": self.permission_set});
+        if let Some(project_id) = &self.project_id {
+            shown["projectId"] = Value::Number(project_id.clone());
+        }
+        shown
+    }
+}
+
+/// A service token of an account at dbt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceToken {
+    pub id: u64,
+    pub host: String,
+    pub account_id: String,
+    pub name: String,
+    pub token: String,
+    pub grants: Vec<Grant>,
+    pub revoked: bool,
+}
+
+/// What dbt answers instead of doing what it is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DbtRefusal {
+    pub status: u16,
+    /// dbt's own words; without any, those of the KMS's HTTP library take their place.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// Why there is no new token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotIssued {
+    /// An error that the KMS has put into words.
+    Explained(String),
+    /// An error that it has not expected.
+    Unexpected(String),
+}
+
+impl NotIssued {
+    pub fn message(&self) -> &str {
+        let (Self::Explained(message) | Self::Unexpected(message)) = self;
+        message
+    }
+}
+
 /// What dbt accepts.
 #[derive(Clone, Debug)]
 pub struct DbtCloud {
@@ -34,6 +90,12 @@ pub struct DbtCloud {
     pub allow_private_hosts: bool,
     /// No host can be reached, and this is what the KMS's HTTP library says of it.
     pub unreachable: Option<String>,
+    /// The service tokens that were made, the revoked ones included.
+    pub service_tokens: Vec<ServiceToken>,
+    /// No service token is made.
+    pub refuses_to_create: Option<DbtRefusal>,
+    /// No service token is revoked.
+    pub refuses_to_delete: Option<DbtRefusal>,
 }
 
 impl Default for DbtCloud {
@@ -44,6 +106,9 @@ impl Default for DbtCloud {
             revoked: Vec::new(),
             allow_private_hosts: false,
             unreachable: None,
+            service_tokens: Vec::new(),
+            refuses_to_create: None,
+            refuses_to_delete: None,
         }
     }
 }
@@ -59,6 +124,11 @@ enum Unusable {
     Unreachable(String),
     /// dbt answers with this status, and with this reason in its body.
     Refused(u16, &'static str),
+}
+
+/// The words of an answer that refuses: dbt's, or those of the KMS's HTTP library.
+fn words(status: u16, reason: &str) -> String {
+    if reason.is_empty() { format!("Request failed with status code {status}") } else { reason.to_owned() }
 }
 
 impl DbtCloud {
@@ -90,20 +160,88 @@ impl DbtCloud {
                 Unusable::PrivateHost => "Local IPs not allowed as URL".to_owned(),
                 Unusable::UnknownHost => "Unable to list projects".to_owned(),
                 Unusable::Unreachable(reason) => format!("Failed to list projects: {reason}"),
-                Unusable::Refused(status, "") => {
-                    format!("Failed to list projects: Request failed with status code {status}")
+                Unusable::Refused(status, reason) => {
+                    format!("Failed to list projects: {}", words(status, reason))
                 }
-                Unusable::Refused(_, reason) => format!("Failed to list projects: {reason}"),
             })
         })
+    }
+
+    /// Makes a service token.
+    ///
+    /// # Errors
+    /// What the KMS says of dbt's refusal, or of a host that may not or can't be called.
+    pub fn create_service_token(
+        &mut self,
+        credentials: &Credentials,
+        name: &str,
+        grants: &[Grant],
+    ) -> Result<ServiceToken, NotIssued> {
+        let refused =
+            |words: String| Err(NotIssued::Explained(format!("Failed to create service token: {words}")));
+        match self.look_up(credentials) {
+            Ok(_) => {}
+            Err(Unusable::PrivateHost) => {
+                return Err(NotIssued::Explained("Local IPs not allowed as URL".to_owned()));
+            }
+            Err(Unusable::UnknownHost) => {
+                let host = host(credentials).unwrap_or_default();
+                return Err(NotIssued::Unexpected(format!("queryA ENOTFOUND {host}")));
+            }
+            Err(Unusable::Unreachable(reason)) => return refused(reason),
+            Err(Unusable::Refused(status, reason)) => return refused(words(status, reason)),
+        }
+        if let Some(refusal) = &self.refuses_to_create {
+            return refused(words(refusal.status, &refusal.reason));
+        }
+        let token = ServiceToken {
+            id: 1001 + self.service_tokens.len() as u64,
+            host: host(credentials).unwrap_or_default(),
+            account_id: credentials.account_id.clone(),
+            name: name.into(),
+            token: format!("dbtc_{}", random::hex(20)),
+            grants: grants.to_vec(),
+            revoked: false,
+        };
+        self.service_tokens.push(token.clone());
+        Ok(token)
+    }
+
+    /// Revokes a service token. One that dbt doesn't show is taken for revoked.
+    ///
+    /// # Errors
+    /// What the KMS says when the credentials are no longer good, or when dbt refuses.
+    pub fn delete_service_token(&mut self, credentials: &Credentials, id: u64) -> Result<(), String> {
+        if self.look_up(credentials).is_err() {
+            return Err("Failed to validate connection credentials. Are you sure your configured DBT app connection credentials are valid?".to_owned());
+        }
+        let host = host(credentials).unwrap_or_default();
+        let shown = self.service_tokens.iter_mut().find(|token| {
+            token.id == id
+                && !token.revoked
+                && token.host == host
+                && token.account_id == credentials.account_id
+        });
+        let Some(token) = shown else {
+            return Ok(());
+        };
+        if let Some(refusal) = &self.refuses_to_delete {
+            let words = words(refusal.status, &refusal.reason);
+            return Err(format!("Failed to remove service token with tokenId {id}: {words}"));
+        }
+        token.revoked = true;
+        Ok(())
+    }
+
+    /// The service tokens that work.
+    pub fn live_service_tokens(&self) -> impl Iterator<Item = &ServiceToken> {
+        self.service_tokens.iter().filter(|token| !token.revoked && !self.revoked.contains(&token.token))
     }
 
     fn look_up(&self, credentials: &Credentials) -> Result<Vec<DbtProject>, Unusable> {
         const INVALID: Unusable = Unusable::Refused(401, "Invalid token.");
         const NOT_FOUND: Unusable = Unusable::Refused(404, "The requested resource was not found.");
-        let host =
-            Url::parse(&credentials.instance_url).ok().and_then(|url| url.host_str().map(str::to_owned));
-        let Some(host) = host else {
+        let Some(host) = host(credentials) else {
             return Err(Unusable::UnknownHost);
         };
         // The name server is asked for everything but IPv4 addresses, and knows no IPv6 address by name.
@@ -121,7 +259,10 @@ impl DbtCloud {
         if let Some(known) =
             self.accounts.iter().find(|known| known.host == host && known.account_id == *account)
         {
-            if known.tokens.contains(token) && !self.revoked.contains(token) {
+            let made = self
+                .live_service_tokens()
+                .any(|live| live.token == *token && live.host == host && live.account_id == *account);
+            if made || known.tokens.contains(token) && !self.revoked.contains(token) {
                 return Ok(known.projects.clone());
             }
             return Err(INVALID);
@@ -130,7 +271,9 @@ impl DbtCloud {
         if !(host_known || is_private(&host)) {
             return Err(Unusable::UnknownHost);
         }
-        if !token.starts_with("dbtu_") && !token.starts_with("dbtc_") || self.revoked.contains(token) {
+        let revoked = self.revoked.contains(token)
+            || self.service_tokens.iter().any(|made| made.token == *token && made.revoked);
+        if !token.starts_with("dbtu_") && !token.starts_with("dbtc_") || revoked {
             return Err(INVALID);
         }
         if !self.accept_plausible || !account.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -153,6 +296,10 @@ impl DbtProject {
             "updatedAt": "2024-05-02T09:00:00.000000+00:00",
         })
     }
+}
+
+fn host(credentials: &Credentials) -> Option<String> {
+    Url::parse(&credentials.instance_url).ok().and_then(|url| url.host_str().map(str::to_owned))
 }
 
 fn is_dbt_host(host: &str) -> bool {

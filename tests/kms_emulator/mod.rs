@@ -1,13 +1,13 @@
-//! A KMS to test against: the server's API for dbt app connections, with its strictness, its limits and, on demand,
-//! its bad days.
+//! A KMS to test against: the server's API for dbt app connections and for the rotation of dbt service tokens, with its
+//! strictness, its limits and, on demand, its bad days.
 //!
 //! What the true server refuses, this one refuses. Tests start one each ([`Emulator::start`]), look into it and
 //! change things behind the provider's back. `cargo run --example kms-emulator` runs one by itself, driven over the
 //! paths that [`admin`] describes.
 //!
-//! From the wire inwards: [`server`] (connections, faults applied), [`routes`] (order of checks), [`validation`]
-//! (field rules), [`connections`] and [`projects`] (operations), [`rights`], [`state`], [`credentials`] (encryption at
-//! rest), [`dbt_cloud`] (what dbt says).
+//! From the wire inwards: [`server`] (connections, faults applied), [`routes`] (order of checks), [`validation`] and
+//! [`rotation_rules`] (field rules), [`connections`], [`rotations`], [`secrets`] and [`projects`] (operations),
+//! [`rights`], [`state`], [`credentials`] (encryption at rest), [`dbt_cloud`] (what dbt says and does).
 //!
 //! It is Hanzo's server or, with `KMS_TEST_SERVER=infisical` in the environment, Infisical's. Each behaviour has a test
 //! in `tests/kms_emulator_rules` that names the source it follows.
@@ -30,12 +30,15 @@ pub mod dbt_cloud;
 pub mod faults;
 pub mod identities;
 pub mod options;
-mod projects;
+pub mod projects;
 mod random;
 pub mod rate_limit;
 pub mod request_log;
 pub mod rights;
+pub mod rotation_rules;
+pub mod rotations;
 pub mod routes;
+pub mod secrets;
 mod server;
 pub mod state;
 mod tls;
@@ -52,10 +55,14 @@ use tokio::{net::TcpListener, sync::oneshot, task::AbortHandle};
 
 pub use self::{
     credentials::Credentials,
+    dbt_cloud::{DbtRefusal, Grant, ServiceToken},
     faults::{Fault, Performed, Reply, Target},
-    options::{EmptyFields, Options, Server},
+    options::{EmptyFields, Options, Rotations, Routes, Server},
+    projects::{Folder, Project},
     request_log::{LoggedRequest, Part, fingerprint},
-    state::{AppConnection, State, StoredSecret},
+    rotations::Rotation,
+    secrets::StoredSecret,
+    state::{AppConnection, State},
 };
 
 pub const ORG_ID: &str = "8a1c39a5-6d0b-4c49-9f0a-51d0a4c7be01";
@@ -75,6 +82,8 @@ pub const AWS_SESSION_TOKEN: &str = "emulator/aws/session/token/w9x8y7==";
 
 /// Path of the collection of dbt connections, for faults and for assertions on requests.
 pub const CONNECTIONS: &str = "/api/v1/app-connections/dbt";
+/// Path of the collection of rotations of dbt service tokens.
+pub const ROTATIONS: &str = "/api/v2/secret-rotations/dbt-service-token";
 pub const LOGIN: &str = "/api/v1/auth/universal-auth/login";
 pub const AWS_LOGIN: &str = "/api/v1/auth/aws-auth/login";
 
@@ -193,6 +202,86 @@ impl Emulator {
         self.state().connections.retain(|connection| connection.id != id);
     }
 
+    /// Makes a folder for secrets, and those on the way to it.
+    pub fn make_folder(&self, project_id: &str, environment: &str, path: &str) {
+        self.state().make_folder(project_id, environment, path);
+    }
+
+    /// The current value of a secret.
+    pub fn secret_value(
+        &self,
+        project_id: &str,
+        environment: &str,
+        path: &str,
+        name: &str,
+    ) -> Option<String> {
+        let folder = Folder::new(project_id, environment, path);
+        self.state().secret_value(&folder, name).map(Into::into)
+    }
+
+    /// All rotations, of all projects.
+    pub fn rotations(&self) -> Vec<Rotation> {
+        self.state().rotations.clone()
+    }
+
+    /// The only rotation with this name in any folder.
+    ///
+    /// # Panics
+    /// When there is none, or more than one.
+    pub fn rotation(&self, name: &str) -> Rotation {
+        let mut found = self.rotations();
+        found.retain(|rotation| rotation.name == name);
+        assert_eq!(found.len(), 1, "rotations named {name}");
+        found.remove(0)
+    }
+
+    /// Makes a rotation behind the provider's back, with a token at dbt and a secret, and returns its id.
+    ///
+    /// # Panics
+    /// When the server would refuse it.
+    pub fn create_rotation(&self, body: &serde_json::Value) -> String {
+        let mut state = self.state();
+        let caller = rights::Caller::almighty(&state.options);
+        let body = rotation_rules::create(Some(body), state.options.name_rule).expect("a good body");
+        let made = state.create_rotation(&caller, body).expect("the server takes it");
+        made["secretRotation"]["id"].as_str().expect("it has an id").to_owned()
+    }
+
+    /// Changes a rotation behind the provider's back.
+    pub fn edit_rotation(&self, id: &str, change: impl FnOnce(&mut Rotation)) {
+        self.state().write_rotation(id, change).expect("the rotation exists");
+    }
+
+    /// Deletes a rotation behind the provider's back: its secret and its tokens stay.
+    pub fn delete_rotation(&self, id: &str) {
+        self.state().forget_rotation(id);
+    }
+
+    /// Rotates as when the time has come. Says whether the rotation does so at all.
+    pub fn rotate_by_clock(&self, id: &str) -> bool {
+        self.state().rotate_by_clock(id)
+    }
+
+    /// The service tokens that were made at dbt, the revoked ones included.
+    pub fn service_tokens(&self) -> Vec<ServiceToken> {
+        self.state().dbt.service_tokens.clone()
+    }
+
+    /// The service tokens that work at dbt.
+    pub fn live_service_tokens(&self) -> Vec<ServiceToken> {
+        self.state().dbt.live_service_tokens().cloned().collect()
+    }
+
+    /// Makes dbt refuse to create service tokens, or stop refusing.
+    pub fn refuse_service_tokens(&self, refusal: Option<DbtRefusal>) {
+        self.state().dbt.refuses_to_create = refusal;
+    }
+
+    /// Makes dbt refuse a token from now on, for example that of a connection.
+    pub fn revoke_at_dbt(&self, token: &str) {
+        self.state().dbt.revoked.push(token.into());
+    }
+
     /// Lets a fault strike from now on.
     pub fn fault(&self, target: Target, fault: Fault) {
         self.state().faults.add(target, fault);
@@ -211,6 +300,13 @@ impl Emulator {
     pub fn writes(&self) -> Vec<LoggedRequest> {
         let mut requests = self.requests();
         requests.retain(|request| request.method != "GET" && request.path.starts_with(CONNECTIONS));
+        requests
+    }
+
+    /// The requests that write rotations, or rotate.
+    pub fn rotation_writes(&self) -> Vec<LoggedRequest> {
+        let mut requests = self.requests();
+        requests.retain(|request| request.method != "GET" && request.path.starts_with(ROTATIONS));
         requests
     }
 

@@ -47,6 +47,38 @@ pub enum EmptyFields {
     Absent,
 }
 
+/// What the server has of secret rotations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rotations {
+    #[default]
+    Licensed,
+    /// The routes are there, and the organization's plan allows nothing but deletions.
+    Unlicensed,
+    /// No route, as in the later states of Hanzo's server.
+    Absent,
+}
+
+/// Which of two routes to the same thing a server has: one came later, and the earlier one may be gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Routes {
+    #[default]
+    Both,
+    Older,
+    Newer,
+}
+
+impl Routes {
+    pub fn has_older(self) -> bool {
+        self != Self::Newer
+    }
+
+    pub fn has_newer(self) -> bool {
+        self != Self::Older
+    }
+}
+
 /// How an emulator is set up. The default is the server as it comes: current rules, rate limits on.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -74,6 +106,11 @@ pub struct Options {
     pub count_versions: bool,
     /// Whether the server knows the right to connect. In one stored tree of Hanzo's it has no name, so nobody has it.
     pub connect_known: bool,
+    pub rotations: Rotations,
+    /// One secret: `/api/v3/secrets/raw/:name` is the older route, `/api/v4/secrets/:name` the newer one.
+    pub secret_routes: Routes,
+    /// One project: `/api/v2/workspace/:slug` is the older route, `/api/v1/projects/...` the newer one.
+    pub project_routes: Routes,
     /// How long a connection may stay open after a response without a further request.
     pub idle_timeout: Duration,
     /// How long a request may take until the server closes the connection without a response, and goes on with the
@@ -114,6 +151,9 @@ impl Default for Options {
             lists_ignore_hyphens: false,
             count_versions: false,
             connect_known: true,
+            rotations: Rotations::Licensed,
+            secret_routes: Routes::Both,
+            project_routes: Routes::Both,
             idle_timeout: Duration::from_secs(72),
             request_timeout: Duration::from_secs(30),
             replica_lag: Duration::ZERO,

@@ -1,74 +1,72 @@
-//! Projects, and the secrets in them.
+//! Projects, with their environments and folders.
 
 use serde_json::{Value, json};
 
-use super::{
-    answer::Refusal,
-    random,
-    rights::{Action, Caller},
-    state::{Project, State},
-};
+use super::{answer::Refusal, random, rights::Caller, secrets::StoredSecret, state::State, validation};
 
-/// The query of `GET /api/v3/secrets/raw/:name`.
-#[derive(Debug)]
-pub struct SecretQuery {
-    pub workspace_id: Option<String>,
-    pub environment: Option<String>,
+/// The type of the projects that have secrets.
+pub const SECRET_MANAGER: &str = "secret-manager";
+
+/// A project, which can own app connections and secrets.
+#[derive(Clone, Debug)]
+pub struct Project {
+    pub id: String,
+    pub name: String,
+    pub org_id: String,
+    /// `secret-manager`, except for projects of another of the server's products.
+    pub kind: String,
+    /// Slugs, which are the names too.
+    pub environments: Vec<String>,
+}
+
+impl Project {
+    pub fn new(id: &str, name: &str, org_id: &str) -> Self {
+        Self {
+            id: id.into(),
+            name: name.into(),
+            org_id: org_id.into(),
+            kind: SECRET_MANAGER.into(),
+            environments: ["dev", "staging", "prod"].map(Into::into).to_vec(),
+        }
+    }
+}
+
+/// A folder of secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    pub project_id: String,
+    pub environment: String,
+    /// `/`, or a path that begins with a slash and doesn't end with one.
     pub path: String,
 }
 
-impl State {
-    pub fn secret(&self, caller: &Caller, name: &str, query: SecretQuery) -> Result<Value, Refusal> {
-        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let environment =
-            given(query.environment).ok_or_else(|| Refusal::bad_request("Missing environment"))?;
-        let workspace_id = given(query.workspace_id)
-            .ok_or_else(|| Refusal::bad_request("You must provide workspaceSlug or workspaceId"))?;
-        if !self.projects.iter().any(|project| project.id == workspace_id) {
-            return Err(Refusal::not_found(format!(
-                "Project with ID '{workspace_id}' not found during bot lookup. Are you sure you are using the correct project ID?"
-            )));
+impl Folder {
+    pub fn new(project_id: &str, environment: &str, path: &str) -> Self {
+        Self {
+            project_id: project_id.into(),
+            environment: environment.into(),
+            path: validation::remove_trailing_slash(path).into(),
         }
-        let rights = caller.in_project(&workspace_id, &self.projects)?;
-        if !rights.is_member() {
-            return Err(Refusal::permission_denied("describeSecret", "secrets"));
-        }
-        let path = query.path.trim_end_matches('/');
-        let found = self.secrets.iter().find(|secret| {
-            secret.workspace_id == workspace_id
-                && secret.environment == environment
-                && secret.path.trim_end_matches('/') == path
-                && secret.name == name
-        });
-        let secret =
-            found.ok_or_else(|| Refusal::not_found(format!("Secret with name '{name}' not found")))?;
-        if !rights.allow(Action::ReadSecret, None) {
-            let message =
-                format!("You do not have permission to view secret value on secret with name '{name}'");
-            return Err(Refusal::new(403, "ForbiddenReadSecretError", message));
-        }
-        let metadata = secret.metadata.iter().map(|(key, value)| json!({"key": key, "value": value}));
-        let id = random::uuid();
-        Ok(json!({"secret": {
-            "id": id,
-            "_id": id,
-            "workspace": secret.workspace_id,
-            "environment": secret.environment,
-            "version": 1,
-            "type": "shared",
-            "secretKey": secret.name,
-            "secretValue": secret.value,
-            "secretComment": "",
-            "skipMultilineEncoding": false,
-            "createdAt": self.timestamp(self.now()),
-            "updatedAt": self.timestamp(self.now()),
-            "secretValueHidden": false,
-            "secretPath": secret.path,
-            "tags": [],
-            "secretMetadata": metadata.collect::<Vec<_>>(),
-        }}))
     }
 
+    pub fn of_secret(secret: &StoredSecret) -> Self {
+        Self::new(&secret.workspace_id, &secret.environment, &secret.path)
+    }
+
+    pub fn id(&self) -> String {
+        random::derived_uuid(&[&self.project_id, &self.environment, &self.path])
+    }
+
+    pub fn environment_json(&self) -> Value {
+        environment_json(&self.project_id, &self.environment)
+    }
+}
+
+fn environment_json(project_id: &str, slug: &str) -> Value {
+    json!({"id": random::derived_uuid(&[project_id, slug]), "slug": slug, "name": slug})
+}
+
+impl State {
     /// `GET /api/v1/projects`: those that the caller is a member of.
     pub fn list_projects(&self, caller: &Caller) -> Value {
         let mut found: Vec<_> = self
@@ -87,7 +85,7 @@ impl State {
         Ok(json!({"project": self.project_json(found)}))
     }
 
-    /// `GET /api/v1/projects/slug/:slug`
+    /// `GET /api/v1/projects/slug/:slug` and `GET /api/v2/workspace/:slug`
     pub fn project_by_slug(&self, caller: &Caller, slug: &str) -> Result<Value, Refusal> {
         let found =
             self.projects.iter().find(|project| project.name == slug && project.org_id == caller.org_id);
@@ -104,16 +102,62 @@ impl State {
         found.ok_or_else(|| Refusal::not_found(format!("Project with ID '{id}' not found")))
     }
 
+    /// # Errors
+    /// A 404 in other words, where the server asks for the key that a project once had.
+    pub fn project_with_bot(&self, id: &str) -> Result<(), Refusal> {
+        if self.projects.iter().any(|project| project.id == id) {
+            return Ok(());
+        }
+        Err(Refusal::not_found(format!(
+            "Project with ID '{id}' not found during bot lookup. Are you sure you are using the correct project ID?"
+        )))
+    }
+
+    /// The folder at a path: a root folder, one that was made, or one that a test put a secret into.
+    ///
+    /// # Errors
+    /// A 400 when there can't be such a folder.
+    pub fn folder(&self, project_id: &str, environment: &str, path: &str) -> Result<Option<Folder>, Refusal> {
+        let valid = |name: &str| {
+            name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        };
+        if !path.split('/').all(valid) {
+            return Err(Refusal::bad_request(
+                "Invalid secret path. Only alphanumeric characters, dashes, and underscores are allowed.",
+            ));
+        }
+        let wanted = Folder::new(project_id, environment, path);
+        let root = wanted.path == "/"
+            && self.projects.iter().any(|project| {
+                project.id == project_id && project.environments.iter().any(|slug| slug == environment)
+            });
+        let there = root
+            || self.folders.contains(&wanted)
+            || self.secrets.iter().any(|secret| Folder::of_secret(secret) == wanted);
+        Ok(there.then_some(wanted))
+    }
+
+    /// Makes a folder, and those on the way to it.
+    pub fn make_folder(&mut self, project_id: &str, environment: &str, path: &str) {
+        let path = validation::remove_trailing_slash(path);
+        let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
+        for end in ends {
+            let folder = Folder::new(project_id, environment, &path[..end]);
+            if !self.folders.contains(&folder) {
+                self.folders.push(folder);
+            }
+        }
+    }
+
     fn project_json(&self, project: &Project) -> Value {
-        let environment =
-            |slug: &str| json!({"id": format!("{}-{slug}", project.id), "slug": slug, "name": slug});
+        let environments = project.environments.iter().map(|slug| environment_json(&project.id, slug));
         let created = "2026-01-15T08:00:00.000Z";
         json!({
             "_id": project.id,
             "id": project.id,
             "name": project.name,
             "description": null,
-            "type": "secret-manager",
+            "type": project.kind,
             "slug": project.name,
             "autoCapitalization": false,
             "orgId": project.org_id,
@@ -122,7 +166,7 @@ impl State {
             "version": 3,
             "hasDeleteProtection": false,
             "secretSharing": true,
-            "environments": [environment("dev"), environment("staging"), environment("prod")],
+            "environments": environments.collect::<Vec<_>>(),
         })
     }
 }

@@ -8,7 +8,10 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{random, routes::Request};
+use super::{
+    random,
+    routes::{self, Request},
+};
 
 const SECRET_FIELDS: [&str; 5] = ["apiToken", "clientSecret", "jwt", "iamRequestHeaders", "accessToken"];
 
@@ -19,6 +22,8 @@ pub struct LoggedRequest {
     pub number: usize,
     pub method: String,
     pub path: String,
+    /// What the path is for, such as `list` or `rotate now`; `None` for paths that no server has.
+    pub route: Option<&'static str>,
     pub query: String,
     /// `authorization` holds the fingerprint of what came.
     pub headers: Vec<(String, String)>,
@@ -88,6 +93,7 @@ impl RequestLog {
             number,
             method: request.method.clone(),
             path: request.path.clone(),
+            route: routes::name(&request.method, &request.path),
             query: request.query.clone(),
             headers: request.headers.iter().map(shown).collect(),
             body,

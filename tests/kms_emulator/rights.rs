@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     answer::Refusal,
-    options::Server,
-    state::{AppConnection, Project},
+    options::{Options, Server},
+    projects::Project,
+    state::AppConnection,
 };
 
-/// What an identity wants to do with an app connection, or with a secret.
+/// What an identity wants to do with an app connection, a secret, or a secret rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
@@ -18,6 +19,13 @@ pub enum Action {
     Delete,
     Connect,
     ReadSecret,
+    DescribeSecret,
+    ReadRotation,
+    CreateRotation,
+    EditRotation,
+    DeleteRotation,
+    RotateSecrets,
+    ReadGeneratedCredentials,
 }
 
 /// Where a right is missing.
@@ -27,8 +35,20 @@ pub enum Scope {
     Everywhere,
     Organization,
     Project(String),
-    /// One connection, by its id. Lists leave it out without a word.
+    /// One connection, by its id, and the rotations that use it. Lists leave them out without a word.
     Connection(String),
+    /// The rotations in an environment, by its slug.
+    Environment(String),
+    /// The rotations at a secret path.
+    Path(String),
+}
+
+/// What a right is asked for. Without any detail, the question is whether there is the right to anything at all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Object<'o> {
+    pub connection_id: Option<&'o str>,
+    pub environment: Option<&'o str>,
+    pub path: Option<&'o str>,
 }
 
 /// A right that an identity lacks.
@@ -59,6 +79,17 @@ pub struct Rights<'c> {
 }
 
 impl Caller {
+    /// Who may do everything in the first organization.
+    pub fn almighty(options: &Options) -> Self {
+        Self {
+            org_id: options.organizations[0].id.clone(),
+            server: options.server,
+            connect_known: true,
+            denied: Vec::new(),
+            member_of: None,
+        }
+    }
+
     pub fn is_member_of(&self, project_id: &str) -> bool {
         self.member_of.as_ref().is_none_or(|known| known.iter().any(|known| known == project_id))
     }
@@ -80,6 +111,28 @@ impl Caller {
     /// Infisical's server looks the project up and refuses who isn't a member; at Hanzo's such a caller simply has no
     /// rights, whether the project exists or not.
     pub fn in_project(&self, id: &str, projects: &[Project]) -> Result<Rights<'_>, Refusal> {
+        self.rights_in_project(id, projects, None)
+    }
+
+    /// The rights to what only projects of one type have.
+    ///
+    /// # Errors
+    /// As those of [`Caller::in_project`], and when the project is of another type.
+    pub fn in_project_of_type(
+        &self,
+        id: &str,
+        projects: &[Project],
+        kind: &str,
+    ) -> Result<Rights<'_>, Refusal> {
+        self.rights_in_project(id, projects, Some(kind))
+    }
+
+    fn rights_in_project(
+        &self,
+        id: &str,
+        projects: &[Project],
+        kind: Option<&str>,
+    ) -> Result<Rights<'_>, Refusal> {
         let project = projects.iter().find(|project| project.id == id);
         let listed = self.is_member_of(id);
         if self.server == Server::Infisical {
@@ -90,9 +143,17 @@ impl Caller {
                     "This project does not belong to your selected organization.",
                 ));
             }
-            if !listed {
-                return Err(Refusal::forbidden("You are not member of this project"));
-            }
+        }
+        if let (Some(kind), Some(project)) = (kind, project)
+            && project.kind != kind
+        {
+            return Err(Refusal::bad_request(format!(
+                "The project is of type {}. Operations of type {kind} are not allowed.",
+                project.kind
+            )));
+        }
+        if self.server == Server::Infisical && !listed {
+            return Err(Refusal::forbidden("You are not member of this project"));
         }
         Ok(Rights { caller: self, project_id: Some(id.into()), member: project.is_some() && listed })
     }
@@ -116,11 +177,18 @@ impl Rights<'_> {
 
     /// Whether the caller may do something, to one connection or, with `None`, to any at all.
     pub fn allow(&self, action: Action, connection_id: Option<&str>) -> bool {
+        self.allow_on(action, Object { connection_id, ..Object::default() })
+    }
+
+    /// Whether the caller may do something to an object.
+    pub fn allow_on(&self, action: Action, object: Object<'_>) -> bool {
         let covers = |scope: &Scope| match scope {
             Scope::Everywhere => true,
             Scope::Organization => self.project_id.is_none(),
             Scope::Project(denied) => self.project_id.as_ref() == Some(denied),
-            Scope::Connection(denied) => connection_id == Some(denied),
+            Scope::Connection(denied) => object.connection_id == Some(denied),
+            Scope::Environment(denied) => object.environment == Some(denied),
+            Scope::Path(denied) => object.path == Some(denied),
         };
         let known = action != Action::Connect || self.caller.connect_known;
         let denied = self.caller.denied.iter().any(|denial| denial.action == action && covers(&denial.scope));
@@ -130,7 +198,13 @@ impl Rights<'_> {
     /// # Errors
     /// A 403 that names the action and the subject, when the right is missing.
     pub fn require(&self, action: Action, connection_id: Option<&str>) -> Result<(), Refusal> {
-        if self.allow(action, connection_id) {
+        self.require_on(action, Object { connection_id, ..Object::default() })
+    }
+
+    /// # Errors
+    /// As those of [`Rights::require`].
+    pub fn require_on(&self, action: Action, object: Object<'_>) -> Result<(), Refusal> {
+        if self.allow_on(action, object) {
             return Ok(());
         }
         let (verb, subject) = match action {
@@ -141,6 +215,13 @@ impl Rights<'_> {
             Action::Connect if !self.caller.connect_known => ("undefined", "app-connections"),
             Action::Connect => ("connect", "app-connections"),
             Action::ReadSecret => ("readValue", "secrets"),
+            Action::DescribeSecret => ("describeSecret", "secrets"),
+            Action::ReadRotation => ("read", "secret-rotation"),
+            Action::CreateRotation => ("create", "secret-rotation"),
+            Action::EditRotation => ("edit", "secret-rotation"),
+            Action::DeleteRotation => ("delete", "secret-rotation"),
+            Action::RotateSecrets => ("rotate-secrets", "secret-rotation"),
+            Action::ReadGeneratedCredentials => ("read-generated-credentials", "secret-rotation"),
         };
         Err(Refusal::permission_denied(verb, subject))
     }

@@ -9,9 +9,12 @@ use serde_json::Value;
 use super::{
     answer::{Answer, Refusal},
     identities::JwtMethod,
-    projects::SecretQuery,
+    options::{Options, Rotations},
     rate_limit::Kind,
     rights::Caller,
+    rotation_rules,
+    rotations::{ByName, DBT_SERVICE_TOKEN},
+    secrets::SecretQuery,
     state::State,
     validation,
 };
@@ -77,6 +80,13 @@ impl Request {
         Ok(self.parameter("projectId")?.filter(|id| !id.is_empty()))
     }
 
+    /// A parameter that is `true` or `false`.
+    fn flag(&self, name: &str) -> Result<Option<bool>, Refusal> {
+        let text = self.parameter(name)?;
+        validation::choice(text.as_deref(), &["true", "false"], name)?;
+        Ok(text.map(|text| text == "true"))
+    }
+
     fn trimmed(&self, name: &str) -> Result<Option<String>, Refusal> {
         Ok(self.parameter(name)?.map(|text| validation::js_trim(&text).to_owned()))
     }
@@ -94,10 +104,40 @@ enum Call {
     Update(String),
     Delete(String),
     DbtProjects(String),
-    Secret(String),
+    OlderSecret(String),
+    NewerSecret(String),
     Projects,
     Project(String),
     ProjectBySlug(String),
+    OlderProjectBySlug(String),
+    Rotation(RotationCall),
+}
+
+enum RotationCall {
+    Options,
+    ListAll,
+    List,
+    Create,
+    GetByName(String),
+    Get(String),
+    Update(String),
+    Delete(String),
+    GeneratedCredentials(String),
+    RotateNow(String),
+}
+
+impl Call {
+    /// Whether the server has the route.
+    fn is_there(&self, options: &Options) -> bool {
+        match self {
+            Self::OlderSecret(_) => options.secret_routes.has_older(),
+            Self::NewerSecret(_) => options.secret_routes.has_newer(),
+            Self::OlderProjectBySlug(_) => options.project_routes.has_older(),
+            Self::Projects | Self::Project(_) | Self::ProjectBySlug(_) => options.project_routes.has_newer(),
+            Self::Rotation(_) => options.rotations != Rotations::Absent,
+            _ => true,
+        }
+    }
 }
 
 /// Performs the request.
@@ -110,7 +150,8 @@ pub fn handle(state: &mut State, request: &Request) -> Answer {
         Ok(caller) => caller,
         Err(refusal) => return refusal.into(),
     };
-    let Some((pattern, kind, call)) = route(&request.method, &request.path) else {
+    let found = route(&request.method, &request.path).filter(|(_, _, call)| call.is_there(&state.options));
+    let Some((pattern, kind, call)) = found else {
         let api = request.path.starts_with("/api");
         return match request.method.as_str() {
             "GET" if !api => {
@@ -154,6 +195,11 @@ fn well_encoded(path: &str) -> bool {
     whole && percent_decode_str(path).decode_utf8().is_ok()
 }
 
+/// The name of the route that a request is for, whether the server has it or not.
+pub fn name(method: &str, path: &str) -> Option<&'static str> {
+    route(method, path).map(|(name, ..)| name)
+}
+
 fn route(method: &str, path: &str) -> Option<(&'static str, Kind, Call)> {
     let path = path.strip_prefix('/')?;
     // One trailing slash is ignored, a second one isn't.
@@ -161,13 +207,11 @@ fn route(method: &str, path: &str) -> Option<(&'static str, Kind, Call)> {
     let segments: Vec<Cow<'_, str>> =
         path.split('/').map(|part| percent_decode_str(part).decode_utf8_lossy()).collect();
     let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
-    if let ["api", "v3", "secrets", "raw", name] = segments[..] {
-        return (method == "GET").then(|| ("secret", Kind::Secret, Call::Secret(name.into())));
-    }
-    let ["api", "v1", rest @ ..] = &segments[..] else {
+    let ("api", version, rest) = (*segments.first()?, *segments.get(1)?, &segments[2..]) else {
         return None;
     };
     Some(match (method, rest) {
+        (method, rest) if version != "v1" => return later_route(method, version, rest),
         ("POST", ["auth", "universal-auth", "login"]) => {
             ("universal login", Kind::Write, Call::UniversalLogin)
         }
@@ -198,6 +242,47 @@ fn route(method: &str, path: &str) -> Option<(&'static str, Kind, Call)> {
     })
 }
 
+fn later_route(method: &str, version: &str, rest: &[&str]) -> Option<(&'static str, Kind, Call)> {
+    let rotation = |name, kind, call| Some((name, kind, Call::Rotation(call)));
+    match (method, version, rest) {
+        ("GET", "v3", ["secrets", "raw", name]) => {
+            Some(("secret", Kind::Secret, Call::OlderSecret((*name).into())))
+        }
+        ("GET", "v4", ["secrets", name]) => {
+            Some(("newer secret", Kind::Secret, Call::NewerSecret((*name).into())))
+        }
+        ("GET", "v2", ["workspace", slug]) => {
+            Some(("older project by slug", Kind::Read, Call::OlderProjectBySlug((*slug).into())))
+        }
+        ("GET", "v2", ["secret-rotations"]) => {
+            rotation("list all rotations", Kind::Read, RotationCall::ListAll)
+        }
+        ("GET", "v2", ["secret-rotations", "options"]) => {
+            rotation("rotation options", Kind::Read, RotationCall::Options)
+        }
+        (method, "v2", ["secret-rotations", DBT_SERVICE_TOKEN, rest @ ..]) => match (method, rest) {
+            ("GET", []) => rotation("list rotations", Kind::Read, RotationCall::List),
+            ("POST", []) => rotation("create rotation", Kind::Write, RotationCall::Create),
+            ("GET", ["rotation-name", name]) => {
+                rotation("rotation by name", Kind::Read, RotationCall::GetByName((*name).into()))
+            }
+            ("GET", [id, "generated-credentials"]) => rotation(
+                "generated credentials",
+                Kind::Read,
+                RotationCall::GeneratedCredentials((*id).into()),
+            ),
+            ("POST", [id, "rotate-secrets"]) => {
+                rotation("rotate now", Kind::Write, RotationCall::RotateNow((*id).into()))
+            }
+            ("GET", [id]) => rotation("get rotation", Kind::Read, RotationCall::Get((*id).into())),
+            ("PATCH", [id]) => rotation("update rotation", Kind::Write, RotationCall::Update((*id).into())),
+            ("DELETE", [id]) => rotation("delete rotation", Kind::Write, RotationCall::Delete((*id).into())),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 fn perform(
     state: &mut State,
     request: &Request,
@@ -216,7 +301,7 @@ fn perform(
         Call::List => state.list(caller, request.scope()?.as_deref()),
         Call::Available => state.available(caller, request.scope()?.as_deref()),
         Call::GetByName(name) => {
-            let name = validation::connection_name(&name)?;
+            let [name] = validation::texts([(Some(name), "connectionName", "Connection name")])?;
             let project_id = request.trimmed("projectId")?.filter(|id| !id.is_empty());
             state.get_by_name(caller, &name, project_id.as_deref())
         }
@@ -225,19 +310,95 @@ fn perform(
         Call::Create => state.create(caller, validation::create(body, name_rule)?),
         Call::Update(id) => state.update(caller, &id, validation::update(body, name_rule)?),
         Call::Delete(id) => state.delete(caller, &id),
-        Call::Secret(name) => {
-            let query = SecretQuery {
-                workspace_id: request.trimmed("workspaceId")?,
-                environment: request.trimmed("environment")?,
-                path: request.trimmed("secretPath")?.unwrap_or_else(|| "/".into()),
-            };
-            validation::secret_type(request.parameter("type")?.as_deref())?;
+        Call::OlderSecret(name) => {
+            let project_id = request.trimmed("workspaceId");
+            let query = secret_query(request, project_id, "You must provide workspaceSlug or workspaceId")?;
+            state.secret(caller, validation::js_trim(&name), query)
+        }
+        Call::NewerSecret(name) => {
+            let project_id =
+                request.trimmed("projectId").and_then(|id| validation::present(id, "projectId").map(Some));
+            let query = secret_query(request, project_id, "You must provide  workspaceId")?;
             state.secret(caller, validation::js_trim(&name), query)
         }
         Call::Projects => Ok(state.list_projects(caller)),
         Call::Project(id) => state.project_by_id(caller, validation::js_trim(&id)),
-        Call::ProjectBySlug(slug) => state.project_by_slug(caller, &validation::slug(&slug, "slug")?),
+        Call::ProjectBySlug(slug) | Call::OlderProjectBySlug(slug) => {
+            state.project_by_slug(caller, &validation::slug(&slug, "slug")?)
+        }
+        Call::Rotation(call) => perform_rotation(state, request, caller, call, body),
         Call::UniversalLogin | Call::JwtLogin(_) | Call::AwsLogin => log_in(state, call, body),
+    }
+}
+
+fn secret_query(
+    request: &Request,
+    project_id: Result<Option<String>, Refusal>,
+    without_project: &'static str,
+) -> Result<SecretQuery, Refusal> {
+    let version =
+        request.parameter("version").and_then(|text| validation::number(text.as_deref(), "version"));
+    let kind = request
+        .parameter("type")
+        .and_then(|text| validation::choice(text.as_deref(), &["shared", "personal"], "type"));
+    let parts = validation::both(project_id, request.trimmed("environment"));
+    let parts = validation::both(parts, request.trimmed("secretPath"));
+    let parts = validation::both(validation::both(parts, version), kind);
+    let (((((project_id, environment), path), version), ()), view_value) =
+        validation::both(parts, request.flag("viewSecretValue"))?;
+    let path = path.unwrap_or_else(|| "/".into());
+    Ok(SecretQuery {
+        project_id,
+        environment,
+        path: validation::remove_trailing_slash(&path).into(),
+        version,
+        view_value: view_value.unwrap_or(true),
+        without_project,
+    })
+}
+
+fn perform_rotation(
+    state: &mut State,
+    request: &Request,
+    caller: &Caller,
+    call: RotationCall,
+    body: Option<&Value>,
+) -> Result<Value, Refusal> {
+    use RotationCall as Call;
+    if let Call::Get(id)
+    | Call::Update(id)
+    | Call::Delete(id)
+    | Call::GeneratedCredentials(id)
+    | Call::RotateNow(id) = &call
+    {
+        validation::uuid(id, "rotationId")?;
+    }
+    let name_rule = state.options.name_rule;
+    let project =
+        || validation::texts([(request.parameter("projectId")?, "projectId", "Project ID")]).map(|[id]| id);
+    match call {
+        Call::Options => Ok(state.rotation_options()),
+        Call::ListAll => state.list_rotations(caller, &project()?, None),
+        Call::List => state.list_rotations(caller, &project()?, Some(DBT_SERVICE_TOKEN)),
+        Call::GetByName(name) => {
+            let [name] = validation::texts([(Some(name), "rotationName", "Rotation name")])?;
+            let [project_id, path, environment] = validation::texts([
+                (request.parameter("projectId")?, "projectId", "Project ID"),
+                (request.parameter("secretPath")?, "secretPath", "Secret path"),
+                (request.parameter("environment")?, "environment", "Environment"),
+            ])?;
+            state.get_rotation_by_name(caller, &ByName { name, project_id, environment, path })
+        }
+        Call::Get(id) => state.get_rotation(caller, &id),
+        Call::GeneratedCredentials(id) => state.generated_credentials(caller, &id),
+        Call::Create => state.create_rotation(caller, rotation_rules::create(body, name_rule)?),
+        Call::Update(id) => state.update_rotation(caller, &id, rotation_rules::update(body, name_rule)?),
+        Call::Delete(id) => {
+            let (secrets, credentials) =
+                validation::both(request.flag("deleteSecrets"), request.flag("revokeGeneratedCredentials"))?;
+            state.delete_rotation(caller, &id, secrets == Some(true), credentials == Some(true))
+        }
+        Call::RotateNow(id) => state.rotate_now(caller, &id),
     }
 }
 

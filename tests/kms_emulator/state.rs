@@ -1,4 +1,4 @@
-//! What the server knows: projects, app connections and secrets, and the operations on them.
+//! What the server knows, and how connections are kept and shown.
 
 use std::collections::VecDeque;
 
@@ -12,32 +12,16 @@ use super::{
     faults::Faults,
     identities::Identities,
     options::{EmptyFields, Options, Server},
+    projects::{Folder, Project},
     random,
     rate_limit::RateLimiter,
     request_log::RequestLog,
+    rotations::Rotation,
+    secrets::{StoredSecret, VersionedSecret},
 };
 
 const TIMESTAMP: &[FormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-
-/// A project, which can own app connections and secrets.
-#[derive(Clone, Debug)]
-pub struct Project {
-    pub id: String,
-    pub name: String,
-    pub org_id: String,
-}
-
-/// A secret of a project.
-#[derive(Clone, Debug)]
-pub struct StoredSecret {
-    pub workspace_id: String,
-    pub environment: String,
-    pub path: String,
-    pub name: String,
-    pub value: String,
-    pub metadata: Vec<(String, String)>,
-}
 
 /// An app connection.
 #[derive(Clone, Debug)]
@@ -67,15 +51,28 @@ pub struct State {
     pub options: Options,
     pub projects: Vec<Project>,
     pub connections: Vec<AppConnection>,
+    /// The folders below the root folders, which every environment has.
+    pub folders: Vec<Folder>,
     pub secrets: Vec<StoredSecret>,
+    /// The secrets that rotations have made.
+    pub versioned_secrets: Vec<VersionedSecret>,
+    pub rotations: Vec<Rotation>,
     pub dbt: DbtCloud,
     pub identities: Identities,
     pub limiter: RateLimiter,
     pub faults: Faults,
     pub log: RequestLog,
     pub sealer: Sealer,
-    /// The connections as they were after each of the latest requests, for the replica.
-    snapshots: VecDeque<(Instant, Vec<AppConnection>)>,
+    /// What was stored after each of the latest requests, for the replica.
+    snapshots: VecDeque<Snapshot>,
+}
+
+#[derive(Debug)]
+struct Snapshot {
+    taken: Instant,
+    connections: Vec<AppConnection>,
+    rotations: Vec<Rotation>,
+    secrets: Vec<VersionedSecret>,
 }
 
 impl State {
@@ -87,15 +84,14 @@ impl State {
         let mut limiter = RateLimiter::default();
         limiter.set(options.rate_limits.clone());
         let org_id = options.organizations[0].id.clone();
-        let project = |(id, name): &(String, String)| Project {
-            id: id.clone(),
-            name: name.clone(),
-            org_id: org_id.clone(),
-        };
+        let project = |(id, name): &(String, String)| Project::new(id, name, &org_id);
         Self {
             projects: options.projects.iter().map(project).collect(),
             connections: Vec::new(),
+            folders: Vec::new(),
             secrets: Vec::new(),
+            versioned_secrets: Vec::new(),
+            rotations: Vec::new(),
             dbt: options.dbt.clone(),
             identities,
             limiter,
@@ -115,12 +111,32 @@ impl State {
 
     /// The connections as reads see them, which may be those of a while ago.
     pub fn seen(&self) -> &[AppConnection] {
-        let lag = self.options.replica_lag;
-        if lag.is_zero() {
+        if self.options.replica_lag.is_zero() {
             return &self.connections;
         }
-        let old = self.snapshots.iter().rev().find(|(taken, _)| taken.elapsed() >= lag);
-        old.or(self.snapshots.front()).map_or(&[], |(_, connections)| connections)
+        self.replica().map_or(&[], |snapshot| &snapshot.connections)
+    }
+
+    /// The rotations as reads see them.
+    pub fn seen_rotations(&self) -> &[Rotation] {
+        if self.options.replica_lag.is_zero() {
+            return &self.rotations;
+        }
+        self.replica().map_or(&[], |snapshot| &snapshot.rotations)
+    }
+
+    /// The secrets of rotations as reads see them.
+    pub fn seen_secrets(&self) -> &[VersionedSecret] {
+        if self.options.replica_lag.is_zero() {
+            return &self.versioned_secrets;
+        }
+        self.replica().map_or(&[], |snapshot| &snapshot.secrets)
+    }
+
+    fn replica(&self) -> Option<&Snapshot> {
+        let lag = self.options.replica_lag;
+        let old = self.snapshots.iter().rev().find(|snapshot| snapshot.taken.elapsed() >= lag);
+        old.or(self.snapshots.front())
     }
 
     /// Lets the replica have what is stored now, after its lag.
@@ -129,10 +145,15 @@ impl State {
         if lag.is_zero() {
             return;
         }
-        while self.snapshots.get(1).is_some_and(|(taken, _)| taken.elapsed() >= lag) {
+        while self.snapshots.get(1).is_some_and(|snapshot| snapshot.taken.elapsed() >= lag) {
             self.snapshots.pop_front();
         }
-        self.snapshots.push_back((Instant::now(), self.connections.clone()));
+        self.snapshots.push_back(Snapshot {
+            taken: Instant::now(),
+            connections: self.connections.clone(),
+            rotations: self.rotations.clone(),
+            secrets: self.versioned_secrets.clone(),
+        });
     }
 
     /// Stores a new connection, whatever the rules say of it.
@@ -222,7 +243,7 @@ impl State {
             let project =
                 self.projects.iter().find(|project| Some(&project.id) == connection.project_id.as_ref());
             shown["project"] = project.map_or(Value::Null, |project| {
-                json!({"name": project.name, "id": project.id, "type": "secret-manager", "slug": project.name})
+                json!({"name": project.name, "id": project.id, "type": project.kind, "slug": project.name})
             });
         }
         if self.options.empty_fields == EmptyFields::Absent
@@ -230,13 +251,18 @@ impl State {
         {
             fields.retain(|_, value| !value.is_null());
         }
-        match (&connection.shown_as, shown.as_object_mut()) {
-            (Some(Value::Object(odd)), Some(fields)) => {
-                fields.extend(odd.iter().map(|(name, value)| (name.clone(), value.clone())));
-                shown
-            }
-            (Some(odd), _) => odd.clone(),
-            (None, _) => shown,
+        with_oddities(shown, connection.shown_as.as_ref())
+    }
+}
+
+/// Something as it is shown: with other fields, or as a whole other value.
+pub fn with_oddities(mut shown: Value, shown_as: Option<&Value>) -> Value {
+    match (shown_as, shown.as_object_mut()) {
+        (Some(Value::Object(odd)), Some(fields)) => {
+            fields.extend(odd.iter().map(|(name, value)| (name.clone(), value.clone())));
+            shown
         }
+        (Some(odd), _) => odd.clone(),
+        (None, _) => shown,
     }
 }

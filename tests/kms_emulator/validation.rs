@@ -103,33 +103,82 @@ pub fn slug(text: &str, field: &str) -> Result<String, Refusal> {
     if issues.0.is_empty() { Ok(text.to_owned()) } else { Err(Refusal::validation(issues.0)) }
 }
 
-/// Checks the path parameter of the look-up by name, and trims it.
+/// Checks a query parameter with a few values, which may be left out.
 ///
 /// # Errors
-/// A 422 when nothing is left.
-pub fn connection_name(text: &str) -> Result<String, Refusal> {
+/// A 422 when there is no such value.
+pub fn choice(text: Option<&str>, options: &[&str], field: &str) -> Result<(), Refusal> {
     let mut issues = Issues::default();
-    let text = js_trim(text);
-    issues.at_least(text, 1, &["connectionName"], "Connection name required");
-    if issues.0.is_empty() { Ok(text.to_owned()) } else { Err(Refusal::validation(issues.0)) }
+    if let Some(text) = text {
+        issues.one_of(Some(&Value::from(text)), options, &[field]);
+    }
+    if issues.0.is_empty() { Ok(()) } else { Err(Refusal::validation(issues.0)) }
 }
 
-/// Checks the type of a secret, which may be left out.
+/// Checks a query parameter that has to be a number, and may be left out.
 ///
 /// # Errors
-/// A 422 when there is no such type.
-pub fn secret_type(text: Option<&str>) -> Result<(), Refusal> {
-    let Some(text) = text.filter(|text| !["shared", "personal"].contains(text)) else {
-        return Ok(());
+/// A 422 when it is none.
+pub fn number(text: Option<&str>, field: &str) -> Result<Option<f64>, Refusal> {
+    let Some(text) = text else {
+        return Ok(None);
     };
-    let message = format!("Invalid enum value. Expected 'shared' | 'personal', received '{text}'");
-    Err(Refusal::validation(vec![json!({
-        "received": text,
-        "code": "invalid_enum_value",
-        "options": ["shared", "personal"],
-        "path": ["type"],
-        "message": message,
-    })]))
+    let number = js_number(Some(&Value::from(text)));
+    if number.is_nan() {
+        let mut issues = Issues::default();
+        issues.not_a_number(&[field]);
+        return Err(Refusal::validation(issues.0));
+    }
+    Ok(Some(number))
+}
+
+/// Two outcomes as one, with the issues of both.
+///
+/// # Errors
+/// A 422 when either is one.
+pub fn both<A, B>(first: Result<A, Refusal>, second: Result<B, Refusal>) -> Result<(A, B), Refusal> {
+    match (first, second) {
+        (Ok(first), Ok(second)) => Ok((first, second)),
+        (Err(mut refusal), Err(other)) => {
+            if let (Some(issues), Some(more)) = (refusal.message.as_array_mut(), other.message.as_array()) {
+                issues.extend(more.iter().cloned());
+            }
+            Err(refusal)
+        }
+        (Err(refusal), _) | (_, Err(refusal)) => Err(refusal),
+    }
+}
+
+/// Checks that a text is there.
+///
+/// # Errors
+/// A 422 when it is missing.
+pub fn present(text: Option<String>, field: &str) -> Result<String, Refusal> {
+    text.ok_or_else(|| {
+        let mut issues = Issues::default();
+        issues.wrong_type(None, "string", &[field]);
+        Refusal::validation(issues.0)
+    })
+}
+
+/// Checks trimmed texts, each of which has to be there and not empty, with the name that the issue has for it.
+///
+/// # Errors
+/// A 422 with every text that is missing or empty.
+pub fn texts<const N: usize>(given: [(Option<String>, &str, &str); N]) -> Result<[String; N], Refusal> {
+    let mut issues = Issues::default();
+    let texts = given.map(|(text, field, called)| match text {
+        Some(text) => {
+            let text = js_trim(&text).to_owned();
+            issues.at_least(&text, 1, &[field], &format!("{called} required"));
+            text
+        }
+        None => {
+            issues.wrong_type(None, "string", &[field]);
+            String::new()
+        }
+    });
+    if issues.0.is_empty() { Ok(texts) } else { Err(Refusal::validation(issues.0)) }
 }
 
 /// Checks the texts of a login body and returns them in the order asked for, with `organizationSlug`. Some texts may
@@ -160,17 +209,48 @@ pub fn js_trim(text: &str) -> &str {
     text.trim_matches(|c: char| (c.is_whitespace() && c != '\u{85}') || c == '\u{feff}')
 }
 
+/// A path as the server keeps it: one slash at the end goes, unless it is the whole path.
+pub fn remove_trailing_slash(path: &str) -> &str {
+    match path.strip_suffix('/') {
+        Some("") | None => path,
+        Some(rest) => rest,
+    }
+}
+
+/// What JavaScript's `Number` makes of a value: not a number where it makes no sense of it.
+pub fn js_number(value: Option<&Value>) -> f64 {
+    match value {
+        None | Some(Value::Object(_)) => f64::NAN,
+        Some(Value::Null) => 0.0,
+        Some(Value::Bool(value)) => f64::from(u8::from(*value)),
+        Some(Value::Number(number)) => number.as_f64().unwrap_or(f64::NAN),
+        Some(Value::String(text)) => match js_trim(text) {
+            "" => 0.0,
+            "Infinity" | "+Infinity" => f64::INFINITY,
+            "-Infinity" => f64::NEG_INFINITY,
+            text if text.contains(|c: char| c.is_alphabetic() && !matches!(c, 'e' | 'E')) => f64::NAN,
+            text => text.parse().unwrap_or(f64::NAN),
+        },
+        Some(Value::Array(values)) => match &values[..] {
+            [] => 0.0,
+            [Value::Bool(_)] => f64::NAN,
+            [value] => js_number(Some(value)),
+            _ => f64::NAN,
+        },
+    }
+}
+
 /// A length as JavaScript counts it.
 pub fn js_length(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
 #[derive(Default)]
-struct Issues(Vec<Value>);
+pub(super) struct Issues(pub(super) Vec<Value>);
 
 impl Issues {
     /// The body itself, which must be an object.
-    fn object<'v>(&mut self, body: Option<&'v Value>) -> Result<&'v Map<String, Value>, Refusal> {
+    pub(super) fn object<'v>(&mut self, body: Option<&'v Value>) -> Result<&'v Map<String, Value>, Refusal> {
         match body {
             Some(Value::Object(fields)) => Ok(fields),
             other => {
@@ -182,7 +262,7 @@ impl Issues {
     }
 
     /// The body of a connection. Its rules come in two halves, each of which complains when it is no object.
-    fn halves<'v>(&mut self, body: Option<&'v Value>) -> Result<&'v Map<String, Value>, Refusal> {
+    pub(super) fn halves<'v>(&mut self, body: Option<&'v Value>) -> Result<&'v Map<String, Value>, Refusal> {
         self.object(body).map_err(|mut refusal| {
             if let Some(issues) = refusal.message.as_array_mut() {
                 issues.extend_from_within(..);
@@ -191,7 +271,7 @@ impl Issues {
         })
     }
 
-    fn required(&mut self, fields: &Map<String, Value>, path: &[&str]) -> Option<String> {
+    pub(super) fn required(&mut self, fields: &Map<String, Value>, path: &[&str]) -> Option<String> {
         match path.last().and_then(|field| fields.get(*field)) {
             Some(Value::String(text)) => Some(js_trim(text).to_owned()),
             other => {
@@ -201,12 +281,12 @@ impl Issues {
         }
     }
 
-    fn optional(&mut self, fields: &Map<String, Value>, path: &[&str]) -> Option<String> {
+    pub(super) fn optional(&mut self, fields: &Map<String, Value>, path: &[&str]) -> Option<String> {
         path.last().and_then(|field| fields.get(*field))?;
         self.required(fields, path)
     }
 
-    fn untrimmed(&mut self, fields: &Map<String, Value>, field: &str) -> Option<String> {
+    pub(super) fn untrimmed(&mut self, fields: &Map<String, Value>, field: &str) -> Option<String> {
         match fields.get(field)? {
             Value::String(text) => Some(text.clone()),
             other => {
@@ -216,7 +296,7 @@ impl Issues {
         }
     }
 
-    fn name(&mut self, name: String, rule: NameRule) -> String {
+    pub(super) fn name(&mut self, name: String, rule: NameRule) -> String {
         let (longest, name) = match rule {
             NameRule::Current => (64, name),
             NameRule::Older => (32, name.to_lowercase()),
@@ -225,7 +305,85 @@ impl Issues {
         name
     }
 
-    fn slug(&mut self, text: &str, called: &str, longest: usize, path: &[&str]) {
+    pub(super) fn uuid(&mut self, fields: &Map<String, Value>, field: &str) -> Option<String> {
+        match fields.get(field) {
+            Some(Value::String(text)) => {
+                if let Err(refusal) = uuid(text, field) {
+                    self.0.extend(refusal.message.as_array().into_iter().flatten().cloned());
+                }
+                Some(text.clone())
+            }
+            other => {
+                self.wrong_type(other, "string", &[field]);
+                None
+            }
+        }
+    }
+
+    pub(super) fn boolean(&mut self, fields: &Map<String, Value>, field: &str) -> Option<bool> {
+        match fields.get(field)? {
+            Value::Bool(value) => Some(*value),
+            other => {
+                self.wrong_type(Some(other), "boolean", &[field]);
+                None
+            }
+        }
+    }
+
+    /// The values of an enumeration, as zod lists them.
+    pub(super) fn one_of(
+        &mut self,
+        found: Option<&Value>,
+        options: &[&str],
+        path: &[&str],
+    ) -> Option<String> {
+        let expected = options.iter().map(|option| format!("'{option}'")).collect::<Vec<_>>().join(" | ");
+        match found {
+            Some(Value::String(text)) if options.contains(&text.as_str()) => Some(text.clone()),
+            Some(received @ (Value::String(_) | Value::Number(_))) => {
+                let text = received.as_str().map_or_else(|| received.to_string(), str::to_owned);
+                self.0.push(json!({
+                    "received": received,
+                    "code": "invalid_enum_value",
+                    "options": options,
+                    "path": path,
+                    "message": format!("Invalid enum value. Expected {expected}, received '{text}'"),
+                }));
+                None
+            }
+            other => {
+                self.wrong_type(other, &expected, path);
+                None
+            }
+        }
+    }
+
+    pub(super) fn not_less(&mut self, number: f64, least: u32, path: &[&str]) {
+        if number < f64::from(least) {
+            self.0.push(json!({
+                "code": "too_small", "minimum": least, "type": "number", "inclusive": true, "exact": false,
+                "message": format!("Number must be greater than or equal to {least}"), "path": path,
+            }));
+        }
+    }
+
+    pub(super) fn not_more(&mut self, number: f64, most: u32, path: &[&str]) {
+        if number > f64::from(most) {
+            self.0.push(json!({
+                "code": "too_big", "maximum": most, "type": "number", "inclusive": true, "exact": false,
+                "message": format!("Number must be less than or equal to {most}"), "path": path,
+            }));
+        }
+    }
+
+    pub(super) fn not_a_number(&mut self, path: &[&str]) {
+        self.0.push(json!({
+            "code": "invalid_type", "expected": "number", "received": "nan", "path": path,
+            "message": "Expected number, received nan",
+        }));
+    }
+
+    pub(super) fn slug(&mut self, text: &str, called: &str, longest: usize, path: &[&str]) {
         self.at_least(text, 1, path, &format!("{called} field must be at least 1 lowercase character"));
         self.at_most(
             text,
@@ -243,7 +401,7 @@ impl Issues {
     }
 
     /// `None` when absent, `Some(None)` when null.
-    fn description(&mut self, fields: &Map<String, Value>) -> Option<Option<String>> {
+    pub(super) fn description(&mut self, fields: &Map<String, Value>) -> Option<Option<String>> {
         if fields.get("description")?.is_null() {
             return Some(None);
         }
@@ -252,7 +410,7 @@ impl Issues {
         Some(Some(text))
     }
 
-    fn method(&mut self, fields: &Map<String, Value>) -> bool {
+    pub(super) fn method(&mut self, fields: &Map<String, Value>) -> bool {
         let known = fields.get("method").and_then(Value::as_str) == Some("api-token");
         if !known {
             self.0.push(json!({
@@ -265,7 +423,7 @@ impl Issues {
         known
     }
 
-    fn credentials(&mut self, value: Option<&Value>) -> Option<Credentials> {
+    pub(super) fn credentials(&mut self, value: Option<&Value>) -> Option<Credentials> {
         let Some(Value::Object(fields)) = value else {
             self.wrong_type(value, "object", &["credentials"]);
             return None;
@@ -287,7 +445,12 @@ impl Issues {
         Some(Credentials { instance_url: instance_url?, account_id: account_id?, api_token: api_token? })
     }
 
-    fn bounded(&mut self, fields: &Map<String, Value>, field: &str, required: &str) -> Option<String> {
+    pub(super) fn bounded(
+        &mut self,
+        fields: &Map<String, Value>,
+        field: &str,
+        required: &str,
+    ) -> Option<String> {
         let path = ["credentials", field];
         let text = self.required(fields, &path)?;
         self.at_least(&text, 1, &path, required);
@@ -295,7 +458,7 @@ impl Issues {
         Some(text)
     }
 
-    fn not_for_dbt(&mut self, fields: &Map<String, Value>) {
+    pub(super) fn not_for_dbt(&mut self, fields: &Map<String, Value>) {
         const NOT_SUPPORTED: &str = "Not supported for DBT Connections";
         if let Some(value) =
             fields.get("isPlatformManagedCredentials").filter(|value| **value != Value::Bool(false))
@@ -327,7 +490,7 @@ impl Issues {
         }
     }
 
-    fn at_least(&mut self, text: &str, shortest: usize, path: &[&str], message: &str) {
+    pub(super) fn at_least(&mut self, text: &str, shortest: usize, path: &[&str], message: &str) {
         if js_length(text) < shortest {
             self.0.push(json!({
                 "code": "too_small", "minimum": shortest, "type": "string", "inclusive": true, "exact": false,
@@ -336,7 +499,7 @@ impl Issues {
         }
     }
 
-    fn at_most(&mut self, text: &str, longest: usize, path: &[&str], message: &str) {
+    pub(super) fn at_most(&mut self, text: &str, longest: usize, path: &[&str], message: &str) {
         if js_length(text) > longest {
             self.0.push(json!({
                 "code": "too_big", "maximum": longest, "type": "string", "inclusive": true, "exact": false,
@@ -345,7 +508,7 @@ impl Issues {
         }
     }
 
-    fn wrong_type(&mut self, found: Option<&Value>, expected: &str, path: &[&str]) {
+    pub(super) fn wrong_type(&mut self, found: Option<&Value>, expected: &str, path: &[&str]) {
         let received = type_of(found);
         let message = match found {
             None => "Required".to_owned(),
@@ -357,7 +520,7 @@ impl Issues {
     }
 }
 
-fn type_of(value: Option<&Value>) -> &'static str {
+pub(super) fn type_of(value: Option<&Value>) -> &'static str {
     match value {
         None => "undefined",
         Some(Value::Null) => "null",

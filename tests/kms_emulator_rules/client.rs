@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kms_emulator::{CONNECTIONS, Emulator, STATIC_TOKEN};
+use crate::kms_emulator::{CONNECTIONS, Emulator, PROJECT_ID, STATIC_TOKEN};
 
 pub struct Answer {
     pub status: u16,
@@ -27,17 +27,18 @@ impl Answer {
     pub fn issues(&self) -> Vec<String> {
         assert_eq!((self.status, &self.body["error"]), (422, &json!("ValidationFailure")), "{}", self.text);
         let show = |issue: &Value| {
-            let path: Vec<_> =
-                issue["path"].as_array().unwrap().iter().map(|part| part.as_str().unwrap()).collect();
+            let part = |part: &Value| part.as_str().map_or_else(|| part.to_string(), str::to_owned);
+            let path: Vec<_> = issue["path"].as_array().unwrap().iter().map(part).collect();
             format!("{}: {}", path.join("."), issue["message"].as_str().unwrap())
         };
         self.body["message"].as_array().unwrap().iter().map(show).collect()
     }
 
-    /// The names in a list of connections.
+    /// The names in a list of connections, or of rotations.
     pub fn names(&self) -> Vec<&str> {
         assert_eq!(self.status, 200, "{}", self.text);
-        let list = self.body["appConnections"].as_array().unwrap();
+        let list = self.body.get("appConnections").or(self.body.get("secretRotations"));
+        let list = list.and_then(Value::as_array).unwrap();
         list.iter().map(|entry| entry["name"].as_str().unwrap()).collect()
     }
 }
@@ -112,6 +113,23 @@ impl<'e> Client<'e> {
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.call("POST", path, Some(&body)).await
     }
+}
+
+/// A body of a rotation that keeps all rules.
+pub fn valid_rotation(connection_id: &str) -> Value {
+    json!({
+        "name": "orders-token",
+        "projectId": PROJECT_ID,
+        "connectionId": connection_id,
+        "environment": "prod",
+        "secretPath": "/",
+        "rotationInterval": 30,
+        "parameters": {
+            "tokenName": "orders",
+            "permissionGrants": [{"permissionSet": "job_admin", "projectId": 70_471}],
+        },
+        "secretsMapping": {"serviceToken": "DBT_TOKEN"},
+    })
 }
 
 /// A body that keeps all rules.

@@ -10,8 +10,8 @@ use tokio::{
 };
 
 use crate::{
-    client::{Client, valid, with},
-    kms_emulator::{CONNECTIONS, Credentials, Emulator, Fault, Options, Performed, Reply, Target},
+    client::{Client, valid, valid_rotation, with},
+    kms_emulator::{CONNECTIONS, Credentials, Emulator, Fault, Options, Performed, ROTATIONS, Reply, Target},
 };
 
 #[tokio::test]
@@ -265,4 +265,89 @@ async fn a_dropped_emulator_refuses_connections_and_another_can_take_its_port() 
     assert!(reqwest::get(format!("{url}{CONNECTIONS}")).await.unwrap_err().is_connect());
     let again = Emulator::start(Options { port, ..Options::default() }).await;
     assert_eq!(Client::new(&again).get(CONNECTIONS).await.status, 200);
+}
+
+/// Calls a rotation's route under a fault; what came back, if anything, and whether the request was performed by then.
+async fn attempt_rotation(client: &Client<'_>, verb: &str, fault: Fault) -> (Option<(u16, Value)>, bool) {
+    let emulator = client.emulator;
+    {
+        let mut state = emulator.state();
+        state.rotations.clear();
+        state.versioned_secrets.clear();
+        state.dbt.service_tokens.clear();
+        state.connections.clear();
+    }
+    let connection = emulator.create("orders", None, &Credentials::new("https://au.dbt.com", "1", "dbtc_x"));
+    let (method, path, body) = if verb == "create" {
+        ("POST", ROTATIONS.to_owned(), Some(valid_rotation(&connection)))
+    } else {
+        let id = emulator.create_rotation(&valid_rotation(&connection));
+        match verb {
+            "update" => ("PATCH", format!("{ROTATIONS}/{id}"), Some(json!({"name": "renamed"}))),
+            "rotate" => ("POST", format!("{ROTATIONS}/{id}/rotate-secrets"), None),
+            _ => ("DELETE", format!("{ROTATIONS}/{id}"), None),
+        }
+    };
+    let patience = Duration::from_millis(if fault == Fault::HangAfter { 300 } else { 10_000 });
+    emulator.fault(Target::once(method, &path), fault);
+    let call = client.try_call(method, &path, body.as_ref());
+    let outcome = tokio::time::timeout(patience, call).await;
+    let answer = outcome.ok().and_then(Result::ok).map(|answer| (answer.status, answer.body));
+    (answer, rotation_performed(emulator, verb))
+}
+
+fn rotation_performed(emulator: &Emulator, verb: &str) -> bool {
+    let tokens = emulator.live_service_tokens().len();
+    match (verb, &emulator.rotations()[..]) {
+        ("create", [_]) => tokens == 1,
+        ("update", [rotation]) => rotation.name == "renamed",
+        ("rotate", [_]) => tokens == 2,
+        ("delete", rotations) => rotations.is_empty(),
+        _ => false,
+    }
+}
+
+#[tokio::test]
+async fn rotations_have_their_bad_days_too() {
+    let emulator = Emulator::start(Options::default().without_rate_limits()).await;
+    let client = Client::new(&emulator);
+    for verb in ["create", "update", "rotate", "delete"] {
+        for (fault, status, performed) in [
+            (Fault::ResetBefore, None, false),
+            (Fault::ResetAfter, None, true),
+            (Fault::HangAfter, None, true),
+            (Fault::Truncate { keep: 20 }, None, true),
+            (Fault::respond(504, Reply::Html, Performed::Never), Some(504), false),
+            (Fault::respond(504, Reply::Html, Performed::Before), Some(504), true),
+            (Fault::respond(403, Reply::Gateway, Performed::Before), Some(403), true),
+            (Fault::respond(500, Reply::Kms, Performed::Before), Some(500), true),
+            (Fault::TokenExpired, Some(403), false),
+        ] {
+            let (answer, done) = attempt_rotation(&client, verb, fault.clone()).await;
+            assert_eq!(answer.map(|(status, _)| status), status, "{verb} {fault:?}");
+            assert_eq!(done, performed, "{verb} {fault:?}");
+        }
+        let late = Fault::respond(502, Reply::Html, Performed::Later { ms: 300 });
+        let (answer, early) = attempt_rotation(&client, verb, late).await;
+        assert_eq!((answer.map(|(status, _)| status), early), (Some(502), false), "{verb}");
+        let done = async {
+            while !rotation_performed(&emulator, verb) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), done).await.expect(verb);
+    }
+}
+
+#[tokio::test]
+async fn secrets_and_projects_have_their_bad_days_too() {
+    let emulator = Emulator::start(Options::default()).await;
+    let client = Client::new(&emulator);
+    for path in ["/api/v4/secrets/X", "/api/v2/workspace/analytics", "/api/v2/secret-rotations/options"] {
+        emulator.fault(Target::once("GET", path), Fault::respond(503, Reply::Html, Performed::Never));
+        emulator.fault(Target::once("GET", path), Fault::ResetAfter);
+        assert_eq!(client.get(path).await.status, 503, "{path}");
+        assert!(client.try_call("GET", path, None).await.is_err(), "{path}");
+        assert_ne!(client.get(path).await.status, 503, "{path}");
+    }
 }

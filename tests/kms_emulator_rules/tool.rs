@@ -3,8 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Client, with},
-    kms_emulator::{self, CONNECTIONS, Emulator, Options, PROJECT_ID, Part, STATIC_TOKEN, Server},
+    client::{Client, valid_rotation, with},
+    kms_emulator::{
+        self, CONNECTIONS, Emulator, Options, PROJECT_ID, Part, ROTATIONS, Rotations, Routes, STATIC_TOKEN,
+        Server,
+    },
 };
 
 #[tokio::test]
@@ -66,6 +69,100 @@ async fn everything_can_be_driven_over_the_admin_paths() {
     admin("DELETE", &format!("connections/{id}"), Value::Null).await;
     assert_eq!(emulator.connections().len(), 2);
     assert!(emulator.requests().is_empty());
+}
+
+#[tokio::test]
+async fn rotations_and_tokens_at_dbt_can_be_driven_over_the_admin_paths() {
+    let emulator = Emulator::start(Options::default()).await;
+    let client = Client::new(&emulator);
+    let admin = async |method: &str, path: &str, body: Value| {
+        let answer = client.call(method, &format!("/__admin/{path}"), Some(&body)).await;
+        assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text);
+        answer.body
+    };
+    admin("POST", "folders", json!({"projectId": PROJECT_ID, "environment": "prod", "path": "/a/b"})).await;
+    let connection = admin("POST", "connections", json!({})).await["ids"][0].take();
+    let mut body = valid_rotation(connection.as_str().unwrap());
+    body["secretPath"] = json!("/a/b");
+    let made = admin("POST", "rotations", body.clone()).await;
+    let id = made["id"].as_str().unwrap();
+    let path = format!("{ROTATIONS}/{id}");
+    let twice = client.call("POST", "/__admin/rotations", Some(&body)).await;
+    assert_eq!(twice.status, 400);
+
+    let [live] = &emulator.live_service_tokens()[..] else { panic!("one token") };
+    let tokens = admin("GET", "dbt/service-tokens", Value::Null).await;
+    let shown = json!({
+        "id": 1001,
+        "host": "cloud.getdbt.com",
+        "accountId": "12345",
+        "name": "orders",
+        "permissionGrants": body["parameters"]["permissionGrants"],
+        "live": true,
+        "tokenFingerprint": kms_emulator::fingerprint(&live.token),
+    });
+    assert_eq!(tokens, json!([shown]));
+    let rotations = admin("GET", "rotations", Value::Null).await;
+    assert_eq!(rotations[0]["tokenFingerprints"], json!([shown["tokenFingerprint"]]));
+    assert_eq!(rotations[0]["folder"]["path"], "/a/b");
+
+    let rotated = admin("POST", &format!("rotations/{id}/rotate"), Value::Null).await;
+    assert_eq!(rotated, json!({"rotates": true, "failed": false}));
+    assert_eq!(emulator.live_service_tokens().len(), 2);
+    admin("PUT", "dbt/refusals", json!({"create": {"status": 403, "reason": "No."}})).await;
+    let failed = admin("POST", &format!("rotations/{id}/rotate"), Value::Null).await;
+    assert_eq!(failed, json!({"rotates": true, "failed": true}));
+    admin("PUT", "dbt/refusals", json!({"delete": {"status": 500}})).await;
+    let refused = client.call("DELETE", &format!("{path}?revokeGeneratedCredentials=true"), None).await;
+    assert_eq!(refused.status, 400);
+    admin("PUT", "dbt/refusals", json!({})).await;
+    admin("PATCH", &format!("rotations/{id}"), json!({"inProgress": true, "name": "x"})).await;
+    assert_eq!(client.call("POST", &format!("{path}/rotate-secrets"), None).await.status, 400);
+    let odd = json!({"shownAs": {"rotationStatus": null}, "isAutoRotationEnabled": false});
+    admin("PATCH", &format!("rotations/{id}"), odd).await;
+    let got = client.get(&path).await.body["secretRotation"].take();
+    assert_eq!((&got["name"], &got["rotationStatus"]), (&json!("x"), &Value::Null));
+    let still = admin("POST", &format!("rotations/{id}/rotate"), Value::Null).await;
+    assert_eq!(still["rotates"], json!(false));
+    let unknown = client.call("PATCH", "/__admin/rotations/none", Some(&json!({}))).await;
+    assert_eq!(unknown.status, 404);
+
+    let options = json!({"rotations": "absent", "secretRoutes": "newer", "projectRoutes": "older"});
+    admin("PUT", "options", options).await;
+    let set = emulator.state().options.clone();
+    assert_eq!(
+        (set.rotations, set.secret_routes, set.project_routes),
+        (Rotations::Absent, Routes::Newer, Routes::Older)
+    );
+    admin("POST", "projects", json!({"id": "other", "name": "other", "type": "kms"})).await;
+    assert_eq!(client.get("/api/v2/workspace/other").await.body["type"], "kms");
+    admin("DELETE", &format!("rotations/{id}"), Value::Null).await;
+    assert!(emulator.rotations().is_empty());
+    assert!(emulator.secret_value(PROJECT_ID, "prod", "/a/b", "DBT_TOKEN").is_some());
+}
+
+#[tokio::test]
+async fn the_log_names_the_route_of_each_request() {
+    let emulator = Emulator::start(Options { rotations: Rotations::Absent, ..Options::default() }).await;
+    let client = Client::new(&emulator);
+    let id = "00000000-0000-4000-8000-000000000000";
+    for (method, path, route) in [
+        ("GET", CONNECTIONS.to_owned(), Some("list")),
+        ("POST", ROTATIONS.to_owned(), Some("create rotation")),
+        ("PATCH", format!("{ROTATIONS}/{id}"), Some("update rotation")),
+        ("POST", format!("{ROTATIONS}/{id}/rotate-secrets"), Some("rotate now")),
+        ("GET", format!("{ROTATIONS}/rotation-name/x?projectId=x"), Some("rotation by name")),
+        ("GET", "/api/v4/secrets/x".into(), Some("newer secret")),
+        ("GET", "/api/v2/workspace/x".into(), Some("older project by slug")),
+        ("GET", "/api/v2/nope".into(), None),
+    ] {
+        emulator.clear_requests();
+        client.call(method, &path, None).await;
+        let [request] = &emulator.requests()[..] else { panic!("one request") };
+        assert_eq!(request.route, route, "{method} {path}");
+        let writes = emulator.rotation_writes().len();
+        assert_eq!(writes == 1, method != "GET", "{method} {path}");
+    }
 }
 
 #[tokio::test]
