@@ -62,8 +62,18 @@ impl fmt::Display for Issue {
 pub enum ApiErrorKind {
     /// The object doesn't exist.
     NotFound,
-    /// Another connection of the scope has this name.
+    /// Another object of the scope has this name.
     NameTaken,
+    /// A secret of the folder has the name that a rotation needs for its own.
+    SecretTaken,
+    /// There is no such folder, or no such environment.
+    UnknownFolder,
+    /// A rotation failed, in most cases because dbt refused.
+    RotationFailed,
+    /// A rotation is under way already.
+    InProgress,
+    /// The licence of the KMS doesn't have this feature.
+    PlanRestricted,
     /// The object exists, but it belongs to another app.
     OtherApp,
     /// dbt refused the credentials, or could not be reached with them.
@@ -105,6 +115,16 @@ pub(super) fn read(status: StatusCode, body: &[u8], clean: impl Fn(&str) -> Stri
     Some(ApiError { kind, status, message: clean(message), issues, req_id: Some(clean(req_id)) })
 }
 
+/// Whether a response says that the server has no such route: the answer of the KMS's own router, which has no `reqId`.
+pub(super) fn is_missing_route(status: StatusCode, body: &[u8]) -> bool {
+    let Ok(Value::Object(body)) = serde_json::from_slice(body) else { return false };
+    let text = |field: &str| body.get(field).and_then(Value::as_str).unwrap_or_default();
+    status == StatusCode::NOT_FOUND
+        && text("error") == "Not Found"
+        && text("message").starts_with("Route ")
+        && text("message").ends_with(" not found")
+}
+
 fn issue(issue: &Value, clean: impl Fn(&str) -> String) -> Option<Issue> {
     let message = clean(issue.get("message")?.as_str()?);
     let path = match issue.get("path") {
@@ -131,19 +151,25 @@ fn kind(status: StatusCode, error: &str, message: &str) -> ApiErrorKind {
         (404, _) => ApiErrorKind::NotFound,
         (422, _) => ApiErrorKind::Invalid,
         (429, _) => ApiErrorKind::RateLimited,
+        (500, _) if message.contains(ROTATION_FAILURE) => ApiErrorKind::RotationFailed,
         _ => ApiErrorKind::Other,
     }
 }
 
 /// How messages begin that pass on what dbt said. The rest is dbt's text, or the HTTP library's, and may say anything.
-const DBT_REFUSALS: [&str; 6] = [
+const DBT_REFUSALS: [&str; 8] = [
     "failed to validate credentials",
     "unable to validate connection",
+    "failed to validate connection credentials",
+    "failed to create service token",
     "failed to list projects",
     "unable to list projects",
     "invalid dbt instance url",
     "invalid credential format",
 ];
+
+/// What messages of failed rotations say after the vendor's name.
+const ROTATION_FAILURE: &str = "encountered an issue while generating credentials with the configured inputs";
 
 /// How messages refuse a host of the local network.
 const LOCAL_HOSTS: [&str; 3] = ["local ips not allowed", "local ip not allowed", "private ip"];
@@ -155,8 +181,18 @@ fn kind_of_bad_request(message: &str) -> ApiErrorKind {
         ApiErrorKind::CredentialsRefused
     } else if message.contains("access token number of uses limit reached") {
         ApiErrorKind::Unauthorized
-    } else if message.contains("is not for app \"") {
+    } else if message.contains("due to plan restriction") {
+        ApiErrorKind::PlanRestricted
+    } else if message.starts_with("could not find folder") {
+        ApiErrorKind::UnknownFolder
+    } else if message.starts_with("the following secrets already exist") {
+        ApiErrorKind::SecretTaken
+    } else if message.starts_with("a rotation is already in progress") {
+        ApiErrorKind::InProgress
+    } else if message.contains("is not for app \"") || message.contains("is not configured for") {
         ApiErrorKind::OtherApp
+    } else if message.contains(ROTATION_FAILURE) {
+        ApiErrorKind::RotationFailed
     } else if message.contains("with the name") && message.contains("already exists") {
         ApiErrorKind::NameTaken
     } else if message.starts_with("cannot delete")
@@ -199,6 +235,19 @@ mod tests {
     }
 
     #[test]
+    fn only_the_router_says_that_there_is_no_route() {
+        let body = |error: &str, message: &str| {
+            json!({"statusCode": 404, "error": error, "message": message}).to_string().into_bytes()
+        };
+        let missing = body("Not Found", "Route GET:/api/v2/secret-rotations not found");
+        assert!(is_missing_route(StatusCode::NOT_FOUND, &missing));
+        assert!(!is_missing_route(StatusCode::BAD_GATEWAY, &missing));
+        assert!(!is_missing_route(StatusCode::NOT_FOUND, &body("NotFound", "Route not found")));
+        assert!(!is_missing_route(StatusCode::NOT_FOUND, &body("Not Found", "No such page")));
+        assert!(!is_missing_route(StatusCode::NOT_FOUND, b"<html>Not Found</html>"));
+    }
+
+    #[test]
     fn error_responses_mean_what_the_server_meant() {
         let refused = "Failed to validate credentials: An account with the name \"x\" already exists";
         let in_use = "Cannot delete App Connection with existing connections. Remove all existing connections and \
@@ -208,6 +257,45 @@ mod tests {
             (400, "BadRequest", "An App Connection with the name \"a\" already exists", NameTaken),
             (400, "BadRequest", "Failed to validate credentials: 401 Unauthorized", CredentialsRefused),
             (400, "BadRequest", refused, CredentialsRefused),
+            (
+                400,
+                "BadRequest",
+                "A Secret Rotation with the name \"a\" already exists at the secret path \"/\"",
+                NameTaken,
+            ),
+            (
+                400,
+                "BadRequest",
+                "The following secrets already exist at the path \"/\": DBT_TOKEN",
+                SecretTaken,
+            ),
+            (
+                400,
+                "BadRequest",
+                "Could not find folder with path \"/x\" in environment \"dev\" for project with ID \"p\"",
+                UnknownFolder,
+            ),
+            (400, "BadRequest", "Failed to create service token: Invalid token.", CredentialsRefused),
+            (
+                400,
+                "BadRequest",
+                "Failed to create secret rotation due to plan restriction. Upgrade plan to create secret rotations.",
+                PlanRestricted,
+            ),
+            (400, "BadRequest", "A rotation is already in progress. Please try again shortly.", InProgress),
+            (
+                400,
+                "BadRequest",
+                "Secret Rotation with ID \"i\" is not configured for DBT Service Token",
+                OtherApp,
+            ),
+            (404, "NotFound", "Could not find DBT Service Token Rotation with ID \"i\"", NotFound),
+            (
+                500,
+                "InternalServerError",
+                "Hanzo KMS encountered an issue while generating credentials with the configured inputs: Invalid token.",
+                RotationFailed,
+            ),
             (400, "BadRequest", "Unable to validate connection - verify credentials", CredentialsRefused),
             (400, "BadRequest", "Failed to list projects: Invalid token.", CredentialsRefused),
             (

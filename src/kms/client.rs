@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::Config, dbt_connection::DbtConnection, list_cache::ListCache, managed_ids::ManagedIds,
-    object::Object, redact::Redactor, run::Run, session::Session, transport::Transport,
+    object::Object, redact::Redactor, run::Run, service_token_rotation::ServiceTokenRotation,
+    session::Session, transport::Transport,
 };
 
 /// A KMS and a login there. Clones share everything.
@@ -29,6 +30,7 @@ struct Shared {
     /// How many changes of objects have ended, in whatever way.
     finished_writes: AtomicU64,
     connections: ListCache<DbtConnection>,
+    rotations: ListCache<ServiceTokenRotation>,
 }
 
 impl Client {
@@ -43,6 +45,7 @@ impl Client {
             managed,
             finished_writes: AtomicU64::new(0),
             connections: ListCache::default(),
+            rotations: ListCache::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -100,6 +103,12 @@ pub trait Listed: Object {
 impl Listed for DbtConnection {
     fn lists(client: &Client) -> &ListCache<Self> {
         &client.shared.connections
+    }
+}
+
+impl Listed for ServiceTokenRotation {
+    fn lists(client: &Client) -> &ListCache<Self> {
+        &client.shared.rotations
     }
 }
 

@@ -128,6 +128,7 @@ impl Object for DbtConnection {
     type Place = ConnectionPlace;
     type New = NewDbtConnection;
     type Patch = DbtConnectionPatch;
+    type Deletion = ();
 
     fn id(&self) -> &str {
         &self.id
@@ -166,6 +167,10 @@ impl Object for DbtConnection {
     fn get_by_name(place: &ConnectionPlace) -> Result<Request, Error> {
         let route = format!("{}/connection-name/:name", Self::COLLECTION);
         Ok(Request::get(route, &[&place.name])?.with_query("projectId", place.project_id.as_deref()))
+    }
+
+    fn delete(id: &str, (): ()) -> Result<Request, Error> {
+        Request::delete(format!("{}/:id", Self::COLLECTION), &[id])
     }
 }
 

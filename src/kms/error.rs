@@ -100,6 +100,7 @@ impl fmt::Display for RequestError {
         let Self { method, route, reason, .. } = self;
         match reason {
             Reason::Api(error) => write!(f, "{method} {route}: {error}"),
+            Reason::NoRoute => write!(f, "{method} {route}: the KMS has no such route"),
             Reason::Page { status, problem: None } => {
                 write!(f, "{method} {route}: HTTP {}, in a response that is not the KMS's", status.as_u16())
             }

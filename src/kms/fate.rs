@@ -9,6 +9,7 @@
 //! | no connection, for a lasting reason | not sent | fails | fails | fails |
 //! | no response, or part of one | unknown | repeated | repeated sparingly | looked up |
 //! | an error of the KMS, 4xx | refused | fails | fails | fails |
+//! | that the KMS has no such route | refused | fails | fails | fails |
 //! | an error of the KMS, 429 | refused | waits | waits | waits |
 //! | an error of the KMS about the access token | refused | renews the token | fails | renews the token |
 //! | an error of the KMS, 5xx | unknown | repeated | repeated sparingly | looked up |
@@ -80,6 +81,8 @@ pub enum Reason {
         /// What is wrong with a response that has a status of success, without quoting it.
         problem: Option<&'static str>,
     },
+    /// The KMS has no such route: it is of a release without this feature.
+    NoRoute,
     /// There was no connection, so the request wasn't sent.
     NoConnection {
         /// The configured host.
@@ -146,7 +149,7 @@ impl Reason {
         match self {
             Reason::NoConnection { .. } => Fate::NotSent,
             Reason::Api(error) if error.status.is_server_error() => Fate::Unknown { is_over: true },
-            Reason::Api(_) => Fate::Refused,
+            Reason::Api(_) | Reason::NoRoute => Fate::Refused,
             Reason::Page { .. }
             | Reason::NoResponse { .. }
             | Reason::Unreadable { .. }
@@ -156,7 +159,7 @@ impl Reason {
 
     /// Whether the KMS itself responded.
     pub(super) fn is_of_kms(&self) -> bool {
-        matches!(self, Reason::Api(_) | Reason::Unreadable { .. })
+        matches!(self, Reason::Api(_) | Reason::NoRoute | Reason::Unreadable { .. })
     }
 
     /// Whether it looks as if nobody serves the KMS's address at the moment.
@@ -191,7 +194,7 @@ impl Reason {
                 (200..300 | 408 | 425 | 499 | 500.., _) => in_doubt,
                 _ => Repetition::Sparingly,
             },
-            Reason::Unreadable { .. } | Reason::Redirected { .. } => Repetition::Never,
+            Reason::NoRoute | Reason::Unreadable { .. } | Reason::Redirected { .. } => Repetition::Never,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The KMS allows few reads a minute, but one list shows all objects of a project, or of the whole organization. So the
 //! first two objects are read one by one, and from the third on a list serves the reads: that of the project if all
 //! reads are in one, else that of the organization, if the identity may read it. Where it may not, projects with more
-//! than two reads are listed by themselves.
+//! than two reads are listed by themselves. Kinds of objects without a list of the organization are listed by project.
 //!
 //! A list serves for [`TTL`], and never a read that began after a write of this process which the list may have missed.
 //! Only what it shows counts: what it doesn't show, or not in full, is read by itself.
@@ -299,7 +299,8 @@ impl<O: Object> State<O> {
             Scope::Organization => vec![Listing::All],
             Scope::Project(id) => {
                 let project = Listing::Project(id.to_owned());
-                if self.reads.len() == 1 {
+                // Without a list of all, that of the project costs no more than a read.
+                if self.reads.len() == 1 || !O::HAS_LIST_OF_ALL {
                     return vec![project];
                 }
                 let reads = match self.fresh(&Listing::All, writes, now) {

@@ -18,11 +18,12 @@
 //! exchange        one HTTP exchange
 //! attempt         the tries of one request
 //! auth, session   one login, shared and renewed
-//! object, dbt_connection, list_cache     the kinds of objects, and which list shows which
+//! object, dbt_connection, service_token_rotation   the kinds of objects
+//! list_cache                             which list shows which objects
 //! client          a server and a login; operations
 //! send            a request with the session's token
 //! read, write     the calls that all kinds of objects share
-//! dbt_projects, secret_value             further calls
+//! dbt_projects, rotate, secret_value     further calls
 //! ```
 //!
 //! This layer doesn't know its caller. It takes its configuration from it and not from the environment, except for what
@@ -49,9 +50,11 @@ mod read;
 mod redact;
 mod request;
 mod retry;
+mod rotate;
 mod run;
 mod secret_value;
 mod send;
+mod service_token_rotation;
 mod session;
 mod transport;
 mod write;
@@ -81,5 +84,9 @@ pub use self::{
     read::{ListScope, ObjectList},
     redact::Redactor,
     secret_value::{SecretQuery, SecretValue},
+    service_token_rotation::{
+        NewServiceTokenRotation, PermissionGrant, RotationDeletion, RotationPlace, SecretsMapping,
+        ServiceTokenRotation, ServiceTokenRotationPatch, TimeOfDay, TokenParameters,
+    },
     write::{AdoptError, CreateError, Existing},
 };

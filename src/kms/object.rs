@@ -29,6 +29,8 @@ pub trait Object: DeserializeOwned + Clone + fmt::Debug + PartialEq + Send + Syn
     type New: NewObject<Self>;
     /// A change of an object.
     type Patch: ObjectPatch<Self>;
+    /// What else becomes of things when an object is deleted.
+    type Deletion: fmt::Debug + Clone + Send + Sync;
 
     /// The ID, a UUID.
     fn id(&self) -> &str;
@@ -59,10 +61,20 @@ pub trait Object: DeserializeOwned + Clone + fmt::Debug + PartialEq + Send + Syn
     /// # Errors
     /// `Config` when the name can't be part of a URL.
     fn get_by_name(place: &Self::Place) -> Result<Request, Error>;
+
+    /// The request that deletes an object.
+    ///
+    /// # Errors
+    /// `Config` when the ID can't be part of a URL.
+    fn delete(id: &str, deletion: Self::Deletion) -> Result<Request, Error>;
 }
 
 /// An object to create.
 pub trait NewObject<O: Object>: fmt::Debug + Send + Sync {
+    /// Whether a create may be sent again after a try of unknown fate, when the KMS shows nothing of it. Not where each try
+    /// leaves something behind that the KMS doesn't show.
+    const IS_REPEATABLE: bool = true;
+
     /// The request's body.
     fn body(&self) -> impl Serialize;
 

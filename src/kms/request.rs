@@ -71,6 +71,18 @@ impl Request {
         Self::new(method, Effect::Write, route.into(), values)?.with_body(body)
     }
 
+    /// A change that the route alone describes.
+    ///
+    /// # Errors
+    /// `Config` when a value can't be a path segment.
+    pub(super) fn write_without_body(
+        method: Method,
+        route: impl Into<String>,
+        values: &[&str],
+    ) -> Result<Self, Error> {
+        Self::new(method, Effect::Write, route.into(), values)
+    }
+
     /// A login.
     ///
     /// # Errors

@@ -33,7 +33,7 @@ use super::{
 use crate::secret::Secret;
 
 /// How long to wait before each look for a change whose fate is unknown. The server may still be working on it.
-const LOOK_AFTER: [Duration; 3] =
+pub(super) const LOOK_AFTER: [Duration; 3] =
     [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(3)];
 
 /// How far apart the clocks behind `Date` and behind an object's timestamps may be: a proxy writes the one, the database
@@ -158,7 +158,7 @@ impl Operation {
                 Ok(None) if is_taken => {
                     return Err(CreateError::NameTaken { existing: Existing::NotVisible, error });
                 }
-                Ok(None) if self.may_repeat(&error, repeats) => repeats += 1,
+                Ok(None) if O::New::IS_REPEATABLE && self.may_repeat(&error, repeats) => repeats += 1,
                 // There is nothing, and the KMS has finished with every try, or refused the last one.
                 Ok(None) if !history.is_open() || error.fate() == Fate::Refused => {
                     self.run.set_may_still_create(history.is_open());
@@ -254,8 +254,8 @@ impl Operation {
     /// # Cancellation
     /// Stopping the operation ends it only while nothing was sent; a deletion under way runs to its end. Dropping the
     /// future leaves open whether the object was deleted.
-    pub async fn delete<O: Object>(&self, id: &str) -> Result<(), Error> {
-        let request = Request::delete(format!("{}/:id", O::COLLECTION), &[id])?;
+    pub async fn delete<O: Object>(&self, id: &str, deletion: O::Deletion) -> Result<(), Error> {
+        let request = O::delete(id, deletion)?;
         let _writing = self.client.writing();
         let mut history = History::default();
         let error = match self.one::<O>(&request, &mut history).await {
@@ -357,7 +357,7 @@ fn key<O: Object>(place: &O::Place) -> String {
 }
 
 /// Whether a timestamp of the server isn't before a moment of its clock. Without that moment nothing is sure.
-fn is_not_before(stamp: &str, moment: Option<OffsetDateTime>) -> bool {
+pub(super) fn is_not_before(stamp: &str, moment: Option<OffsetDateTime>) -> bool {
     match (OffsetDateTime::parse(stamp, &Rfc3339), moment) {
         (Ok(stamp), Some(moment)) => stamp >= moment - CLOCK_SLACK,
         _ => false,

@@ -7,7 +7,7 @@ use crate::{
 
 /// Which attribute of a type stands for which field of the server's requests. Fields that are not listed are blamed on
 /// the whole.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Blame {
     /// The attribute of a project that is unknown.
     pub project: Option<&'static str>,
@@ -15,6 +15,12 @@ pub struct Blame {
     pub name: Option<&'static str>,
     /// The attribute of credentials that are refused.
     pub credentials: Option<&'static str>,
+    /// What to do about credentials that are refused, as sentences.
+    pub credentials_advice: &'static str,
+    /// The attribute of a folder that is unknown.
+    pub folder: Option<&'static str>,
+    /// The attribute of a secret's name that is taken.
+    pub secret: Option<&'static str>,
     /// The attribute of an object that is not found.
     pub object: Option<&'static str>,
     /// Attributes, each with the path of its field in a request's body, joined by dots. An empty path stands for the
@@ -23,6 +29,18 @@ pub struct Blame {
 }
 
 impl Blame {
+    /// No attribute at all.
+    pub const NONE: Self = Self {
+        project: None,
+        name: None,
+        credentials: None,
+        credentials_advice: "",
+        folder: None,
+        secret: None,
+        object: None,
+        fields: &[],
+    };
+
     fn field(&self, path: &[String]) -> Option<&'static str> {
         let path = path.join(".");
         let is_at = |(attribute, field): &&(&'static str, &str)| match *field {
@@ -127,6 +145,10 @@ fn advice(reason: &Reason) -> (&'static str, String) {
                  {CHECK_NETWORK}"
             ),
         ),
+        Reason::NoRoute => (
+            "Feature not in this KMS",
+            "This release of the KMS does not have the feature. Upgrade the KMS, or use one that has it.".to_owned(),
+        ),
         Reason::Redirected { .. } => (
             "Redirect from the KMS",
             "The provider sends tokens to its \"host\" only. If the KMS has moved, set \"host\" (or KMS_HOST) to its new \
@@ -176,9 +198,8 @@ fn api_failure(task: &str, error: &ApiError, blame: Blame, diagnostics: &mut Dia
     match error.kind {
         ApiErrorKind::CredentialsRefused => {
             let detail = format!(
-                "Could not {task}: the KMS tried the credentials at dbt, and that failed. \"instance_url\", \
-                 \"account_id\" and \"api_token\" must belong together, the token must not be expired or revoked, and the \
-                 KMS must be able to reach the instance.\n\n{said}"
+                "Could not {task}: the KMS tried the credentials at dbt, and that failed. {}\n\n{said}",
+                blame.credentials_advice
             );
             diagnostics.error(on(blame.credentials), "dbt refused the credentials", detail);
         }
@@ -201,6 +222,39 @@ fn api_failure(task: &str, error: &ApiError, blame: Blame, diagnostics: &mut Dia
         ApiErrorKind::NotFound => {
             let detail = format!("Could not {task}: it doesn't exist.\n\n{said}");
             diagnostics.error(on(blame.object), "Not found", detail);
+        }
+        ApiErrorKind::SecretTaken => {
+            let detail = format!(
+                "Could not {task}: the folder already has a secret of that name. Choose another name, or delete that secret \
+                 first.\n\n{said}"
+            );
+            diagnostics.error(on(blame.secret), "Secret already exists", detail);
+        }
+        ApiErrorKind::UnknownFolder => {
+            let detail = format!(
+                "Could not {task}: the project has no such environment or folder. Create it in the KMS first.\n\n{said}"
+            );
+            diagnostics.error(on(blame.folder), "Unknown folder", detail);
+        }
+        ApiErrorKind::RotationFailed => {
+            let detail = format!(
+                "Could not {task}: the KMS tried to replace the token at dbt, and that failed. The current token stays in the \
+                 secret, and the KMS tries again the next day. {}\n\n{said}",
+                blame.credentials_advice
+            );
+            diagnostics.error(on(blame.credentials), "Rotation failed", detail);
+        }
+        ApiErrorKind::InProgress => {
+            let detail =
+                format!("Could not {task}: a rotation is under way. Try again in a minute.\n\n{said}");
+            diagnostics.error(None, "Rotation in progress", detail);
+        }
+        ApiErrorKind::PlanRestricted => {
+            let detail = format!(
+                "Could not {task}: the licence of this KMS does not include the feature. Ask whoever operates the KMS for a \
+                 licence that does.\n\n{said}"
+            );
+            diagnostics.error(None, "Not included in the licence of the KMS", detail);
         }
         ApiErrorKind::InUse => {
             let detail = format!(

@@ -7,6 +7,7 @@ mod access;
 mod airflow;
 mod config;
 mod dbt_connection;
+mod dbt_service_token_rotation;
 mod errors;
 mod lifecycle;
 mod rules;
@@ -17,6 +18,7 @@ use self::{
     access::{Access, State},
     config::{Environment, ProviderConfig, Resolved},
     dbt_connection::DbtConnection,
+    dbt_service_token_rotation::ServiceTokenRotation,
     lifecycle::{ObjectDataSource, ObjectList, ObjectResource, ObjectsDataSource},
 };
 use crate::{
@@ -81,6 +83,19 @@ impl Provider for KmsProvider {
             .data_source("kms_dbt_connection", ObjectDataSource::<DbtConnection>::new(access()))
             .data_source("kms_dbt_connections", ObjectsDataSource::<DbtConnection>::new(access()))
             .data_source("kms_dbt_projects", dbt_connection::DbtProjectsDataSource::new(access()))
+            .resource("kms_dbt_service_token_rotation", ObjectResource::<ServiceTokenRotation>::new(access()))
+            .data_source(
+                "kms_dbt_service_token_rotation",
+                ObjectDataSource::<ServiceTokenRotation>::new(access()),
+            )
+            .list_resource(
+                "kms_dbt_service_token_rotation",
+                ObjectList::<ServiceTokenRotation>::new(access()),
+            )
+            .action(
+                "kms_dbt_service_token_rotate",
+                dbt_service_token_rotation::RotateServiceToken::new(access()),
+            )
             .ephemeral_resource("kms_secret", secret::SecretEphemeral::new(access()))
             .list_resource("kms_dbt_connection", ObjectList::<DbtConnection>::new(access()))
             .action("kms_dbt_connection_test", dbt_connection::DbtConnectionTest::new(access()))

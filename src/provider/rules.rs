@@ -39,6 +39,12 @@ pub fn not_empty(text: &str) -> Checked {
     if text.is_empty() { Err("must not be empty.".into()) } else { Ok(()) }
 }
 
+/// Any text but an empty one, without white space around it.
+pub fn trimmed_text(text: &str) -> Checked {
+    not_empty(text)?;
+    trimmed(text)
+}
+
 fn at_most(text: &str, limit: usize) -> Checked {
     let length = server_length(text);
     if length > limit {

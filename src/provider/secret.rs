@@ -77,7 +77,7 @@ impl EphemeralResource for SecretEphemeral {
             "read the secret \"{}\" in {folder} of the environment \"{}\"",
             query.name, query.environment
         );
-        let blame = Blame { object: Some("name"), project: Some("workspace_id"), ..Blame::default() };
+        let blame = Blame { object: Some("name"), project: Some("workspace_id"), ..Blame::NONE };
         let secret = result.map_err(|error| errors::failure(&task, &error, blame))?;
         Ok(SecretData {
             folder_path: Field::Known(folder),

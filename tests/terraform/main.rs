@@ -44,6 +44,7 @@ mod queries;
 mod rate_limits;
 mod refusals;
 mod repeated_plans;
+mod rotations;
 mod secrets;
 mod taken_names;
 mod unknown_values;

@@ -1,5 +1,5 @@
 # In a file such as `find.tfquery.hcl`. `terraform query -generate-config-out=found.tf` (Terraform 1.14 or later) writes
-# the resources and import blocks of what is found. Then fill in `api_token`, which the KMS doesn't tell. Terraform stops at
+# the resources and import blocks of what is found. They need no `api_token`. Terraform stops at
 # 100, unless there is a `limit` beside `provider`:
 
 list "kms_dbt_connection" "analytics" {

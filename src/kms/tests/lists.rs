@@ -417,7 +417,7 @@ async fn a_write_of_this_process_is_always_seen() {
     assert_eq!(calls(&server), (1, 1), "one read isn't worth a list, again");
     read_all(&client, numbers(20)).await;
     assert_eq!(calls(&server), (2, 1));
-    operation(&client).delete::<DbtConnection>("id-2").await.unwrap();
+    operation(&client).delete::<DbtConnection>("id-2", ()).await.unwrap();
     assert!(read(&client, 2).await.unwrap_err().is_not_found());
 }
 

@@ -524,7 +524,7 @@ async fn only_the_kms_itself_can_say_that_a_connection_is_gone() {
         let operation = server.operation();
         let read = operation.get::<DbtConnection>("id-1").await.unwrap_err();
         assert_eq!(read.is_not_found(), gone, "{read:?}");
-        let deleted = operation.delete::<DbtConnection>("id-1").await;
+        let deleted = operation.delete::<DbtConnection>("id-1", ()).await;
         assert_eq!(deleted.is_ok(), gone, "{deleted:?}");
     }
 }
@@ -533,7 +533,7 @@ async fn only_the_kms_itself_can_say_that_a_connection_is_gone() {
 async fn a_deletion_whose_answer_is_lost_is_found_done() {
     let server =
         Server::start(|seen, _| if seen.earlier == 0 { Reply::close() } else { Reply::not_found() }).await;
-    server.operation().delete::<DbtConnection>("id-1").await.unwrap();
+    server.operation().delete::<DbtConnection>("id-1", ()).await.unwrap();
     assert!(server.seen()[1].is("DELETE", BY_ID));
     assert_eq!(server.count("DELETE"), 2);
 }
@@ -631,7 +631,7 @@ async fn a_deletion_behind_a_page_that_is_not_the_kms_s_is_looked_up() {
                 (_, false) => one(made(&clock.stamp())),
             })
             .await;
-            let result = server.operation().delete::<DbtConnection>("id-1").await;
+            let result = server.operation().delete::<DbtConnection>("id-1", ()).await;
             assert_eq!(result.is_ok(), is_gone || status == 429, "{status}: {result:?}");
             if let Err(error) = result {
                 assert!(error.may_have_changed_something(), "{status}: {error:?}");

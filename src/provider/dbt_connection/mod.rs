@@ -5,6 +5,7 @@ mod test;
 
 pub(super) use self::{projects::DbtProjectsDataSource, test::DbtConnectionTest};
 use super::{
+    errors::Blame,
     lifecycle::{ManagedObject, SecretAttribute, object},
     rules,
 };
@@ -80,6 +81,14 @@ impl ManagedObject for DbtConnection {
     const PLACE: &'static [&'static str] = &["name", "project_id"];
     const IMPORT_FORMS: &'static str =
         "PROJECT_ID/NAME for a connection of a project, or NAME for one of the organization";
+    const BLAME: Blame = Blame {
+        project: Some("project_id"),
+        name: Some("name"),
+        credentials: Some("api_token"),
+        credentials_advice: "\"instance_url\", \"account_id\" and \"api_token\" must belong together, the token must not be \
+                             expired or revoked, and the KMS must be able to reach the instance.",
+        ..Blame::NONE
+    };
     const SECRET: Option<SecretAttribute<DbtConnectionModel>> = Some(SecretAttribute {
         name: "api_token",
         version_name: "api_token_version",
@@ -155,6 +164,8 @@ impl ManagedObject for DbtConnection {
         }
         differences
     }
+
+    fn deletion(_: &DbtConnectionModel, _: bool) {}
 
     fn keep_spelling(prior: &DbtConnectionModel, state: &mut DbtConnectionModel) {
         // No description and an empty one are the same to everybody but Terraform.

@@ -17,6 +17,15 @@ use crate::{
     },
 };
 
+/// What to blame when dbt refuses what a connection stores.
+pub(super) const STORED_CREDENTIALS: Blame = Blame {
+    object: Some("connection_id"),
+    credentials: Some("connection_id"),
+    credentials_advice: "The token that the connection stores may be expired or revoked: give the connection another one. \
+                         The KMS must also be able to reach the instance.",
+    ..Blame::NONE
+};
+
 model! {
     /// The dbt projects behind a connection.
     pub struct DbtProjectsData {
@@ -70,10 +79,8 @@ impl DataSource for DbtProjectsDataSource {
         let id = config.connection_id.text();
         let result = operation.dbt_projects(id).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
-        let connection = Some("connection_id");
-        let blame = Blame { object: connection, credentials: connection, ..Blame::default() };
         let task = format!("read the dbt projects of the connection {id}");
-        let mut projects = result.map_err(|error| errors::failure(&task, &error, blame))?;
+        let mut projects = result.map_err(|error| errors::failure(&task, &error, STORED_CREDENTIALS))?;
         projects.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         let projects = Field::Known(projects.into_iter().map(project).collect());
         Ok(DbtProjectsData { projects, ..config })

@@ -9,11 +9,7 @@ use crate::{
         model::Model as _,
         schema::{Schema, required},
     },
-    provider::{
-        access::Access,
-        errors::{self, Blame},
-        rules,
-    },
+    provider::{access::Access, dbt_connection::projects::STORED_CREDENTIALS, errors, rules},
 };
 
 model! {
@@ -56,10 +52,8 @@ impl Action for DbtConnectionTest {
         progress.say(format!("Asking dbt through the connection {id} ...")).await;
         let result = operation.dbt_projects(id).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
-        let connection = Some("connection_id");
-        let blame = Blame { object: connection, credentials: connection, ..Blame::default() };
         let task = format!("test the dbt connection {id}");
-        let projects = result.map_err(|error| errors::failure(&task, &error, blame))?;
+        let projects = result.map_err(|error| errors::failure(&task, &error, STORED_CREDENTIALS))?;
         let mut names: Vec<_> = projects.iter().map(|project| project.name.as_str()).collect();
         names.sort_unstable();
         progress

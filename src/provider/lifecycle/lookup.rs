@@ -13,7 +13,6 @@ use crate::{
         data_source::DataSource,
         diagnostics::Diagnostics,
         model::{AttributeType, Model},
-        path::Path,
         schema::{Attribute, Kind, Schema, computed, optional_computed},
         value::{CodecError, Value},
     },
@@ -45,6 +44,11 @@ fn read_only(attribute: Attribute) -> Attribute {
         plain => plain,
     };
     Attribute { name, description, kind, sensitive, elements_may_be_unknown, ..computed() }
+}
+
+/// Whether the resource requires an attribute.
+fn is_required<T: ManagedObject>(name: &str) -> bool {
+    T::Model::attributes().iter().any(|attribute| attribute.name == name && attribute.is_required())
 }
 
 /// The value of an object, without what the KMS doesn't show.
@@ -125,16 +129,16 @@ impl<T: ManagedObject> DataSource for ObjectDataSource<T> {
         if config.id().is_null() && config.name().is_null() {
             messages::missing_key::<T>(diagnostics);
         } else if has_id && has_name {
-            let detail = "\"id\" and \"name\" are both set. Remove one of them.";
-            diagnostics.error(Some(Path::attribute("name")), "Conflicting arguments", detail);
-        } else if has_id {
+            messages::two_keys(diagnostics);
+        } else {
             let value = config.clone().into_value();
-            let is_set = |name: &&&str| value.attribute(name).is_some_and(|value| !value.is_null());
-            if let Some(name) = T::PLACE[1..].iter().find(is_set) {
-                let detail = format!(
-                    "{name:?} is only for a look-up by name. Remove it, or set \"name\" instead of \"id\"."
-                );
-                diagnostics.error(Some(Path::attribute(*name)), "Conflicting arguments", detail);
+            let is_null = |name: &str| value.attribute(name).is_none_or(Value::is_null);
+            for name in &T::PLACE[1..] {
+                if has_id && !is_null(name) {
+                    messages::only_by_name(name, diagnostics);
+                } else if has_name && is_null(name) && is_required::<T>(name) {
+                    messages::needed_by_name(name, diagnostics);
+                }
             }
         }
     }
@@ -159,7 +163,7 @@ impl<T: ManagedObject> DataSource for ObjectDataSource<T> {
             }
         };
         errors::note_waiting(&operation, &mut cx.diagnostics);
-        let blame = Blame { object: Some(key), project: Some("project_id"), ..Blame::default() };
+        let blame = Blame { object: Some(key), project: Some("project_id"), ..Blame::NONE };
         let object = result.map_err(|error| errors::failure(&task, &error, blame))?;
         Ok(Lookup(configured_or_shown::<T>(config, &object)))
     }

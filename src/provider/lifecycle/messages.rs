@@ -9,13 +9,7 @@ use crate::{
 
 /// Which attributes stand for what in errors of the KMS.
 pub fn blame<T: ManagedObject>() -> Blame {
-    Blame {
-        project: Some("project_id"),
-        name: Some("name"),
-        credentials: T::SECRET.map(|secret| secret.name),
-        object: None,
-        fields: T::Model::FIELDS,
-    }
+    Blame { fields: T::Model::FIELDS, ..T::BLAME }
 }
 
 /// The failure of a call. `task` is a verb, such as `create`, for the object of that name or ID.
@@ -56,7 +50,8 @@ pub fn create_failure<T: ManagedObject>(
     error: CreateError<ObjectOf<T>>,
 ) -> Diagnostics {
     let (noun, name, scope) = (T::NOUN, T::name_of(place), T::scope_words(place));
-    match error {
+    let leftover = T::leftover(planned).filter(|_| error.error().may_have_changed_something());
+    let mut diagnostics = match error {
         CreateError::NameTaken { existing: Existing::Visible(existing), .. } => name_taken(format!(
             "{} If an earlier apply was interrupted, it may have created it.\n\n{}",
             there_is::<T>(place, &existing),
@@ -102,7 +97,11 @@ pub fn create_failure<T: ManagedObject>(
             )
         }
         CreateError::Failed(error) => failure::<T>("create", &quoted(name), &error),
+    };
+    if let Some(leftover) = leftover {
+        diagnostics.warning(None, "Something may be left over", leftover);
     }
+    diagnostics
 }
 
 /// The KMS may create an object of this name a second time.
@@ -417,4 +416,23 @@ pub fn missing_key<T: ManagedObject>(diagnostics: &mut Diagnostics) {
     let others: Vec<_> = T::PLACE[1..].iter().map(|name| quoted(name)).collect();
     let detail = format!("Set \"id\", or \"name\" together with {} as needed.", others.join(", "));
     diagnostics.error(None, "Missing argument", detail);
+}
+
+/// A look-up by ID and by name.
+pub fn two_keys(diagnostics: &mut Diagnostics) {
+    let detail = "\"id\" and \"name\" are both set. Remove one of them.";
+    diagnostics.error(Some(Path::attribute("name")), "Conflicting arguments", detail);
+}
+
+/// A look-up by ID with an argument of a look-up by name.
+pub fn only_by_name(name: &str, diagnostics: &mut Diagnostics) {
+    let detail =
+        format!("{name:?} is only for a look-up by name. Remove it, or set \"name\" instead of \"id\".");
+    diagnostics.error(Some(Path::attribute(name)), "Conflicting arguments", detail);
+}
+
+/// A look-up by name without an argument that it needs.
+pub fn needed_by_name(name: &str, diagnostics: &mut Diagnostics) {
+    let detail = format!("A look-up by name needs {name:?} too. Set it, or set \"id\" instead of \"name\".");
+    diagnostics.error(Some(Path::attribute(name)), "Missing argument", detail);
 }

@@ -8,7 +8,9 @@ use crate::{
     plugin::{
         diagnostics::Diagnostics,
         model::{Field, Model},
+        value::Value,
     },
+    provider::errors::Blame,
     secret::Secret,
 };
 
@@ -30,6 +32,8 @@ pub trait ManagedObject: Clone + Debug + Send + Sync + 'static {
     const PLACE: &'static [&'static str];
     /// The text that finds it by name in an import, in words, such as `NAME for a connection of the organization`.
     const IMPORT_FORMS: &'static str;
+    /// Which attributes to blame for errors of the KMS. The fields of requests come from the attributes' declarations.
+    const BLAME: Blame;
     /// The secret that the configuration holds and the KMS never shows, if there is one.
     const SECRET: Option<SecretAttribute<Self::Model>>;
 
@@ -60,6 +64,26 @@ pub trait ManagedObject: Clone + Debug + Send + Sync + 'static {
 
     /// Keeps the spelling of the prior state where the KMS shows the same in another one.
     fn keep_spelling(_prior: &Self::Model, _state: &mut Self::Model) {}
+
+    /// What else becomes of things when one is deleted. `is_replaced`: another one takes its place, as
+    /// [`takes_place`](Self::takes_place) says.
+    fn deletion(state: &Self::Model, is_replaced: bool) -> DeletionOf<Self>;
+
+    /// Whether a replacement can only be created once the deletion has made room for it, besides its name.
+    fn takes_place(_prior: &Self::Model, _planned: &Self::Model) -> bool {
+        false
+    }
+
+    /// Warns of what a plan leads to. There is no prior state in the plan of a create.
+    fn review(_prior: Option<&Self::Model>, _planned: &Self::Model, _replaces: bool, _: &mut Diagnostics) {}
+
+    /// Warns of what a destroy leads to.
+    fn review_destroy(_prior: &Self::Model, _diagnostics: &mut Diagnostics) {}
+
+    /// What a create that failed halfway may have left behind where the KMS doesn't show it, as a sentence.
+    fn leftover(_planned: &Self::Model) -> Option<String> {
+        None
+    }
 
     /// Checks what concerns several attributes. Values may be unknown.
     fn validate(_config: &Self::Model, _diagnostics: &mut Diagnostics) {}
@@ -105,9 +129,17 @@ pub trait ObjectModel: Model + Default + PartialEq {
 
     /// The state of an object that Terraform didn't make.
     fn found(object: &Self::Object) -> Self {
-        let mut state = Self::default();
+        let mut state = Self::with_defaults();
         state.show(object);
         state
+    }
+
+    /// A state with nothing but the defaults: what no configuration has changed yet.
+    fn with_defaults() -> Self {
+        let defaults = Self::attributes()
+            .into_iter()
+            .filter_map(|attribute| attribute.default.map(|default| (attribute.name.to_owned(), default)));
+        Self::from_value(Value::Map(defaults.collect())).unwrap_or_default()
     }
 }
 
@@ -117,6 +149,8 @@ pub type ObjectOf<T> = <<T as ManagedObject>::Model as ObjectModel>::Object;
 pub type PlaceOf<T> = <ObjectOf<T> as Object>::Place;
 /// An object to create.
 pub type NewOf<T> = <ObjectOf<T> as Object>::New;
+/// What else becomes of things when an object is deleted.
+pub type DeletionOf<T> = <ObjectOf<T> as Object>::Deletion;
 /// A change of an object.
 pub type PatchOf<T> = <ObjectOf<T> as Object>::Patch;
 
@@ -184,7 +218,7 @@ macro_rules! object {
             }
 
             fn of_id(id: $crate::plugin::model::Field<String>) -> Self {
-                Self { id, ..Self::default() }
+                Self { id, ..<Self as $crate::provider::lifecycle::ObjectModel>::with_defaults() }
             }
 
             fn id(&self) -> &$crate::plugin::model::Field<String> {

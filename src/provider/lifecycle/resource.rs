@@ -34,6 +34,8 @@ model! {
 
 /// From plan to apply: the ID of the object that a plan updates or replaces.
 const PLANNED_ID: &str = "id";
+/// From plan to apply: the replacement needs room that the deletion has to make.
+const TAKES_PLACE: &str = "takes_place";
 
 /// The resource type of a kind of object.
 pub struct ObjectResource<T> {
@@ -118,9 +120,13 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         }
         // Terraform hands over what an earlier plan of the same change said, from 1.16 on.
         let earlier = plan.private.planned(PLANNED_ID);
+        if let Some(replaced) = &plan.replaced {
+            plan.private.set_planned(TAKES_PLACE, replaced.private.planned::<bool>(TAKES_PLACE));
+        }
         let replaced: Option<String> =
             plan.replaced.and_then(|replaced| replaced.private.planned(PLANNED_ID)).or(earlier);
         plan.private.set_planned(PLANNED_ID, replaced.as_deref());
+        T::review(None, &plan.planned, false, &mut cx.diagnostics);
         adoption::forecast::<T>(&self.access, cx, &plan.planned, replaced.as_deref()).await?;
         Ok(plan.planned)
     }
@@ -130,9 +136,11 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         cx: &mut Context,
         plan: PlanUpdate<'_, T::Model>,
     ) -> Result<T::Model, Diagnostics> {
-        let PlanUpdate { prior, config, planned, if_updated, if_kept, private, .. } = plan;
+        let PlanUpdate { prior, config, planned, if_updated, if_kept, replaces, private } = plan;
         self.plan(prior)?;
         private.set_planned(PLANNED_ID, prior.id().as_str());
+        private.set_planned(TAKES_PLACE, T::takes_place(prior, &planned).then_some(true));
+        T::review(Some(prior), &planned, replaces, &mut cx.diagnostics);
         let Some(secret) = T::SECRET else {
             let is_sent = planned == *prior || !T::patch(prior, &planned, None).is_empty();
             return Ok(if is_sent { planned } else { if_kept });
@@ -159,7 +167,8 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         Ok(next)
     }
 
-    async fn plan_destroy(&self, _: &mut Context, prior: &Stored<T::Model>) -> Result<(), Diagnostics> {
+    async fn plan_destroy(&self, cx: &mut Context, prior: &Stored<T::Model>) -> Result<(), Diagnostics> {
+        T::review_destroy(&prior.state, &mut cx.diagnostics);
         self.plan(&prior.state)
     }
 
@@ -256,8 +265,11 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
             messages::kept::<T>(name, id, &mut cx.diagnostics);
             return Ok(());
         }
+        // Terraform hands over what was planned of the replacement, if there is one.
+        let is_replaced = prior.private.planned::<bool>(TAKES_PLACE).is_some();
+        let deletion = T::deletion(&prior.state, is_replaced);
         let operation = self.access.operation(cx)?;
-        let result = operation.delete::<ObjectOf<T>>(id).await;
+        let result = operation.delete::<ObjectOf<T>>(id, deletion).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
         result.map_err(|error| messages::failure::<T>("delete", &messages::quoted(name), &error))?;
         self.access.managed().remove(id);

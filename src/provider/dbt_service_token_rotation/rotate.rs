@@ -1,0 +1,83 @@
+//! `kms_dbt_service_token_rotate`: rotates a dbt service token now.
+
+use crate::{
+    model,
+    plugin::{
+        action::{Action, Progress},
+        context::Context,
+        diagnostics::Diagnostics,
+        model::Model as _,
+        schema::{Schema, required},
+    },
+    provider::{
+        access::Access,
+        errors::{self, Blame},
+        rules,
+    },
+};
+
+model! {
+    /// Which rotation to perform.
+    pub struct RotateConfig {
+        /// ID of the dbt service token rotation, a UUID.
+        rotation_id: String = required().rule(rules::uuid),
+    }
+}
+
+const BLAME: Blame = Blame {
+    object: Some("rotation_id"),
+    credentials: Some("rotation_id"),
+    credentials_advice: "The token that the rotation's connection stores must not be expired or revoked, and must be allowed to \
+                         manage service tokens of the dbt account.",
+    ..Blame::NONE
+};
+
+/// The action type.
+pub(in crate::provider) struct RotateServiceToken {
+    access: Access,
+}
+
+impl RotateServiceToken {
+    pub(in crate::provider) fn new(access: Access) -> Self {
+        Self { access }
+    }
+}
+
+impl Action for RotateServiceToken {
+    type Config = RotateConfig;
+
+    fn schema(&self) -> Schema {
+        RotateConfig::schema(
+            "Rotates a dbt service token now: the KMS revokes the token before the current one, makes a new one, and stores it in \
+             the rotation's secret. The token that was current until now stays valid until the rotation after this one. The \
+             provider never repeats this by itself, because each call revokes a token.",
+        )
+    }
+
+    async fn invoke(
+        &self,
+        cx: &mut Context,
+        config: RotateConfig,
+        progress: &Progress,
+    ) -> Result<(), Diagnostics> {
+        let operation = self.access.operation(cx)?;
+        let id = config.rotation_id.text();
+        progress.say(format!("Rotating the dbt service token of {id} ...")).await;
+        let result = operation.rotate_service_token(id).await;
+        errors::note_waiting(&operation, &mut cx.diagnostics);
+        let task = format!("rotate the dbt service token of {id}");
+        let rotation = result.map_err(|error| errors::failure(&task, &error, BLAME))?;
+        let secret = &rotation.secrets_mapping.service_token;
+        progress
+            .say(format!(
+                "The secret {secret} in {} of {} has a new token since {}. Readers of the secret have to read it again: the token \
+                 before it is revoked at the next rotation{}.",
+                rotation.folder.path,
+                rotation.environment.slug,
+                rotation.last_rotated_at,
+                rotation.next_rotation_at.map(|time| format!(", at {time}")).unwrap_or_default()
+            ))
+            .await;
+        Ok(())
+    }
+}
