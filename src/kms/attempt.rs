@@ -91,7 +91,7 @@ impl Transport {
             let seen = Seen::of(response.as_ref().ok());
             let result = self.judge(response, permit, sent_at);
             let took = sent_at.elapsed();
-            if tracing::enabled!(target: "kms", tracing::Level::DEBUG) {
+            if tracing::enabled!(tracing::Level::DEBUG) {
                 log(request, tries.number, took, &seen, result.as_ref().err(), &self.redactor);
             }
             let reason = match result {
@@ -232,7 +232,6 @@ fn log(
         _ => None,
     };
     tracing::debug!(
-        target: "kms",
         method = request.method.as_str(),
         path = request.path.as_str(),
         status = seen.status,

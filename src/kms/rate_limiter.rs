@@ -260,7 +260,8 @@ impl RateLimiter {
                         if window.announce() {
                             let seconds = asked.as_secs_f64().ceil() as u64;
                             tracing::info!(
-                                target: "kms", request = self.name, seconds,
+                                request = self.name,
+                                seconds,
                                 "waiting for the rate limit of the KMS"
                             );
                         }

@@ -249,12 +249,12 @@ impl Operation {
         let result = self.send_list::<O>(&request).await;
         match &result {
             Ok(list) if list.unreadable > 0 => tracing::debug!(
-                target: "kms", entries = list.unreadable,
+                entries = list.unreadable,
                 "a list has entries that can't be read, so these are read by themselves"
             ),
             Ok(_) => {}
             Err(error) => tracing::debug!(
-                target: "kms", error = super::error::report(error),
+                error = super::error::report(error),
                 "objects can't be listed, so each is read by itself"
             ),
         }

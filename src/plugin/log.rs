@@ -19,12 +19,30 @@ use tracing::{
 };
 use tracing_subscriber::{
     Layer,
+    filter::filter_fn,
     layer::{Context, SubscriberExt},
     registry::LookupSpan,
 };
 
-/// Keys of log fields. People's log filters know them from other providers: they count as public interface.
+/// Keys of log fields. People's log filters know them from other providers (terraform-plugin-go's
+/// `internal/logging/keys.go`): they count as public interface.
 pub mod keys {
+    /// The address of the provider.
+    pub const PROVIDER_ADDRESS: &str = "tf_provider_addr";
+    /// The name of a call.
+    pub const RPC: &str = "tf_rpc";
+    /// What distinguishes a call from the others of the process.
+    pub const REQUEST_ID: &str = "tf_req_id";
+    /// The managed resource type that a call is about.
+    pub const RESOURCE_TYPE: &str = "tf_resource_type";
+    /// The data source type that a call is about.
+    pub const DATA_SOURCE_TYPE: &str = "tf_data_source_type";
+    /// The ephemeral resource type that a call is about.
+    pub const EPHEMERAL_RESOURCE_TYPE: &str = "tf_ephemeral_resource_type";
+    /// The list resource type that a call is about.
+    pub const LIST_RESOURCE_TYPE: &str = "tf_list_resource_type";
+    /// The action type that a call is about.
+    pub const ACTION_TYPE: &str = "tf_action_type";
     /// How long a call took, in milliseconds.
     pub const DURATION: &str = "tf_req_duration_ms";
 }
@@ -37,16 +55,27 @@ const TIMESTAMP: &[BorrowedFormatItem<'_>] =
 const LONGEST_MESSAGE: usize = 32 * 1024;
 
 /// Begins logging to stderr at the level that the environment asks for, and reports crashes in the way that Terraform
-/// notices.
-pub fn init(environment: impl Fn(&str) -> Option<String>) {
+/// notices. `executable` is the name of the provider's package.
+pub fn init(executable: &str, environment: impl Fn(&str) -> Option<String>) {
     report_crashes();
     let level = level(environment);
     if level == LevelFilter::OFF {
         return;
     }
-    let subscriber = tracing_subscriber::registry().with(TerraformLayer.with_filter(level));
+    let provider = executable.replace('-', "_");
+    let filter = filter_fn(move |metadata| shows(level, &provider, metadata.level(), metadata.target()))
+        .with_max_level_hint(level);
+    let subscriber = tracing_subscriber::registry().with(TerraformLayer.with_filter(filter));
     // Only fails if something else logs already, as in a test that calls this twice.
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Whether a line is shown. Those of other crates, which tell of each HTTP/2 frame, would bury the provider's own at DEBUG,
+/// so they are shown at TRACE only. `provider` is the provider's crate.
+fn shows(level: LevelFilter, provider: &str, of: &Level, target: &str) -> bool {
+    let crate_of = |path| str::split(path, "::").next();
+    let is_own = crate_of(target) == Some(provider) || crate_of(target) == crate_of(module_path!());
+    *of <= level && (is_own || level == LevelFilter::TRACE)
 }
 
 /// The level that the environment asks for, as Terraform understands it: no variable means no logs, an unheard-of word
@@ -92,20 +121,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for TerraformLayer {
         let mut fields = Fields::default();
         for span in context.event_scope(event).into_iter().flatten() {
             if let Some(SpanFields(outer)) = span.extensions().get() {
-                fields
-                    .0
-                    .extend(outer.iter().filter(|(_, v)| !is_empty(v)).map(|(k, v)| (k.clone(), v.clone())));
+                fields.0.extend(outer.iter().map(|(key, value)| (key.clone(), value.clone())));
             }
         }
         event.record(&mut fields);
         let line = line(event.metadata().level(), event.metadata().target(), fields.0);
         let _ = std::io::stderr().write_all(line.as_bytes());
     }
-}
-
-/// A field that says nothing, such as the type name of a call that has none.
-fn is_empty(value: &Json) -> bool {
-    value.as_str().is_some_and(str::is_empty)
 }
 
 fn line(level: &Level, target: &str, mut fields: Map<String, Json>) -> String {
@@ -170,6 +192,24 @@ mod tests {
         assert_eq!(level_of("off", "TRACE"), LevelFilter::OFF);
         assert_eq!(level_of("JSON", ""), LevelFilter::TRACE);
         assert_eq!(level_of("1", ""), LevelFilter::TRACE);
+    }
+
+    #[test]
+    fn lines_of_other_crates_are_for_trace() {
+        let provider = "terraform_provider_example";
+        let shows = |level, of, target| shows(level, provider, &of, target);
+        let runtime = concat!(module_path!(), "::anything");
+        for own in [provider, "terraform_provider_example::api", runtime] {
+            assert!(
+                shows(LevelFilter::DEBUG, Level::DEBUG, own) && shows(LevelFilter::INFO, Level::WARN, own)
+            );
+            assert!(!shows(LevelFilter::DEBUG, Level::TRACE, own), "{own}");
+        }
+        for other in ["h2::codec", "hyper_util", "terraform_provider_example_other"] {
+            assert!(shows(LevelFilter::TRACE, Level::DEBUG, other), "{other}");
+            assert!(!shows(LevelFilter::DEBUG, Level::DEBUG, other), "{other}");
+            assert!(!shows(LevelFilter::DEBUG, Level::ERROR, other), "{other}");
+        }
     }
 
     #[test]

@@ -27,10 +27,10 @@ pub fn start<P: Provider>(
         Some("--help" | "-help" | "-h") => {
             write(io::stdout(), &format!("{version_line}\n{}", help(&provider)))
         }
-        Some("--debug" | "-debug") => serve_debug(environment, provider),
+        Some("--debug" | "-debug") => serve_debug(name, environment, provider),
         Some(other) => Err(format!("{other} is no option of this program; --help lists them").into()),
         None if handshake::started_by_terraform(environment) => {
-            log::init(environment);
+            log::init(name, environment);
             let open = serve::shake_hands(environment, io::stdout())?;
             let runtime = runtime()?;
             let result = runtime.block_on(serve::serve(provider, open));
@@ -43,10 +43,11 @@ pub fn start<P: Provider>(
 }
 
 fn serve_debug<P: Provider>(
+    name: &str,
     environment: fn(&str) -> Option<String>,
     provider: P,
 ) -> Result<(), Box<dyn Error>> {
-    log::init(environment);
+    log::init(name, environment);
     runtime()?.block_on(async {
         let end = CancellationToken::new();
         interrupts::end_with(end.clone())?;

@@ -3,7 +3,7 @@
 use terraform_provider_kms::plugin::value::Value;
 
 use crate::{
-    host::{Host, provider_config},
+    host::{Host, proto, provider_config},
     kms_emulator::{CLIENT_SECRET, CONNECTIONS},
     resource::{TOKEN, apply, config, configure, emulator},
 };
@@ -62,4 +62,74 @@ async fn lines_are_what_terraform_parses_and_each_request_is_one_without_secrets
     for secret in [TOKEN, CLIENT_SECRET] {
         assert!(!log.join("\n").contains(secret), "the log holds a secret");
     }
+}
+
+/// The lines that a provider logs at a level while it creates a connection.
+async fn lines_at(level: &str) -> Vec<serde_json::Value> {
+    let emulator = emulator().await;
+    let host = Host::start_with(&[("TF_LOG", level)]).await;
+    let mut provider = host.provider();
+    configure(&mut provider, &provider_config(&emulator.url(), &[])).await;
+    apply(&mut provider, None, &config("analytics", &[])).await;
+    let (_, _, log) = host.shut_down().await;
+    log.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn is_own(line: &serde_json::Value) -> bool {
+    line["@module"].as_str().unwrap().starts_with("terraform_provider_kms.")
+}
+
+#[tokio::test]
+async fn at_debug_nothing_hides_the_requests() {
+    let lines = lines_at("DEBUG").await;
+    assert_eq!(lines.iter().filter(|line| line["path"].is_string()).count(), 2, "{lines:#?}");
+    assert!(lines.iter().all(is_own), "{lines:#?}");
+    assert!(!lines_at("TRACE").await.iter().all(is_own), "TRACE shows the lines of other crates too");
+}
+
+#[tokio::test]
+async fn each_kind_of_type_has_a_key_of_its_own() {
+    let host = Host::start_with(&[("TF_LOG", "TRACE")]).await;
+    let mut provider = host.provider();
+    let (connection, secret) = (|| "kms_dbt_connection".to_owned(), || "kms_secret".to_owned());
+    let resource = proto::validate_resource_config::Request { type_name: connection(), ..Default::default() };
+    provider.validate_resource_config(resource).await.unwrap();
+    let source =
+        proto::validate_data_resource_config::Request { type_name: connection(), ..Default::default() };
+    provider.validate_data_resource_config(source).await.unwrap();
+    let ephemeral =
+        proto::validate_ephemeral_resource_config::Request { type_name: secret(), ..Default::default() };
+    provider.validate_ephemeral_resource_config(ephemeral).await.unwrap();
+    let list =
+        proto::validate_list_resource_config::Request { type_name: connection(), ..Default::default() };
+    provider.validate_list_resource_config(list).await.unwrap();
+    let type_name = "kms_dbt_connection_test".to_owned();
+    let action = proto::validate_action_config::Request { type_name, ..Default::default() };
+    provider.validate_action_config(action).await.unwrap();
+    provider.get_metadata(proto::get_metadata::Request {}).await.unwrap();
+    let (_, _, log) = host.shut_down().await;
+
+    let lines = log.iter().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let responses = lines.filter(|line| line["@message"] == "responded");
+    let types: Vec<(String, String, String)> = responses
+        .map(|line| {
+            let fields = line.as_object().unwrap().iter();
+            let mut types = fields.filter(|(key, _)| key.starts_with("tf_") && key.ends_with("_type"));
+            let (key, name) = types.next().map(|(key, name)| (key.as_str(), name.as_str().unwrap())).unzip();
+            assert_eq!(types.next(), None, "{line}");
+            let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+            (text(line["tf_rpc"].as_str()), text(key), text(name))
+        })
+        .collect();
+    let types: Vec<_> =
+        types.iter().map(|(rpc, key, name)| (rpc.as_str(), key.as_str(), name.as_str())).collect();
+    let expected = [
+        ("ValidateResourceConfig", "tf_resource_type", "kms_dbt_connection"),
+        ("ValidateDataResourceConfig", "tf_data_source_type", "kms_dbt_connection"),
+        ("ValidateEphemeralResourceConfig", "tf_ephemeral_resource_type", "kms_secret"),
+        ("ValidateListResourceConfig", "tf_list_resource_type", "kms_dbt_connection"),
+        ("ValidateActionConfig", "tf_action_type", "kms_dbt_connection_test"),
+        ("GetMetadata", "", ""),
+    ];
+    assert_eq!(types, expected);
 }

@@ -353,7 +353,7 @@ impl tracing::Subscriber for &'static Lines {
     fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
     fn event(&self, event: &tracing::Event<'_>) {
-        if event.metadata().target() == "kms" {
+        if event.metadata().target().contains("::kms::") {
             let mut line = Line(event.metadata().level().to_string());
             event.record(&mut line);
             self.0.lock().unwrap().push(line.0);

@@ -6,7 +6,11 @@ use tonic::{Response, Status};
 
 use super::{
     super::{
-        action::Progress, context::Context, proto::tfplugin6 as proto, provider::Provider, wire::to_proto,
+        action::Progress,
+        context::Context,
+        proto::tfplugin6 as proto,
+        provider::{Provider, TypeKind},
+        wire::to_proto,
     },
     Call, Failure, Server, Shared, Stream, broken, decode, find, validated,
 };
@@ -16,8 +20,8 @@ impl<P: Provider> Call<P> for proto::validate_action_config::Request {
 
     const NAME: &'static str = "ValidateActionConfig";
 
-    fn type_name(&self) -> String {
-        self.type_name.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::Action, &self.type_name))
     }
 
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
@@ -32,8 +36,8 @@ impl<P: Provider> Call<P> for proto::plan_action::Request {
 
     const NAME: &'static str = "PlanAction";
 
-    fn type_name(&self) -> String {
-        self.action_type.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::Action, &self.action_type))
     }
 
     /// Validation has seen the same configuration; an action changes nothing that could be planned.
@@ -56,8 +60,14 @@ pub(super) fn invoke<P: Provider>(
         let diagnostics = to_proto::diagnostics(diagnostics);
         Some(event(Type::Completed(Completed { diagnostics })))
     };
-    Ok(server.stream("InvokeAction", &request.action_type, step, last, |mut cx, messages| async move {
-        let result = action.invoke(&mut cx, config, &Progress::new(messages)).await;
-        (cx, result)
-    }))
+    Ok(server.stream(
+        "InvokeAction",
+        (TypeKind::Action, &request.action_type),
+        step,
+        last,
+        |mut cx, messages| async move {
+            let result = action.invoke(&mut cx, config, &Progress::new(messages)).await;
+            (cx, result)
+        },
+    ))
 }

@@ -1,7 +1,12 @@
 //! Calls about data sources.
 
 use super::{
-    super::{context::Context, proto::tfplugin6 as proto, provider::Provider, wire::to_proto},
+    super::{
+        context::Context,
+        proto::tfplugin6 as proto,
+        provider::{Provider, TypeKind},
+        wire::to_proto,
+    },
     Call, Failure, Shared, decode, find, validated,
 };
 
@@ -10,8 +15,8 @@ impl<P: Provider> Call<P> for proto::validate_data_resource_config::Request {
 
     const NAME: &'static str = "ValidateDataResourceConfig";
 
-    fn type_name(&self) -> String {
-        self.type_name.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::DataSource, &self.type_name))
     }
 
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
@@ -26,8 +31,8 @@ impl<P: Provider> Call<P> for proto::read_data_source::Request {
 
     const NAME: &'static str = "ReadDataSource";
 
-    fn type_name(&self) -> String {
-        self.type_name.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::DataSource, &self.type_name))
     }
 
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {

@@ -1,7 +1,12 @@
 //! Calls about ephemeral resources.
 
 use super::{
-    super::{context::Context, proto::tfplugin6 as proto, provider::Provider, wire::to_proto},
+    super::{
+        context::Context,
+        proto::tfplugin6 as proto,
+        provider::{Provider, TypeKind},
+        wire::to_proto,
+    },
     Call, Failure, Shared, decode, find, validated,
 };
 
@@ -10,8 +15,8 @@ impl<P: Provider> Call<P> for proto::validate_ephemeral_resource_config::Request
 
     const NAME: &'static str = "ValidateEphemeralResourceConfig";
 
-    fn type_name(&self) -> String {
-        self.type_name.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::EphemeralResource, &self.type_name))
     }
 
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
@@ -26,8 +31,8 @@ impl<P: Provider> Call<P> for proto::open_ephemeral_resource::Request {
 
     const NAME: &'static str = "OpenEphemeralResource";
 
-    fn type_name(&self) -> String {
-        self.type_name.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::EphemeralResource, &self.type_name))
     }
 
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
@@ -44,8 +49,8 @@ impl<P: Provider> Call<P> for proto::renew_ephemeral_resource::Request {
 
     const NAME: &'static str = "RenewEphemeralResource";
 
-    fn type_name(&self) -> String {
-        self.type_name.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::EphemeralResource, &self.type_name))
     }
 
     async fn handle(self, _: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
@@ -59,8 +64,8 @@ impl<P: Provider> Call<P> for proto::close_ephemeral_resource::Request {
 
     const NAME: &'static str = "CloseEphemeralResource";
 
-    fn type_name(&self) -> String {
-        self.type_name.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::EphemeralResource, &self.type_name))
     }
 
     async fn handle(self, _: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {

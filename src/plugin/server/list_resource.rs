@@ -10,7 +10,7 @@ use super::{
         diagnostics::Diagnostics,
         list_resource::{FoundValue, ListOptions},
         proto::tfplugin6 as proto,
-        provider::Provider,
+        provider::{Provider, TypeKind},
         wire::to_proto,
     },
     Call, Failure, Server, Shared, Stream, broken, decode, find, validated,
@@ -21,8 +21,8 @@ impl<P: Provider> Call<P> for proto::validate_list_resource_config::Request {
 
     const NAME: &'static str = "ValidateListResourceConfig";
 
-    fn type_name(&self) -> String {
-        self.type_name.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::ListResource, &self.type_name))
     }
 
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
@@ -53,8 +53,14 @@ pub(super) fn list<P: Provider>(
         let diagnostic = to_proto::diagnostics(diagnostics);
         (!diagnostic.is_empty()).then(|| proto::list_resource::Event { diagnostic, ..Default::default() })
     };
-    Ok(server.stream("ListResource", &request.type_name, step, last, |mut cx, found| async move {
-        let result = list.list(&mut cx, config, options, found).await;
-        (cx, result)
-    }))
+    Ok(server.stream(
+        "ListResource",
+        (TypeKind::ListResource, &request.type_name),
+        step,
+        last,
+        |mut cx, found| async move {
+            let result = list.list(&mut cx, config, options, found).await;
+            (cx, result)
+        },
+    ))
 }

@@ -23,7 +23,7 @@ use super::{
     entry::Entry,
     log::keys,
     proto::tfplugin6 as proto,
-    provider::{Provider, Types},
+    provider::{Provider, TypeKind, Types},
     schema::Schema,
     value::{CodecError, Value},
     wire::{from_proto, to_proto},
@@ -121,9 +121,9 @@ trait Call<P: Provider>: Send + Sized + 'static {
     /// The name of the call in logs.
     const NAME: &'static str;
 
-    /// The type that it is about.
-    fn type_name(&self) -> String {
-        String::new()
+    /// The type that it is about, if it is about one.
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        None
     }
 
     /// The response when the call fails or crashes, to which the diagnostics are added. Terraform forgets what a response
@@ -177,16 +177,18 @@ impl<P: Provider> Server<P> {
         Context { stop, diagnostics: Diagnostics::new() }
     }
 
-    fn span(&self, rpc: &'static str, type_name: &str) -> tracing::Span {
-        let id = self.0.calls.fetch_add(1, Ordering::Relaxed);
-        let address = self.0.provider.item().address();
-        // The field names are those of `keys`, which people's log filters know.
+    fn span(&self, rpc: &'static str, subject: Option<(TypeKind, &str)>) -> tracing::Span {
+        let name = |of: TypeKind| subject.filter(|(kind, _)| *kind == of).map(|(_, name)| name);
         tracing::info_span!(
             "rpc",
-            tf_provider_addr = address,
-            tf_rpc = rpc,
-            tf_req_id = id,
-            tf_resource_type = type_name
+            { keys::PROVIDER_ADDRESS } = self.0.provider.item().address(),
+            { keys::RPC } = rpc,
+            { keys::REQUEST_ID } = self.0.calls.fetch_add(1, Ordering::Relaxed),
+            { keys::RESOURCE_TYPE } = name(TypeKind::Resource),
+            { keys::DATA_SOURCE_TYPE } = name(TypeKind::DataSource),
+            { keys::EPHEMERAL_RESOURCE_TYPE } = name(TypeKind::EphemeralResource),
+            { keys::LIST_RESOURCE_TYPE } = name(TypeKind::ListResource),
+            { keys::ACTION_TYPE } = name(TypeKind::Action),
         )
     }
 
@@ -194,7 +196,7 @@ impl<P: Provider> Server<P> {
     /// and a client that hangs up doesn't interrupt a write.
     async fn call<C: Call<P>>(&self, request: Request<C>) -> Result<Response<C::Response>, Status> {
         let request = request.into_inner();
-        let span = self.span(C::NAME, &request.type_name());
+        let span = self.span(C::NAME, request.subject());
         let begun = Instant::now();
         let unchanged = request.unchanged();
         let (server, mut cx) = (self.clone(), self.context());
@@ -222,7 +224,7 @@ impl<P: Provider> Server<P> {
     fn stream<T: Send + 'static, E: Send + 'static, F>(
         &self,
         rpc: &'static str,
-        type_name: &str,
+        subject: (TypeKind, &str),
         step: impl Fn(T) -> E + Send + 'static,
         last: impl FnOnce(Diagnostics) -> Option<E> + Send + 'static,
         work: impl FnOnce(Context, mpsc::Sender<T>) -> F,
@@ -232,7 +234,7 @@ impl<P: Provider> Server<P> {
     {
         let (events, stream) = mpsc::channel(STREAM_BUFFER);
         let (sender, mut steps) = mpsc::channel(STREAM_BUFFER);
-        let work = work(self.context(), sender).instrument(self.span(rpc, type_name));
+        let work = work(self.context(), sender).instrument(self.span(rpc, Some(subject)));
         let work = self.0.tasks.spawn(work);
         self.0.tasks.spawn(async move {
             while let Some(item) = steps.recv().await {

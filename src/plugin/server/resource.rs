@@ -7,7 +7,7 @@ use super::{
         managed::{AnyResource, Change, Object, Planned},
         private::Private,
         proto::tfplugin6 as proto,
-        provider::Provider,
+        provider::{Provider, TypeKind},
         resource::ImportKey,
         value::CodecError,
         wire::{from_proto, to_proto},
@@ -34,8 +34,8 @@ impl<P: Provider> Call<P> for proto::validate_resource_config::Request {
 
     const NAME: &'static str = "ValidateResourceConfig";
 
-    fn type_name(&self) -> String {
-        self.type_name.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::Resource, &self.type_name))
     }
 
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
@@ -51,8 +51,8 @@ impl<P: Provider> Call<P> for proto::upgrade_resource_state::Request {
 
     const NAME: &'static str = "UpgradeResourceState";
 
-    fn type_name(&self) -> String {
-        self.type_name.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::Resource, &self.type_name))
     }
 
     async fn handle(self, server: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
@@ -68,8 +68,8 @@ impl<P: Provider> Call<P> for proto::upgrade_resource_identity::Request {
 
     const NAME: &'static str = "UpgradeResourceIdentity";
 
-    fn type_name(&self) -> String {
-        self.type_name.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::Resource, &self.type_name))
     }
 
     async fn handle(self, server: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
@@ -85,8 +85,8 @@ impl<P: Provider> Call<P> for proto::read_resource::Request {
 
     const NAME: &'static str = "ReadResource";
 
-    fn type_name(&self) -> String {
-        self.type_name.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::Resource, &self.type_name))
     }
 
     fn unchanged(&self) -> Self::Response {
@@ -116,8 +116,8 @@ impl<P: Provider> Call<P> for proto::plan_resource_change::Request {
 
     const NAME: &'static str = "PlanResourceChange";
 
-    fn type_name(&self) -> String {
-        self.type_name.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::Resource, &self.type_name))
     }
 
     fn unchanged(&self) -> Self::Response {
@@ -151,8 +151,8 @@ impl<P: Provider> Call<P> for proto::apply_resource_change::Request {
 
     const NAME: &'static str = "ApplyResourceChange";
 
-    fn type_name(&self) -> String {
-        self.type_name.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::Resource, &self.type_name))
     }
 
     fn unchanged(&self) -> Self::Response {
@@ -186,8 +186,8 @@ impl<P: Provider> Call<P> for proto::import_resource_state::Request {
 
     const NAME: &'static str = "ImportResourceState";
 
-    fn type_name(&self) -> String {
-        self.type_name.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::Resource, &self.type_name))
     }
 
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
@@ -212,8 +212,8 @@ impl<P: Provider> Call<P> for proto::move_resource_state::Request {
 
     const NAME: &'static str = "MoveResourceState";
 
-    fn type_name(&self) -> String {
-        self.target_type_name.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::Resource, &self.target_type_name))
     }
 
     async fn handle(self, _: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
@@ -230,8 +230,8 @@ impl<P: Provider> Call<P> for proto::generate_resource_config::Request {
 
     const NAME: &'static str = "GenerateResourceConfig";
 
-    fn type_name(&self) -> String {
-        self.type_name.clone()
+    fn subject(&self) -> Option<(TypeKind, &str)> {
+        Some((TypeKind::Resource, &self.type_name))
     }
 
     async fn handle(self, server: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
