@@ -3,10 +3,21 @@
 
 use std::io;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
 #[cfg(not(unix))]
-pub(super) use tcp::{Accepting, Listener};
+pub(super) use tcp::Listener;
 #[cfg(unix)]
-pub(super) use unix::{Accepting, Listener};
+pub(super) use unix::Listener;
+
+/// A listening socket in a runtime.
+pub(super) trait Accept: Send + Sync + 'static {
+    /// The connection to a client.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// The next connection.
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
 
 #[cfg(unix)]
 mod unix {
@@ -21,7 +32,7 @@ mod unix {
 
     use tokio::net::UnixStream;
 
-    use super::io;
+    use super::{Accept, io};
 
     /// The limit for a socket's path, its closing zero included: macOS's, for Linux allows 108.
     const LONGEST_PATH: usize = 104;
@@ -32,8 +43,7 @@ mod unix {
         directory: SocketDirectory,
     }
 
-    /// A listening socket in a runtime.
-    pub(in super::super) struct Accepting {
+    struct Accepting {
         listener: tokio::net::UnixListener,
         _directory: SocketDirectory,
     }
@@ -80,15 +90,17 @@ mod unix {
         ///
         /// # Errors
         /// The runtime can't watch the socket.
-        pub(in super::super) fn accepting(self) -> io::Result<Accepting> {
+        pub(in super::super) fn accepting(self) -> io::Result<impl Accept> {
             self.listener.set_nonblocking(true)?;
             let listener = tokio::net::UnixListener::from_std(self.listener)?;
             Ok(Accepting { listener, _directory: self.directory })
         }
     }
 
-    impl Accepting {
-        pub(in super::super) async fn accept(&self) -> io::Result<UnixStream> {
+    impl Accept for Accepting {
+        type Stream = UnixStream;
+
+        async fn accept(&self) -> io::Result<UnixStream> {
             self.listener.accept().await.map(|(stream, _)| stream)
         }
     }
@@ -154,19 +166,17 @@ mod unix {
     }
 }
 
-#[cfg(not(unix))]
-mod tcp {
+/// Where there are no Unix sockets. It is compiled for tests too, so that it is tried on every system.
+#[cfg(any(test, not(unix)))]
+pub(super) mod tcp {
     use std::net::{Ipv4Addr, TcpListener};
 
     use tokio::net::TcpStream;
 
-    use super::io;
+    use super::{Accept, io};
 
     /// A listening socket on loopback. Who connects waits to be accepted.
     pub(in super::super) struct Listener(TcpListener);
-
-    /// A listening socket in a runtime.
-    pub(in super::super) struct Accepting(tokio::net::TcpListener);
 
     impl Listener {
         /// Opens a socket on the first free port from PLUGIN_MIN_PORT to PLUGIN_MAX_PORT.
@@ -193,15 +203,63 @@ mod tcp {
         ///
         /// # Errors
         /// The runtime can't watch the socket.
-        pub(in super::super) fn accepting(self) -> io::Result<Accepting> {
+        pub(in super::super) fn accepting(self) -> io::Result<impl Accept> {
             self.0.set_nonblocking(true)?;
-            tokio::net::TcpListener::from_std(self.0).map(Accepting)
+            tokio::net::TcpListener::from_std(self.0)
         }
     }
 
-    impl Accepting {
-        pub(in super::super) async fn accept(&self) -> io::Result<TcpStream> {
-            self.0.accept().await.map(|(stream, _)| stream)
+    impl Accept for tokio::net::TcpListener {
+        type Stream = TcpStream;
+
+        async fn accept(&self) -> io::Result<TcpStream> {
+            self.accept().await.map(|(stream, _)| stream)
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        use super::*;
+
+        /// Opens a socket on one of these ports.
+        fn open(first: u16, last: u16) -> io::Result<Listener> {
+            Listener::open(|name| match name {
+                "PLUGIN_MIN_PORT" => Some(first.to_string()),
+                "PLUGIN_MAX_PORT" => Some(last.to_string()),
+                _ => None,
+            })
+        }
+
+        #[tokio::test]
+        async fn the_first_free_port_of_the_range_is_taken() {
+            // A free port with another that is taken before it.
+            let (taken, port) = loop {
+                let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+                let port = taken.local_addr().unwrap().port();
+                if port < u16::MAX && TcpListener::bind((Ipv4Addr::LOCALHOST, port + 1)).is_ok() {
+                    break (taken, port);
+                }
+            };
+            assert!(open(port, port).is_err(), "the only port is taken");
+            let listener = open(port, port + 1).unwrap();
+            assert_eq!((listener.network(), listener.address()), ("tcp", format!("127.0.0.1:{}", port + 1)));
+            drop(taken);
+
+            let address = listener.address();
+            let accepting = listener.accepting().unwrap();
+            let mut client = TcpStream::connect(address).await.unwrap();
+            let mut accepted = accepting.accept().await.unwrap();
+            client.write_all(b"hello").await.unwrap();
+            let mut heard = [0; 5];
+            accepted.read_exact(&mut heard).await.unwrap();
+            assert_eq!(&heard, b"hello");
+        }
+
+        #[test]
+        fn a_range_that_is_none_has_no_free_port() {
+            assert!(open(2, 1).is_err());
         }
     }
 }

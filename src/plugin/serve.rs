@@ -18,6 +18,7 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::mpsc,
+    time::Instant,
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
@@ -27,7 +28,7 @@ use tonic::transport::server::Connected;
 use super::{
     handshake::{self, HandshakeError, PROTOCOL_VERSION, Tls},
     interrupts,
-    listener::{Accepting, Listener},
+    listener::{Accept, Listener},
     proto::{
         go_plugin::{
             grpc_broker_server::GrpcBrokerServer, grpc_controller_server::GrpcControllerServer,
@@ -47,6 +48,12 @@ const MESSAGE_LIMIT: usize = 256 << 20;
 /// A client that connects must prove itself within this time.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the host may take to connect. Its own limit for the handshake line is as long.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often to look whether the host that has not connected yet still exists.
+const LOOK_FOR_PARENT: Duration = Duration::from_secs(1);
+
 /// How long to wait when a connection can't be accepted.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
@@ -60,6 +67,7 @@ const LAST_WRITE: Duration = Duration::from_secs(60);
 pub(super) struct Open {
     listener: Listener,
     tls: Option<Tls>,
+    parent: u32,
 }
 
 /// Shakes hands with the Terraform that started this process.
@@ -70,23 +78,28 @@ pub(super) fn shake_hands(
     environment: impl Fn(&str) -> Option<String>,
     mut stdout: impl Write,
 ) -> Result<Open, HandshakeError> {
-    interrupts::ignore()?;
+    let parent = parent_id();
+    interrupts::hold_back()?;
     let tls = handshake::tls(&environment)?;
     let listener = Listener::open(&environment)?;
     let line = handshake::line(listener.network(), &listener.address(), tls.as_ref());
     stdout.write_all(line.as_bytes())?;
     stdout.flush()?;
-    Ok(Open { listener, tls })
+    Ok(Open { listener, tls, parent })
 }
 
-/// Serves the provider to the Terraform that started this process, until it says to end or goes away.
+/// Serves the provider to the Terraform that started this process, until it says to end, goes away or doesn't come, or
+/// until a supervisor asks the process to end.
 ///
 /// # Errors
 /// There is no way to begin.
 pub(super) async fn serve<P: Provider>(provider: P, open: Open) -> Result<(), HandshakeError> {
     let listener = open.listener.accepting()?;
     let tls = open.tls.map(Tls::config).transpose()?;
-    run(provider, listener, tls, Ending::WithTheHost, CancellationToken::new()).await;
+    let terminated = CancellationToken::new();
+    interrupts::terminated(terminated.clone())?;
+    let ending = Ending::WithTheHost { parent: open.parent, terminated };
+    run(provider, listener, tls, ending, CancellationToken::new()).await;
     Ok(())
 }
 
@@ -122,26 +135,42 @@ pub(super) async fn serve_debug<P: Provider>(
 }
 
 /// What ends the process.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// The host's word, or its going away.
-    WithTheHost,
+    /// The host's word, or that it is gone or doesn't come. `parent` is the ID of the process that started this one;
+    /// `terminated` is cancelled when a supervisor asks the process to end.
+    WithTheHost { parent: u32, terminated: CancellationToken },
     /// Only the caller.
     WhenTold,
 }
 
 async fn run<P: Provider>(
     provider: P,
-    listener: Accepting,
+    listener: impl Accept,
     tls: Option<Arc<ServerConfig>>,
     ending: Ending,
     shutdown: CancellationToken,
 ) {
     let server = Server::new(provider);
-    let host_may_end = ending == Ending::WithTheHost;
+    let open = Arc::new(OpenConnections::default());
+    let host_may_end = matches!(ending, Ending::WithTheHost { .. });
+    if let Ending::WithTheHost { parent, terminated } = ending {
+        let (server, open, shutdown) = (server.clone(), Arc::clone(&open), shutdown.clone());
+        let terminated = async move {
+            terminated.cancelled().await;
+            tracing::info!("asked to end: what has not been sent is cancelled, calls under way finish");
+            server.stop();
+            server.finished().await;
+        };
+        tokio::spawn(async move {
+            tokio::select! {
+                () = until_host_is_gone(&open, || parent_id() == parent) => {}
+                () = terminated => {}
+            }
+            shutdown.cancel();
+        });
+    }
     let host = HostServices { shutdown: shutdown.clone(), host_may_end };
-    let hung_up = if host_may_end { shutdown.clone() } else { CancellationToken::new() };
-    let connections = accept(listener, tls, hung_up);
+    let connections = accept(listener, tls, open);
     let provider_service = ProviderServer::new(server.clone()).max_decoding_message_size(MESSAGE_LIMIT);
     let serving = tonic::transport::Server::builder()
         .add_service(provider_service)
@@ -173,12 +202,11 @@ fn log_end(result: Result<(), tonic::transport::Error>) {
 /// Accepts connections from clients that prove themselves. Each handshake runs apart, so that a stranger who says
 /// nothing can't keep the host waiting.
 fn accept(
-    listener: Accepting,
+    listener: impl Accept,
     tls: Option<Arc<ServerConfig>>,
-    hung_up: CancellationToken,
+    open: Arc<OpenConnections>,
 ) -> ReceiverStream<io::Result<Connection>> {
     let (sender, connections) = mpsc::channel(1);
-    let open = Arc::new(OpenConnections { count: AtomicUsize::new(0), hung_up });
     tokio::spawn(async move {
         let acceptor = tls.map(TlsAcceptor::from);
         loop {
@@ -223,16 +251,46 @@ struct Connection {
     _open: OpenConnection,
 }
 
+/// Returns when the host has hung up; or, before it has connected, when it took too long or its process is gone.
+async fn until_host_is_gone(open: &OpenConnections, parent_is_there: impl Fn() -> bool) {
+    let latest = Instant::now() + CONNECT_TIMEOUT;
+    while !open.began.is_cancelled() {
+        if !parent_is_there() || Instant::now() >= latest {
+            tracing::warn!("Terraform has not connected, so the provider ends");
+            return;
+        }
+        let _ = tokio::time::timeout(LOOK_FOR_PARENT, open.began.cancelled()).await;
+    }
+    open.ended.cancelled().await;
+}
+
+/// The ID of the process that started this one, or of the one that inherited it.
+#[cfg(unix)]
+fn parent_id() -> u32 {
+    std::os::unix::process::parent_id()
+}
+
+/// Nobody inherits a process here, so this doesn't change.
+#[cfg(not(unix))]
+fn parent_id() -> u32 {
+    0
+}
+
 /// Counts the open connections. When the last one goes, the host has: it connects only once, and if it was killed
 /// nobody else will tell.
+#[derive(Default)]
 struct OpenConnections {
     count: AtomicUsize,
-    hung_up: CancellationToken,
+    /// Cancelled at the first connection.
+    began: CancellationToken,
+    /// Cancelled when the last one is gone.
+    ended: CancellationToken,
 }
 
 impl OpenConnections {
     fn one_more(all: &Arc<Self>) -> OpenConnection {
         all.count.fetch_add(1, Ordering::Relaxed);
+        all.began.cancel();
         OpenConnection(Arc::clone(all))
     }
 }
@@ -242,7 +300,7 @@ struct OpenConnection(Arc<OpenConnections>);
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         if self.0.count.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.hung_up.cancel();
+            self.0.ended.cancel();
         }
     }
 }
@@ -286,5 +344,99 @@ impl AsyncWrite for Connection {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            diagnostics::Diagnostics,
+            listener::tcp,
+            model::Model as _,
+            provider::Types,
+            schema::{Schema, optional},
+        },
+        *,
+    };
+    use crate::model;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// How long the wait for a host lasts that doesn't connect, and whose process is gone after `parent_lives`.
+    async fn waits(parent_lives: Duration) -> Duration {
+        let began = Instant::now();
+        until_host_is_gone(&OpenConnections::default(), || began.elapsed() < parent_lives).await;
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_does_not_connect_is_awaited_for_a_minute() {
+        assert_eq!(waits(Duration::MAX).await.as_secs(), 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_whose_process_is_gone_is_not_awaited() {
+        assert_eq!(waits(SECOND / 2).await.as_secs(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_has_connected_may_stay_as_long_as_it_likes() {
+        let open = Arc::new(OpenConnections::default());
+        let waiting = Arc::clone(&open);
+        let began = Instant::now();
+        let gone = tokio::spawn(async move {
+            // Whoever inherits the process is not the host.
+            until_host_is_gone(&waiting, || began.elapsed() < 2 * SECOND).await;
+            began.elapsed()
+        });
+        tokio::time::sleep(SECOND).await;
+        let connection = OpenConnections::one_more(&open);
+        tokio::time::sleep(3600 * SECOND).await;
+        drop(connection);
+        assert_eq!(gone.await.unwrap().as_secs(), 3601);
+    }
+
+    model! {
+        /// A provider block.
+        pub struct Block {
+            /// Anything.
+            text: String = optional(),
+        }
+    }
+
+    struct Nothing;
+
+    impl Provider for Nothing {
+        type Config = Block;
+
+        fn address(&self) -> &'static str {
+            "registry.terraform.io/example/nothing"
+        }
+
+        fn schema(&self) -> Schema {
+            Block::schema("A provider without types.")
+        }
+
+        fn configure(&self, _: &str, _: Block, _: &mut Diagnostics) {}
+
+        fn types(&self) -> Types {
+            Types::new()
+        }
+    }
+
+    /// As on a system without Unix sockets.
+    #[tokio::test]
+    async fn over_tcp_too_the_process_ends_with_its_host() {
+        let listener = tcp::Listener::open(|_| None).unwrap();
+        let address = listener.address();
+        let ending = Ending::WithTheHost { parent: parent_id(), terminated: CancellationToken::new() };
+        let listener = listener.accepting().unwrap();
+        let serving = tokio::spawn(run(Nothing, listener, None, ending, CancellationToken::new()));
+        let host = tokio::net::TcpStream::connect(address).await.unwrap();
+        tokio::time::sleep(SECOND / 5).await;
+        assert!(!serving.is_finished(), "the host is there");
+        drop(host);
+        tokio::time::timeout(20 * SECOND, serving).await.expect("it ends").unwrap();
     }
 }

@@ -48,9 +48,10 @@ fn serve_debug<P: Provider>(
     provider: P,
 ) -> Result<(), Box<dyn Error>> {
     log::init(name, environment);
+    interrupts::hold_back()?;
     runtime()?.block_on(async {
         let end = CancellationToken::new();
-        interrupts::end_with(end.clone())?;
+        interrupts::interrupted(end.clone())?;
         serve::serve_debug(provider, environment, io::stdout(), end).await
     })?;
     Ok(())

@@ -1,7 +1,13 @@
 //! Who may talk to the provider, how it starts and how it ends.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    path::Path,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
+use nix::sys::signal::Signal;
+use tokio::process::Child;
 use tokio_stream::StreamExt as _;
 
 use crate::host::{
@@ -11,6 +17,16 @@ use crate::host::{
 async fn calls(channel: tonic::transport::Channel) -> Result<(), tonic::Status> {
     let mut provider = proto::provider_client::ProviderClient::new(channel);
     provider.get_metadata(proto::get_metadata::Request {}).await.map(drop)
+}
+
+pub fn signal(child: &Child, signal: Signal) {
+    let id = i32::try_from(child.id().expect("it runs")).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), signal).unwrap();
+}
+
+/// Waits for the end of the process.
+pub async fn ending(child: &mut Child) -> ExitStatus {
+    tokio::time::timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap()
 }
 
 #[tokio::test]
@@ -127,13 +143,47 @@ async fn the_services_of_go_plugin_are_there() {
 #[tokio::test]
 async fn interrupts_are_left_to_terraform() {
     let host = Host::start().await;
-    let pid = host.child.id().unwrap().to_string();
-    for signal in ["-INT", "-TERM"] {
-        let status = tokio::process::Command::new("kill").args([signal, &pid]).status().await.unwrap();
-        assert!(status.success());
-    }
+    signal(&host.child, Signal::SIGINT);
     tokio::time::sleep(Duration::from_millis(200)).await;
     calls(host.channel.clone()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_supervisor_may_end_it_with_and_without_a_host() {
+    let (mut child, ..) = spawn(&ClientIdentity::new(), &[]).await;
+    signal(&child, Signal::SIGTERM);
+    assert!(ending(&mut child).await.success());
+
+    let mut host = Host::start().await;
+    calls(host.channel.clone()).await.unwrap();
+    signal(&host.child, Signal::SIGTERM);
+    assert!(ending(&mut host.child).await.success());
+}
+
+#[tokio::test]
+async fn it_ends_when_what_started_it_is_gone_before_it_has_connected() {
+    let identity = ClientIdentity::new();
+    let mut command = tokio::process::Command::new("sh");
+    command
+        .args(["-c", "\"$0\" & wait", env!("CARGO_BIN_EXE_terraform-provider-kms")])
+        .env_clear()
+        .env(COOKIE.0, COOKIE.1)
+        .env("PLUGIN_CLIENT_CERT", &identity.pem)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut parent = command.spawn().unwrap();
+    let mut stdout = tokio::io::BufReader::new(parent.stdout.take().unwrap());
+    let mut line = String::new();
+    tokio::io::AsyncBufReadExt::read_line(&mut stdout, &mut line).await.unwrap();
+    let socket = line.split('|').nth(3).unwrap();
+    assert!(Path::new(socket).exists(), "it waits");
+    parent.kill().await.unwrap();
+    // The provider holds the other end.
+    let mut rest = Vec::new();
+    let end = tokio::io::AsyncReadExt::read_to_end(&mut stdout, &mut rest);
+    tokio::time::timeout(PATIENCE, end).await.expect("it ends").unwrap();
+    assert!(!Path::new(socket).exists(), "it cleans up");
 }
 
 #[tokio::test]
@@ -141,8 +191,7 @@ async fn it_ends_when_terraform_is_gone() {
     let mut host = Host::start().await;
     calls(host.channel.clone()).await.unwrap();
     host.channel = tonic::transport::Endpoint::from_static("http://localhost").connect_lazy();
-    let status = tokio::time::timeout(PATIENCE, host.child.wait()).await.expect("ends").unwrap();
-    assert!(status.success());
+    assert!(ending(&mut host.child).await.success());
 }
 
 #[tokio::test]
@@ -208,10 +257,8 @@ async fn debug_mode_tells_how_to_reattach_and_outlives_its_hosts() {
         let mut controller = go_plugin::grpc_controller_client::GrpcControllerClient::new(channel);
         controller.shutdown(go_plugin::Empty {}).await.unwrap();
     }
-    let pid = child.id().unwrap().to_string();
-    tokio::process::Command::new("kill").args(["-INT", &pid]).status().await.unwrap();
-    let status = tokio::time::timeout(PATIENCE, child.wait()).await.expect("Ctrl-C ends it").unwrap();
-    assert!(status.success());
+    signal(&child, Signal::SIGINT);
+    assert!(ending(&mut child).await.success());
 }
 
 #[tokio::test]
