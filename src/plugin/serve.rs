@@ -115,15 +115,16 @@ pub(super) async fn serve_debug<P: Provider>(
     end: CancellationToken,
 ) -> Result<(), HandshakeError> {
     let listener = Listener::open(&environment)?;
-    let reattach = serde_json::json!({
-        provider.address(): {
-            "Protocol": "grpc",
-            "ProtocolVersion": PROTOCOL_VERSION,
-            "Pid": std::process::id(),
-            "Test": true,
-            "Addr": {"Network": listener.network(), "String": listener.address()},
-        }
+    let process = serde_json::json!({
+        "Protocol": "grpc",
+        "ProtocolVersion": PROTOCOL_VERSION,
+        "Pid": std::process::id(),
+        "Test": true,
+        "Addr": {"Network": listener.network(), "String": listener.address()},
     });
+    let reattach: serde_json::Map<_, _> =
+        addresses(provider.address()).into_iter().map(|address| (address, process.clone())).collect();
+    let reattach = serde_json::Value::Object(reattach);
     writeln!(
         stdout,
         "The provider runs and waits. In another terminal, set this variable and run Terraform; end with Ctrl-C:\n\n\
@@ -132,6 +133,15 @@ pub(super) async fn serve_debug<P: Provider>(
     stdout.flush()?;
     run(provider, listener.accepting()?, None, Ending::WhenTold, end).await;
     Ok(())
+}
+
+/// The names of a provider in the registries: Terraform and OpenTofu each look in their own for a source without a host.
+fn addresses(address: &str) -> Vec<String> {
+    const HOSTS: [&str; 2] = ["registry.terraform.io/", "registry.opentofu.org/"];
+    match HOSTS.iter().find_map(|host| address.strip_prefix(host)) {
+        Some(source) => HOSTS.map(|host| format!("{host}{source}")).into(),
+        None => vec![address.to_owned()],
+    }
 }
 
 /// What ends the process.
@@ -395,6 +405,13 @@ mod tests {
         tokio::time::sleep(3600 * SECOND).await;
         drop(connection);
         assert_eq!(gone.await.unwrap().as_secs(), 3601);
+    }
+
+    #[test]
+    fn the_provider_is_announced_for_both_registries() {
+        let both = ["registry.terraform.io/example/fake", "registry.opentofu.org/example/fake"];
+        assert!(both.iter().all(|address| addresses(address) == both));
+        assert_eq!(addresses("example.com/example/fake"), ["example.com/example/fake"]);
     }
 
     model! {

@@ -2,6 +2,7 @@
 
 use std::{
     error::Error,
+    ffi::OsStr,
     io::{self, Write},
 };
 
@@ -9,26 +10,32 @@ use tokio_util::sync::CancellationToken;
 
 use super::{handshake, interrupts, log, provider::Provider, serve};
 
+/// The arguments are none that the program understands.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is no option of this program; --help lists them")]
+pub struct UsageError(String);
+
 /// Runs a provider's executable: serves Terraform if that started it, else does what the argument says.
 ///
 /// `name` and `version` are those of the executable. One thread serves everything: the work is waiting for a server.
 ///
 /// # Errors
-/// It can't serve, or was not started rightly. The text is for the person at the terminal.
+/// It can't serve, or was not started rightly. The text is for the person at the terminal. A [`UsageError`] if an argument
+/// is to blame.
 pub fn start<P: Provider>(
     (name, version): (&str, &str),
-    argument: Option<&str>,
+    argument: Option<&OsStr>,
     environment: fn(&str) -> Option<String>,
     provider: P,
 ) -> Result<(), Box<dyn Error>> {
     let version_line = format!("{name} {version}\n");
-    match argument {
+    match argument.map(OsStr::to_string_lossy).as_deref() {
         Some("--version" | "-version") => write(io::stdout(), &version_line),
         Some("--help" | "-help" | "-h") => {
             write(io::stdout(), &format!("{version_line}\n{}", help(&provider)))
         }
         Some("--debug" | "-debug") => serve_debug(name, environment, provider),
-        Some(other) => Err(format!("{other} is no option of this program; --help lists them").into()),
+        Some(other) => Err(UsageError(other.to_owned()).into()),
         None if handshake::started_by_terraform(environment) => {
             log::init(name, environment);
             let open = serve::shake_hands(environment, io::stdout())?;

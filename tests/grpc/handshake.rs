@@ -1,6 +1,8 @@
 //! Who may talk to the provider, how it starts and how it ends.
 
 use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt as _,
     path::Path,
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -114,8 +116,14 @@ async fn started_by_hand_it_says_what_it_is() {
         assert!(output.status.success());
         assert!(String::from_utf8(output.stdout).unwrap().contains(expected), "{argument}");
     }
-    let unknown = executable().arg("--verbose").output().await.unwrap();
-    assert!(!unknown.status.success());
+    for (unknown, shown) in [(&b"--verbose"[..], "--verbose"), (b"--\xff", "--\u{fffd}")] {
+        let output = executable().arg(OsStr::from_bytes(unknown)).output().await.unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8(output.stderr).unwrap();
+        let expected =
+            format!("terraform-provider-kms: {shown} is no option of this program; --help lists them\n");
+        assert_eq!(said, expected);
+    }
 }
 
 #[tokio::test]
@@ -239,6 +247,7 @@ async fn debug_mode_tells_how_to_reattach_and_outlives_its_hosts() {
     let json = text.split('\'').nth(1).unwrap();
     let reattach: serde_json::Value = serde_json::from_str(json).unwrap();
     let provider = &reattach["registry.terraform.io/hanzoai/kms"];
+    assert_eq!(reattach["registry.opentofu.org/hanzoai/kms"], *provider);
     assert_eq!(provider["ProtocolVersion"], 6);
     assert_eq!(provider["Protocol"], "grpc");
     assert_eq!(provider["Test"], true);

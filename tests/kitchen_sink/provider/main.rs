@@ -92,7 +92,7 @@ fn environment(name: &str) -> Option<String> {
 }
 
 fn main() {
-    let argument = std::env::args().nth(1);
+    let argument = std::env::args_os().nth(1);
     let provider = Sink { store: Store::default() };
     start(("terraform-provider-sink", "0.0.0"), argument.as_deref(), environment, provider).unwrap();
 }
