@@ -18,13 +18,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Terraform starts the provider several times in each command, and starting is mostly the loader's work. So there is
-/// less of it: the unwinder is linked in instead of loaded as one more library, and the executable has its fixed place,
-/// as those that Go builds, instead of 12,000 addresses to be adapted at each start.
+/// Terraform starts the provider several times in each command, and starting is mostly the loader's work. So the unwinder
+/// is linked in instead of loaded as one more library. The executable stays one that the system loads at a random address,
+/// because it handles secrets.
 fn link() {
     let target = |what| std::env::var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default();
     if (target("OS").as_str(), target("ENV").as_str()) == ("linux", "gnu") {
         println!("cargo::rustc-link-lib=gcc_eh");
-        println!("cargo::rustc-link-arg-bins=-no-pie");
     }
 }

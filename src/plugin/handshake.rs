@@ -6,11 +6,8 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::{
-    rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _},
-};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use rcgen::{CertificateParams, KeyPair};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -20,7 +17,7 @@ use rustls::{
         danger::{ClientCertVerified, ClientCertVerifier},
     },
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime, pem::PemObject as _};
+use rustls_pki_types::{CertificateDer, UnixTime, pem::PemObject as _};
 
 /// The variable that tells a start by Terraform from one by hand, and its value. Terraform's and OpenTofu's are the same.
 const COOKIE: (&str, &str) =
@@ -63,27 +60,7 @@ pub(super) struct Tls {
     client: CertificateDer<'static>,
     /// The certificate to announce.
     certificate: CertificateDer<'static>,
-    key: Key,
-}
-
-/// The key of our certificate. Of its own keys, rcgen writes PKCS #8 and reads it again, while the host waits.
-struct Key(EcdsaKeyPair);
-
-impl rcgen::PublicKeyData for Key {
-    fn der_bytes(&self) -> &[u8] {
-        self.0.public_key().as_ref()
-    }
-
-    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
-        &rcgen::PKCS_ECDSA_P256_SHA256
-    }
-}
-
-impl rcgen::SigningKey for Key {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        let signature = self.0.sign(&SystemRandom::new(), message);
-        signature.map(|signature| signature.as_ref().to_vec()).map_err(|_| rcgen::Error::RingUnspecified)
-    }
+    key: KeyPair,
 }
 
 /// Prepares mutual TLS with exactly the client whose certificate the environment holds. `None` if it holds none, as
@@ -94,10 +71,8 @@ impl rcgen::SigningKey for Key {
 pub(super) fn tls(environment: impl Fn(&str) -> Option<String>) -> Result<Option<Tls>, HandshakeError> {
     let Some(pem) = environment("PLUGIN_CLIENT_CERT").filter(|pem| !pem.is_empty()) else { return Ok(None) };
     let client = client_certificate(&pem)?;
-    let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)
-        .map(Key)
-        .map_err(|_| HandshakeError::ServerCertificate(rcgen::Error::RingUnspecified))?;
-    let certificate = rcgen::CertificateParams::new([SERVER_NAME.to_owned()])
+    let key = KeyPair::generate().map_err(HandshakeError::ServerCertificate)?;
+    let certificate = CertificateParams::new([SERVER_NAME.to_owned()])
         .and_then(|parameters| parameters.self_signed(&key))
         .map_err(HandshakeError::ServerCertificate)?;
     Ok(Some(Tls { client, certificate: certificate.der().clone(), key }))
@@ -110,15 +85,12 @@ impl Tls {
     /// # Errors
     /// The certificate and its key don't serve.
     pub(super) fn config(self) -> Result<Arc<ServerConfig>, HandshakeError> {
-        let key = self.key.0.to_pkcs8v1();
-        let key = key.map_err(|_| HandshakeError::ServerCertificate(rcgen::Error::RingUnspecified))?;
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.as_ref().to_vec()));
         let provider = Arc::new(default_provider());
         let verifier = OnlyThisClient { certificate: self.client, provider: Arc::clone(&provider) };
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(Arc::new(verifier))
-            .with_single_cert(vec![self.certificate], key)?;
+            .with_single_cert(vec![self.certificate], self.key.into())?;
         // Hosts with a newer gRPC library hang up if no protocol is agreed on.
         config.alpn_protocols = vec![b"h2".to_vec()];
         // The host connects once, so there is nothing to resume.
@@ -243,8 +215,8 @@ mod tests {
     fn the_line_has_six_fields_and_no_padding() {
         let plain = line("unix", "/tmp/x/plugin", None);
         assert_eq!(plain, "1|6|unix|/tmp/x/plugin|grpc|\n");
-        let key = rcgen::KeyPair::generate().unwrap();
-        let pem = rcgen::CertificateParams::new(["x".to_owned()]).unwrap().self_signed(&key).unwrap().pem();
+        let key = KeyPair::generate().unwrap();
+        let pem = CertificateParams::new(["x".to_owned()]).unwrap().self_signed(&key).unwrap().pem();
         let tls = tls(|_| Some(pem.clone())).unwrap().unwrap();
         let line = line("unix", "/s", Some(&tls));
         assert_eq!(line.matches('|').count(), 5);

@@ -126,6 +126,17 @@ async fn started_by_hand_it_says_what_it_is() {
     }
 }
 
+/// A program with secrets in its memory is not to be loaded where everybody knows.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_executable_can_be_loaded_anywhere() {
+    const ET_DYN: u16 = 3;
+    let elf = std::fs::read(env!("CARGO_BIN_EXE_terraform-provider-kms")).unwrap();
+    assert_eq!(elf[..4], *b"\x7fELF");
+    // Where it runs, its bytes have the order of this machine.
+    assert_eq!(u16::from_ne_bytes([elf[16], elf[17]]), ET_DYN);
+}
+
 #[tokio::test]
 async fn the_services_of_go_plugin_are_there() {
     let host = Host::start().await;
