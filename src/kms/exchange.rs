@@ -121,7 +121,10 @@ async fn read_whole(
     host: &Host,
     request: &Request,
 ) -> Result<Zeroizing<Vec<u8>>, Reason> {
-    let mut body = Zeroizing::new(Vec::new());
+    // A buffer that grows by doubling is for a moment there twice, and its old halves aren't zeroed.
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let capacity = announced.unwrap_or_default().min(request.max_response);
+    let mut body = Zeroizing::new(Vec::with_capacity(capacity));
     while let Some(chunk) =
         response.chunk().await.map_err(|error| no_response(error, host, request.effect))?
     {

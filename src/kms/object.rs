@@ -5,7 +5,7 @@ use std::{fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
+    de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -125,10 +125,37 @@ impl<'de, O: Object> Deserialize<'de> for One<O> {
 
 impl<'de, O: Object> Deserialize<'de> for Many<O> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let entries: Vec<Entry<O>> = deserializer.deserialize_map(Envelope::new(O::MANY))?;
-        let count = entries.len();
-        let objects: Vec<O> = entries.into_iter().filter_map(|entry| entry.0).collect();
-        Ok(Many { unreadable: count - objects.len(), objects })
+        deserializer.deserialize_map(Envelope::<Entries<O>>::new(O::MANY)).map(|entries| entries.0)
+    }
+}
+
+/// The list itself. Its entries go right to where they stay: a list of the whole organization is large.
+struct Entries<O>(Many<O>);
+
+impl<'de, O: Object> Deserialize<'de> for Entries<O> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(EntriesVisitor(PhantomData)).map(Entries)
+    }
+}
+
+struct EntriesVisitor<O>(PhantomData<O>);
+
+impl<'de, O: Object> Visitor<'de> for EntriesVisitor<O> {
+    type Value = Many<O>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Many<O>, A::Error> {
+        let mut many = Many { objects: Vec::new(), unreadable: 0 };
+        while let Some(Entry(object)) = entries.next_element()? {
+            match object {
+                Some(object) => many.objects.push(object),
+                None => many.unreadable += 1,
+            }
+        }
+        Ok(many)
     }
 }
 

@@ -219,6 +219,25 @@ fn a_list_serves_until_it_is_old_or_a_write_ended_after_it() {
 }
 
 #[test]
+fn an_id_is_found_in_upper_and_lower_case() {
+    let (now, mut state) = (Instant::now(), State::<DbtConnection>::default());
+    let p = Scope::Project("p");
+    (0..9).for_each(|_| state.count(Key::Id("a"), p, 0, now));
+    // In the server's order, which is by name.
+    let listed = ["c1", "B2", "a3", "D4", "b0"];
+    state.keep(&project("p"), Ok(listed.map(connection).into()), 0, now);
+    for id in listed {
+        for asked in [id.to_ascii_lowercase(), id.to_ascii_uppercase()] {
+            match state.step(Key::Id(&asked), p, 0, now) {
+                Step::Found(found) => assert_eq!(found.id, id),
+                step => panic!("{asked}: {step:?}"),
+            }
+        }
+    }
+    assert_eq!(state.step(Key::Id("b1"), p, 0, now), Step::Single);
+}
+
+#[test]
 fn a_name_is_found_in_its_scope_only() {
     let (now, mut state) = (Instant::now(), State::<DbtConnection>::default());
     let place = |project: Option<&str>| ConnectionPlace::new("name-a", project);
