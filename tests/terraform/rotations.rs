@@ -393,7 +393,10 @@ fn bad_input_is_refused_in_validation() {
             let outcome = workspace.validate();
             let errors = outcome.errors();
             assert_eq!(errors.len(), 1, "{attribute} = {expression}: {outcome:#?}");
-            assert_eq!(errors[0].attribute, attribute, "{expression}: {errors:#?}");
+            // Older releases don't point into an object.
+            if !expression.starts_with('{') {
+                assert_eq!(errors[0].attribute, attribute, "{expression}: {errors:#?}");
+            }
             assert!(errors[0].says(&[expected]), "{attribute} = {expression}: {errors:#?}");
         }
         let unknown = "[{ permission_set = \"moon_admin\" }]";
