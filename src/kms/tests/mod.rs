@@ -3,6 +3,7 @@
 mod lists;
 mod logins;
 mod outages;
+mod rotations;
 mod sending;
 mod writes;
 

@@ -1,5 +1,6 @@
 //! Rotations of dbt service tokens: the KMS makes a new token every so many days, and keeps the current one in a secret.
 
+mod messages;
 mod rotate;
 mod rules;
 
@@ -18,7 +19,6 @@ use crate::{
     plugin::{
         diagnostics::Diagnostics,
         model::{Field, Set},
-        path::Path,
         schema::{computed, optional, required},
         value::Value,
     },
@@ -241,107 +241,45 @@ impl ManagedObject for ServiceTokenRotation {
     ) {
         let Some(prior) = prior else { return };
         if prior.status.as_str() == Some("failed") {
-            warn_of_failure(prior, diagnostics);
+            messages::last_rotation_failed(prior, diagnostics);
         }
-        if replaces && Self::takes_place(prior, planned) {
-            let name = prior.secret_name.text();
-            diagnostics.warning(
-                Some(Path::attribute("secret_name")),
-                "The secret is deleted before its replacement",
-                format!(
-                    "The rotation is replaced, and the new one needs the secret's name \"{name}\". The KMS refuses a second \
-                     secret of that name, so the old rotation and its secret are deleted first, whatever \
-                     delete_secret_on_destroy says. Until the new token is stored, readers find no secret. With \
-                     create_before_destroy the create fails, because the secret still exists: remove it, or choose another \
-                     secret_name."
-                ),
-            );
-        }
-        for (name, changes) in [
-            ("token_name", prior.token_name != planned.token_name),
-            ("permission_grants", prior.permission_grants != planned.permission_grants),
-        ] {
-            if changes && !replaces {
-                diagnostics.warning(
-                    Some(Path::attribute(name)),
-                    "Takes effect at the next rotation",
-                    format!(
-                        "The tokens that exist keep their {}. The next rotation uses the new {name}; it is due at {}. To rotate \
-                         now, invoke the action kms_dbt_service_token_rotate.",
-                        if name == "token_name" { "name" } else { "permissions" },
-                        prior.next_rotation_at.as_str().unwrap_or("no time, because auto_rotation_enabled is false")
-                    ),
-                );
+        if replaces {
+            if Self::takes_place(prior, planned) {
+                messages::secret_is_deleted_first(prior.secret_name.text(), diagnostics);
             }
+            return;
+        }
+        if prior.token_name != planned.token_name {
+            messages::takes_effect_later("token_name", "name", prior, diagnostics);
+        }
+        if prior.permission_grants != planned.permission_grants {
+            messages::takes_effect_later("permission_grants", "permissions", prior, diagnostics);
         }
     }
 
     fn review_destroy(prior: &RotationModel, diagnostics: &mut Diagnostics) {
-        let name = prior.name.text();
         if prior.revoke_tokens_on_destroy.known() == Some(&false) {
-            let detail = format!(
-                "revoke_tokens_on_destroy is false: the tokens of the rotation \"{name}\", named \"{}\" at dbt, stay valid, and \
-                 nothing manages them any more. Revoke them at dbt, or apply revoke_tokens_on_destroy = true first.",
-                prior.token_name.text()
-            );
-            diagnostics.warning(None, "Live tokens stay at dbt", detail);
+            messages::tokens_stay(prior, diagnostics);
         }
         if prior.delete_secret_on_destroy.known() == Some(&false) {
-            let detail = format!(
-                "delete_secret_on_destroy is false: the secret \"{}\" of the rotation \"{name}\" stays in the KMS, with the \
-                 last token.",
-                prior.secret_name.text()
-            );
-            diagnostics.warning(None, "The secret stays in the KMS", detail);
+            messages::secret_stays(prior, diagnostics);
         }
     }
 
     fn leftover(planned: &RotationModel) -> Option<String> {
-        Some(format!(
-            "To create a rotation, the KMS first makes a service token at dbt, and keeps it only if all else succeeds. Look at \
-             dbt for a service token named \"{}\" that no rotation uses, and revoke it. The provider does not send the request \
-             again by itself, because each try may leave another one.",
-            planned.token_name.text()
-        ))
+        Some(messages::leftover(planned.token_name.text()))
     }
 
     fn validate(config: &RotationModel, diagnostics: &mut Diagnostics) {
         let Some(Set(grants)) = config.permission_grants.known() else { return };
         if grants.is_empty() {
-            let detail = "\"permission_grants\" must have at least one element.";
-            diagnostics.error(
-                Some(Path::attribute("permission_grants")),
-                "Invalid permission_grants",
-                detail,
-            );
+            messages::no_grants(diagnostics);
         }
         let sets = grants.iter().filter_map(|grant| grant.known()?.permission_set.as_str());
         for set in sets.filter(|set| !rules::PERMISSION_SETS.contains(set)) {
-            diagnostics.warning(
-                Some(Path::attribute("permission_grants")),
-                "Unknown permission set",
-                format!(
-                    "This version of the provider does not know the permission set \"{set}\". If the KMS does not know it either, \
-                     the apply fails. Known are: {}.",
-                    rules::PERMISSION_SETS.join(", ")
-                ),
-            );
+            messages::unknown_permission_set(set, diagnostics);
         }
     }
-}
-
-fn warn_of_failure(prior: &RotationModel, diagnostics: &mut Diagnostics) {
-    let reason = prior.last_rotation_message.as_str().unwrap_or("The KMS gives no reason.");
-    diagnostics.warning(
-        None,
-        "The last rotation failed",
-        format!(
-            "The KMS could not rotate the token of \"{}\": {reason}\n\nThe secret keeps the token of {}. The KMS tries again {}.",
-            prior.name.text(),
-            prior.last_rotated_at.text(),
-            prior.next_rotation_at.as_str().map_or("at no set time".to_owned(), |time| format!("at {time}"))
-        ),
-    );
 }
 
 fn midnight() -> Value {

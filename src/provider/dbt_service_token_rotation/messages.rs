@@ -1,0 +1,103 @@
+//! The texts about rotations.
+
+use super::{RotationModel, rules};
+use crate::plugin::{diagnostics::Diagnostics, path::Path};
+
+/// The KMS failed to rotate.
+pub fn last_rotation_failed(prior: &RotationModel, diagnostics: &mut Diagnostics) {
+    let reason = prior.last_rotation_message.as_str().unwrap_or("The KMS gives no reason.");
+    let next =
+        prior.next_rotation_at.as_str().map_or("at no set time".to_owned(), |time| format!("at {time}"));
+    diagnostics.warning(
+        None,
+        "The last rotation failed",
+        format!(
+            "The KMS could not rotate the token of \"{}\": {reason}\n\nThe secret keeps the token of {}. The KMS tries again \
+             {next}.",
+            prior.name.text(),
+            prior.last_rotated_at.text()
+        ),
+    );
+}
+
+/// A replacement needs the secret's name.
+pub fn secret_is_deleted_first(secret_name: &str, diagnostics: &mut Diagnostics) {
+    diagnostics.warning(
+        Some(Path::attribute("secret_name")),
+        "The secret is deleted before its replacement",
+        format!(
+            "The rotation is replaced, and the new one needs the secret's name \"{secret_name}\". The KMS refuses a second \
+             secret of that name, so the old rotation and its secret are deleted first, whatever delete_secret_on_destroy says. \
+             Until the new token is stored, readers find no secret. With create_before_destroy the create fails, because the \
+             secret still exists: remove it, or choose another secret_name."
+        ),
+    );
+}
+
+/// A change of the tokens' parameters.
+pub fn takes_effect_later(
+    attribute: &str,
+    property: &str,
+    prior: &RotationModel,
+    diagnostics: &mut Diagnostics,
+) {
+    let next = prior.next_rotation_at.as_str();
+    diagnostics.warning(
+        Some(Path::attribute(attribute)),
+        "Takes effect at the next rotation",
+        format!(
+            "The tokens that exist keep their {property}. The next rotation uses the new {attribute}; it is due at {}. To rotate \
+             now, invoke the action kms_dbt_service_token_rotate.",
+            next.unwrap_or("no time, because auto_rotation_enabled is false")
+        ),
+    );
+}
+
+/// A destroy that leaves live tokens.
+pub fn tokens_stay(prior: &RotationModel, diagnostics: &mut Diagnostics) {
+    let detail = format!(
+        "revoke_tokens_on_destroy is false: the tokens of the rotation \"{}\", named \"{}\" at dbt, stay valid, and nothing \
+         manages them any more. Revoke them at dbt, or apply revoke_tokens_on_destroy = true first.",
+        prior.name.text(),
+        prior.token_name.text()
+    );
+    diagnostics.warning(None, "Live tokens stay at dbt", detail);
+}
+
+/// A destroy that leaves the secret.
+pub fn secret_stays(prior: &RotationModel, diagnostics: &mut Diagnostics) {
+    let detail = format!(
+        "delete_secret_on_destroy is false: the secret \"{}\" of the rotation \"{}\" stays in the KMS, with the last token.",
+        prior.secret_name.text(),
+        prior.name.text()
+    );
+    diagnostics.warning(None, "The secret stays in the KMS", detail);
+}
+
+/// What a failed create may have left at dbt.
+pub fn leftover(token_name: &str) -> String {
+    format!(
+        "To create a rotation, the KMS first makes a service token at dbt, and keeps it only if all else succeeds. Look at dbt for \
+         a service token named \"{token_name}\" that no rotation uses, and revoke it. The provider does not send the request again \
+         by itself, because each try may leave another one."
+    )
+}
+
+/// No grant at all.
+pub fn no_grants(diagnostics: &mut Diagnostics) {
+    let detail = "\"permission_grants\" must have at least one element.";
+    diagnostics.error(Some(Path::attribute("permission_grants")), "Invalid permission_grants", detail);
+}
+
+/// A permission set that only a newer server may know.
+pub fn unknown_permission_set(set: &str, diagnostics: &mut Diagnostics) {
+    diagnostics.warning(
+        Some(Path::attribute("permission_grants")),
+        "Unknown permission set",
+        format!(
+            "This version of the provider does not know the permission set \"{set}\". If the KMS does not know it either, the \
+             apply fails. Known are: {}.",
+            rules::PERMISSION_SETS.join(", ")
+        ),
+    );
+}
