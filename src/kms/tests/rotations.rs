@@ -1,9 +1,8 @@
 //! What is different about rotations: their create isn't repeated, their deletion has options, and they rotate.
 
 use crate::kms::{
-    ApiErrorKind, CreateError, NewServiceTokenRotation, Object as _, PermissionGrant, Reason,
-    RotationDeletion, RotationPlace, ServiceTokenRotation, ServiceTokenRotationPatch, TimeOfDay,
-    TokenParameters,
+    ApiErrorKind, NewServiceTokenRotation, Object as _, PermissionGrant, Reason, RotationDeletion,
+    RotationPlace, ServiceTokenRotation, ServiceTokenRotationPatch, TimeOfDay, TokenParameters,
     test_server::{Reply, Seen, Server, is_login},
 };
 use serde_json::{Value, json};

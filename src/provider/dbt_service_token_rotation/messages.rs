@@ -1,6 +1,6 @@
 //! The texts about rotations.
 
-use super::{RotationModel, rules};
+use super::{model::RotationModel, rules};
 use crate::plugin::{diagnostics::Diagnostics, path::Path};
 
 /// The KMS failed to rotate.

@@ -1,112 +1,22 @@
 //! Rotations of dbt service tokens: the KMS makes a new token every so many days, and keeps the current one in a secret.
 
 mod messages;
+mod model;
 mod rotate;
 mod rules;
 
+use self::model::{RotationModel, parameters, time_of_day};
 pub(super) use self::rotate::RotateServiceToken;
 use super::{
     errors::Blame,
-    lifecycle::{ManagedObject, SecretAttribute, object},
+    lifecycle::{ManagedObject, SecretAttribute},
     rules as common,
 };
 use crate::{
-    kms::{
-        self, NewServiceTokenRotation, PermissionGrant, RotationDeletion, RotationPlace, Scope,
-        ServiceTokenRotationPatch, TimeOfDay, TokenParameters,
-    },
-    model,
-    plugin::{
-        diagnostics::Diagnostics,
-        model::{Field, Set},
-        schema::{computed, optional, required},
-        value::Value,
-    },
+    kms::{self, NewServiceTokenRotation, RotationDeletion, RotationPlace, Scope, ServiceTokenRotationPatch},
+    plugin::{diagnostics::Diagnostics, model::Set},
     secret::Secret,
 };
-
-model! {
-    /// What the tokens may do.
-    pub struct Grant {
-        /// dbt's name of a set of permissions, such as `job_admin`, `developer` or `semantic_layer_only`.
-        permission_set: String = required().rule(common::trimmed_text),
-        /// Number of the dbt project that the permissions are for. Without it, they are for all projects.
-        project_id: i64 = optional(),
-    }
-}
-
-model! {
-    /// A time of day.
-    pub struct RotateAt {
-        /// Hour, from 0 to 23. Default: 0.
-        hours: i64 = optional().default(0).number_rule(rules::hours),
-        /// Minute, from 0 to 59. Default: 0.
-        minutes: i64 = optional().default(0).number_rule(rules::minutes),
-    }
-}
-
-object! {
-    /// A rotation of dbt service tokens as Terraform sees it.
-    pub struct RotationModel shows kms::ServiceTokenRotation {
-        /// Name of the rotation, unique in its folder. A slug: lower-case letters, digits and single inner hyphens, at most 64
-        /// characters.
-        name: String = required().rule(common::slug) => |it| it.name.clone(),
-        /// What the rotation is for. At most 256 characters.
-        description: String = optional().rule(common::description) => |it| it.description.clone(),
-        /// ID of the project that holds the secret.
-        project_id: String = required().rule(common::project_id).requires_replace() => |it| it.project_id.clone(),
-        /// ID of the dbt connection through which the KMS makes the tokens. Its token must be allowed to manage service tokens
-        /// at dbt.
-        connection_id: String = required().rule(common::uuid).requires_replace() => |it| it.connection_id.clone(),
-        /// Slug of the environment that holds the secret, such as `prod`.
-        environment: String = required().rule(common::slug).requires_replace() => |it| it.environment.slug.clone(),
-        /// Path of the folder that holds the secret. The folder must exist. Default: `/`.
-        secret_path: String = optional().default("/").rule(rules::secret_path).requires_replace()
-            => |it| it.folder.path.clone(),
-        /// Name of the KMS secret that holds the current token. A changed name renames the secret in place.
-        secret_name: String = required().rule(rules::secret_name)
-            => "secretsMapping.serviceToken" |it| it.secrets_mapping.service_token.clone(),
-        /// Name of the tokens at dbt. A changed name takes effect at the next rotation.
-        token_name: String = required().rule(common::trimmed_text)
-            => "parameters.tokenName" |it| it.parameters.token_name.clone(),
-        /// What the tokens may do, one grant or more. Changed grants take effect at the next rotation.
-        permission_grants: Set<Field<Grant>> = required()
-            => "parameters.permissionGrants" |it| grants(&it.parameters),
-        /// Days between rotations. Default: 30.
-        rotation_interval: i64 = optional().default(30).number_rule(rules::interval) => |it| it.rotation_interval,
-        /// Time of day at which the KMS rotates, in UTC. Default: midnight.
-        rotate_at_utc: RotateAt = optional().default(midnight()) => |it| RotateAt {
-            hours: it.rotate_at_utc.hours.into(),
-            minutes: it.rotate_at_utc.minutes.into(),
-        },
-        /// Whether the KMS rotates by itself. Default: `true`.
-        auto_rotation_enabled: bool = optional().default(true)
-            => "isAutoRotationEnabled" |it| it.is_auto_rotation_enabled,
-        /// Whether destroying the rotation revokes its tokens at dbt. Otherwise they stay valid, and nothing manages them any
-        /// more. Default: `true`.
-        revoke_tokens_on_destroy: bool = optional().default(true),
-        /// Whether destroying the rotation deletes the secret. Otherwise it stays, with the last token. Default: `true`.
-        delete_secret_on_destroy: bool = optional().default(true),
-        /// Whether to take over an existing rotation that has the name in the same folder and uses the same connection, instead
-        /// of failing, and to give it the configured values. The plan says which rotation that is. A rotation that another
-        /// resource manages is never taken over. Changing this alone sends nothing. Default: `false`.
-        adopt_existing: bool = optional(),
-        /// ID of the rotation, a UUID.
-        id: String = computed().stable().not_null() => |it| it.id.clone(),
-        /// Outcome of the last rotation: `success` or `failed`.
-        status: String = computed().not_null() => |it| it.rotation_status.clone(),
-        /// Why the last rotation failed, if it did.
-        last_rotation_message: String = computed() => |it| it.last_rotation_message.clone(),
-        /// When a rotation last succeeded, as an RFC 3339 time.
-        last_rotated_at: String = computed().not_null() => |it| it.last_rotated_at.clone(),
-        /// When the next rotation is due, as an RFC 3339 time, if one is.
-        next_rotation_at: String = computed() => |it| it.next_rotation_at.clone(),
-        /// When the rotation was created, as an RFC 3339 time.
-        created_at: String = computed().stable().not_null() => |it| it.created_at.clone(),
-        /// When the rotation was last changed, as an RFC 3339 time. A rotation of the token changes it too.
-        updated_at: String = computed().not_null() => |it| it.updated_at.clone(),
-    }
-}
 
 /// The kind of object.
 #[derive(Clone, Debug)]
@@ -280,38 +190,4 @@ impl ManagedObject for ServiceTokenRotation {
             messages::unknown_permission_set(set, diagnostics);
         }
     }
-}
-
-fn midnight() -> Value {
-    let zero = |name: &str| (name.to_owned(), Value::from(0));
-    Value::Map([zero("hours"), zero("minutes")].into())
-}
-
-fn grants(parameters: &TokenParameters) -> Set<Field<Grant>> {
-    let grant = |grant: &PermissionGrant| {
-        Field::Known(Grant {
-            permission_set: grant.permission_set.clone().into(),
-            project_id: grant.project_id.into(),
-        })
-    };
-    parameters.permission_grants.iter().map(grant).collect()
-}
-
-fn parameters(planned: &RotationModel) -> TokenParameters {
-    let grants = planned.permission_grants.known().map(|Set(grants)| grants.as_slice()).unwrap_or_default();
-    let grant = |grant: &Grant| PermissionGrant {
-        permission_set: grant.permission_set.text().to_owned(),
-        project_id: grant.project_id.known().copied(),
-    };
-    TokenParameters {
-        token_name: planned.token_name.text().to_owned(),
-        permission_grants: grants.iter().filter_map(Field::known).map(grant).collect(),
-    }
-}
-
-fn time_of_day(planned: &RotationModel) -> TimeOfDay {
-    let part = |part: fn(&RotateAt) -> &Field<i64>| {
-        planned.rotate_at_utc.known().and_then(|time| part(time).known().copied()).unwrap_or_default()
-    };
-    TimeOfDay { hours: part(|time| &time.hours), minutes: part(|time| &time.minutes) }
 }
