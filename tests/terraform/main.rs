@@ -46,5 +46,6 @@ mod refusals;
 mod repeated_plans;
 mod rotations;
 mod secrets;
+mod states;
 mod taken_names;
 mod unknown_values;

@@ -13,12 +13,12 @@ use crate::{
 /// Private state: the digest of the secret that was sent last, unless its version decides.
 const DIGEST: &str = "digest";
 /// Private state: the beginning of the KMS's fingerprint after the secret was last sent.
-const SENT_HASH: &str = "sent_hash";
+const SENT_HASH: &str = "hash";
 /// From plan to apply: the plan saw no secret. With `ignore_changes`, the apply sees one all the same.
 const WITHHELD: &str = "withheld";
 
 /// How much of the fingerprint is kept, in characters: enough to notice any change.
-const HASH_LENGTH: usize = 16;
+const HASH_LENGTH: usize = 8;
 
 /// The attributes of a secret.
 pub struct SecretAttribute<M> {
@@ -197,7 +197,7 @@ mod tests {
         let plain = String::from_utf8(sent("dbtc_token", &thing("")).to_bytes()).unwrap();
         assert!(plain.contains(DIGEST) && !plain.contains("dbtc"), "{plain}");
         let versioned = String::from_utf8(sent("dbtc_token", &thing("1")).to_bytes()).unwrap();
-        assert_eq!(versioned, "{\"sent_hash\":\"0123456789abcdef\"}");
+        assert_eq!(versioned, "{\"hash\":\"01234567\"}");
     }
 
     #[test]

@@ -10,9 +10,9 @@ use crate::secret::Secret;
 const PURPOSE: &[u8] = b"terraform-provider-kms api_token\0";
 
 /// Length of the key, and of as much of the digest as is kept, in bytes.
-const LENGTH: usize = 16;
+const LENGTH: usize = 12;
 
-/// The first half of the HMAC-SHA-256 of a secret under a random key of its own, which serves as the salt: the key and then
+/// The beginning of the HMAC-SHA-256 of a secret under a random key of its own, which serves as the salt: the key and then
 /// the digest, in Base64.
 ///
 /// It is in private state, which anyone who can read the state file can read. It gives them a way to test guesses, one
