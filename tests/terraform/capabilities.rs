@@ -8,7 +8,7 @@ use std::{
     io::{self, Write as _},
     process::{Command, Stdio},
     sync::{
-        Mutex,
+        Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -85,7 +85,7 @@ pub fn under_each_terraform_with(needed: Capability, scenario: impl Fn(&str) + S
 /// Major and minor of a client. Its name says it, but for `tofu`, which is asked once.
 fn release(client: &str) -> (u64, u64) {
     static ASKED: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
-    let mut asked = ASKED.lock().unwrap();
+    let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
     let version = match client {
         "tofu" => asked.entry(client.into()).or_insert_with(|| ask_version(client)),
         release => release,
@@ -95,7 +95,14 @@ fn release(client: &str) -> (u64, u64) {
 }
 
 fn ask_version(client: &str) -> String {
-    let output = Command::new(terraform(client)).args(["version", "-json"]).stdin(Stdio::null()).output();
+    let output = Command::new(terraform(client))
+        .args(["version", "-json"])
+        // The user's environment may name a CLI configuration, of which a warning would come before the JSON.
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("CHECKPOINT_DISABLE", "1")
+        .stdin(Stdio::null())
+        .output();
     let answer: Value = serde_json::from_slice(&output.unwrap().stdout).expect("it tells its version");
     answer["terraform_version"].as_str().expect("a version").to_owned()
 }

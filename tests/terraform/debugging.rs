@@ -49,7 +49,8 @@ fn the_schema_says_that_the_token_is_write_only() {
         let workspace = Workspace::new(version);
         let shown = workspace.run(&["providers", "schema", "-json"]).succeeded();
         let schemas: Value = serde_json::from_str(&shown.stdout).unwrap();
-        let provider = &schemas["provider_schemas"]["registry.terraform.io/hanzoai/kms"];
+        let all = schemas["provider_schemas"].as_object().unwrap();
+        let (_, provider) = all.iter().find(|(address, _)| address.ends_with("/hanzoai/kms")).unwrap();
         let attributes = &provider["resource_schemas"]["kms_dbt_connection"]["block"]["attributes"];
         let token = &attributes["api_token"];
         for flag in ["optional", "sensitive", "write_only"] {
