@@ -34,6 +34,7 @@ bench: ## Measures start-up, memory, and Terraform runs over many connections
 	cargo build --release --bin terraform-provider-kms
 	cargo build --profile emulator --example kms-emulator
 	@scripts/bench $(BENCH)
+	KMS_TEST_TERRAFORM_VERSIONS=1.15.5 cargo test --test terraform -- --ignored --nocapture load::
 
 install: ## Builds the provider and puts it where terraform init finds it
 	cargo build --release --bin terraform-provider-kms

@@ -24,7 +24,6 @@ mod plans;
 mod workspace;
 
 mod actions;
-mod adoption;
 mod authentication;
 mod bad_input;
 mod by_hand;
@@ -36,6 +35,7 @@ mod functions;
 mod harness;
 mod imports;
 mod interruptions;
+mod load;
 mod lost_answers;
 mod meta_arguments;
 mod modules;

@@ -1,4 +1,4 @@
-//! A thousand connections made by hand come under Terraform at once.
+//! A thousand connections made by hand come under Terraform at once. Run by `make bench`, because it takes minutes.
 
 use std::{fs, time::Instant};
 
@@ -14,6 +14,7 @@ use crate::{
 const COUNT: usize = 1_000;
 
 #[test]
+#[ignore = "a load test: make bench"]
 fn a_thousand_are_found_and_adopted_within_the_limits() {
     under_each_terraform_with(Capability::Queries, |version| {
         // The server's own numbers, in a window that doesn't take a minute.
