@@ -21,8 +21,10 @@ pub struct Blame {
     pub folder: Option<&'static str>,
     /// The attribute of a secret's name that is taken.
     pub secret: Option<&'static str>,
-    /// The attribute of an object that is not found.
+    /// The attribute of an object that is not found, or is of another kind.
     pub object: Option<&'static str>,
+    /// What an object of another kind is, such as `a connection of another app`.
+    pub other_kind: &'static str,
     /// Attributes, each with the path of its field in a request's body, joined by dots. An empty path stands for the
     /// attribute's name in camel case.
     pub fields: &'static [(&'static str, &'static str)],
@@ -38,6 +40,7 @@ impl Blame {
         folder: None,
         secret: None,
         object: None,
+        other_kind: "a connection of another app",
         fields: &[],
     };
 
@@ -271,8 +274,8 @@ fn api_failure(task: &str, error: &ApiError, blame: Blame, diagnostics: &mut Dia
             }
         }
         ApiErrorKind::OtherApp => {
-            let detail = format!("Could not {task}: it is a connection of another app.\n\n{said}");
-            diagnostics.error(on(blame.object), "Not a dbt connection", detail);
+            let detail = format!("Could not {task}: it is {}.\n\n{said}", blame.other_kind);
+            diagnostics.error(on(blame.object), "Of another kind", detail);
         }
         ApiErrorKind::Unauthorized => {
             let detail = format!("Could not {task}.\n\n{said}");

@@ -42,6 +42,7 @@ impl ManagedObject for ServiceTokenRotation {
                              manage service tokens of the dbt account.",
         folder: Some("secret_path"),
         secret: Some("secret_name"),
+        other_kind: "a secret rotation of another type",
         ..Blame::NONE
     };
     const SECRET: Option<SecretAttribute<RotationModel>> = None;

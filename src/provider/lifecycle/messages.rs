@@ -239,8 +239,9 @@ pub fn adoption_unknown<T: ManagedObject>(
 
 fn of_other_kind<T: ManagedObject>(place: &PlaceOf<T>) -> String {
     format!(
-        "In {}, a connection of another app has the name \"{}\". Choose another name.",
+        "In {}, {} has the name \"{}\". Choose another name.",
         T::scope_words(place),
+        T::BLAME.other_kind,
         T::name_of(place)
     )
 }
