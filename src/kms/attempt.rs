@@ -179,6 +179,7 @@ impl Transport {
         }
         Err(match error {
             Some(error) => Reason::Api(Box::new(error)),
+            None if api_error::is_missing_route(*status, body) => Reason::NoRoute,
             None => Reason::Page { status: *status, problem: None },
         })
     }

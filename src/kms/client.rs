@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::Config, dbt_connection::DbtConnection, list_cache::ListCache, managed_ids::ManagedIds,
-    object::Object, redact::Redactor, run::Run, session::Session, transport::Transport,
+    object::Object, redact::Redactor, route_family::KnownFamily, run::Run, session::Session,
+    transport::Transport,
 };
 
 /// A KMS and a login there. Clones share everything.
@@ -29,6 +30,7 @@ struct Shared {
     /// How many changes of objects have ended, in whatever way.
     finished_writes: AtomicU64,
     connections: ListCache<DbtConnection>,
+    secret_routes: KnownFamily,
 }
 
 impl Client {
@@ -43,6 +45,7 @@ impl Client {
             managed,
             finished_writes: AtomicU64::new(0),
             connections: ListCache::default(),
+            secret_routes: KnownFamily::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -63,6 +66,11 @@ impl Client {
     /// The IDs of the objects that the caller manages.
     pub(super) fn managed(&self) -> &ManagedIds {
         &self.shared.managed
+    }
+
+    /// The routes to secrets that the server has.
+    pub(super) fn secret_routes(&self) -> &KnownFamily {
+        &self.shared.secret_routes
     }
 
     pub(super) fn finished_writes(&self) -> u64 {

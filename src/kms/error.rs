@@ -107,6 +107,7 @@ impl fmt::Display for RequestError {
                 let status = status.as_u16();
                 write!(f, "{method} {route}: HTTP {status}, in a response that is not the KMS's: {problem}")
             }
+            Reason::NoRoute => write!(f, "{method} {route}: HTTP 404, the server has no such route"),
             Reason::NoConnection { host, .. } => {
                 write!(f, "no connection to the KMS at {host} for {method} {route}")
             }

@@ -14,6 +14,7 @@
 //! | an error of the KMS, 5xx | unknown | repeated | repeated sparingly | looked up |
 //! | somebody else's page, 429 | unknown | waits | waits | looked up |
 //! | somebody else's page, 2xx, 408, 425, 499 or 5xx | unknown | repeated | repeated sparingly | looked up |
+//! | the word of a router that it has no such route | unknown | a read fails, a deletion is repeated sparingly | repeated sparingly | looked up |
 //! | somebody else's page, other 4xx | unknown | repeated sparingly | repeated sparingly | looked up |
 //! | a redirect that isn't followed | unknown | fails | fails | looked up |
 //! | JSON that this call can't have, or too much of it | unknown | fails | fails | looked up |
@@ -80,6 +81,9 @@ pub enum Reason {
         /// What is wrong with a response that has a status of success, without quoting it.
         problem: Option<&'static str>,
     },
+    /// The server's router has no such route: most likely, the server is of another release. It is no response of the KMS
+    /// itself, so it says nothing about what became of a change.
+    NoRoute,
     /// There was no connection, so the request wasn't sent.
     NoConnection {
         /// The configured host.
@@ -148,6 +152,7 @@ impl Reason {
             Reason::Api(error) if error.status.is_server_error() => Fate::Unknown { is_over: true },
             Reason::Api(_) => Fate::Refused,
             Reason::Page { .. }
+            | Reason::NoRoute
             | Reason::NoResponse { .. }
             | Reason::Unreadable { .. }
             | Reason::Redirected { .. } => Fate::Unknown { is_over: false },
@@ -190,6 +195,11 @@ impl Reason {
                 (429, _) => Repetition::AfterLimit,
                 (200..300 | 408 | 425 | 499 | 500.., _) => in_doubt,
                 _ => Repetition::Sparingly,
+            },
+            // Asking again for what isn't there is in vain, but a deletion has nothing else to try.
+            Reason::NoRoute => match effect {
+                Effect::Read | Effect::Write => Repetition::Never,
+                Effect::Delete | Effect::Login => Repetition::Sparingly,
             },
             Reason::Unreadable { .. } | Reason::Redirected { .. } => Repetition::Never,
         }
@@ -255,6 +265,7 @@ mod tests {
             (page(429), unknown, [AfterLimit, AfterLimit, AfterLimit, Never]),
             (page(499), unknown, [Freely, Freely, Sparingly, Never]),
             (page(502), unknown, [Freely, Freely, Sparingly, Never]),
+            (Reason::NoRoute, unknown, [Never, Sparingly, Sparingly, Never]),
             (page(599), unknown, [Freely, Freely, Sparingly, Never]),
             (Reason::Redirected { status, to }, unknown, [Never; 4]),
             (Reason::Unreadable { problem }, unknown, [Never; 4]),

@@ -19,8 +19,9 @@
 //! attempt         the tries of one request
 //! auth, session   one login, shared and renewed
 //! object, dbt_connection, list_cache     the kinds of objects, and which list shows which
+//! route_family    which of two families of routes a server has
 //! client          a server and a login; operations
-//! send            a request with the session's token
+//! send            a request with the session's token, over the routes that the server has
 //! read, write     the calls that all kinds of objects share
 //! dbt_projects, secret_value             further calls
 //! ```
@@ -49,6 +50,7 @@ mod read;
 mod redact;
 mod request;
 mod retry;
+mod route_family;
 mod run;
 mod secret_value;
 mod send;

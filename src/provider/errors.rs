@@ -86,6 +86,41 @@ pub fn failure(task: &str, error: &Error, blame: Blame) -> Diagnostics {
     diagnostics
 }
 
+/// The diagnostics of a secret that can't be read. `folder` is the attribute that is to blame if there is no such folder or
+/// environment, and `name` that of a secret whose value isn't shown.
+pub fn secret_failure(
+    task: &str,
+    error: &Error,
+    blame: Blame,
+    folder: &'static str,
+    name: &'static str,
+) -> Diagnostics {
+    let Some(response) = error.api() else { return failure(task, error, blame) };
+    match response.kind {
+        ApiErrorKind::UnknownFolder => {
+            let said = said_by_server(response);
+            let detail = format!("Could not {task}: there is no such folder or environment.\n\n{said}");
+            let mut diagnostics = Diagnostics::new();
+            diagnostics.error(Some(Path::attribute(folder)), "Unknown folder or environment", detail);
+            diagnostics
+        }
+        ApiErrorKind::ValueHidden => value_hidden(task, Some(response), name),
+        _ => failure(task, error, blame),
+    }
+}
+
+/// The KMS has the secret, but doesn't show its value: it says so with an error, or puts a mask in the place of the value.
+pub fn value_hidden(task: &str, error: Option<&ApiError>, name: &'static str) -> Diagnostics {
+    let said = error.map(|error| format!("\n\n{}", said_by_server(error))).unwrap_or_default();
+    let detail = format!(
+        "Could not {task}: the machine identity that the provider logs in with may not see its value. Give the identity a \
+         role that may read the values of secrets in this environment and folder.{said}"
+    );
+    let mut diagnostics = Diagnostics::new();
+    diagnostics.error(Some(Path::attribute(name)), "Value of the secret not shown", detail);
+    diagnostics
+}
+
 const CHECK_NETWORK: &str = "Check the provider's \"host\", the network and any proxy on the way, for instance with: \
                              curl --verbose HOST/api/status";
 
@@ -126,6 +161,12 @@ fn advice(reason: &Reason) -> (&'static str, String) {
                 "Something in front of the KMS, such as a proxy, a load balancer or a firewall, sent this response. \
                  {CHECK_NETWORK}"
             ),
+        ),
+        Reason::NoRoute => (
+            "Not supported by this KMS",
+            "The server knows no such request. Either its release lacks what this needs, or the provider's \"host\" (or \
+             KMS_HOST) is not the address of a KMS."
+                .to_owned(),
         ),
         Reason::Redirected { .. } => (
             "Redirect from the KMS",
