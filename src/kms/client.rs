@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::Config, dbt_connection::DbtConnection, list_cache::ListCache, managed_ids::ManagedIds,
-    object::Object, redact::Redactor, route_family::KnownFamily, run::Run, session::Session,
-    transport::Transport,
+    object::Object, project::Projects, redact::Redactor, route_family::KnownFamily, run::Run,
+    session::Session, transport::Transport,
 };
 
 /// A KMS and a login there. Clones share everything.
@@ -30,6 +30,7 @@ struct Shared {
     /// How many changes of objects have ended, in whatever way.
     finished_writes: AtomicU64,
     connections: ListCache<DbtConnection>,
+    projects: Projects,
     secret_routes: KnownFamily,
 }
 
@@ -45,6 +46,7 @@ impl Client {
             managed,
             finished_writes: AtomicU64::new(0),
             connections: ListCache::default(),
+            projects: Projects::default(),
             secret_routes: KnownFamily::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -66,6 +68,11 @@ impl Client {
     /// The IDs of the objects that the caller manages.
     pub(super) fn managed(&self) -> &ManagedIds {
         &self.shared.managed
+    }
+
+    /// The projects that were read.
+    pub(super) fn projects(&self) -> &Projects {
+        &self.shared.projects
     }
 
     /// The routes to secrets that the server has.

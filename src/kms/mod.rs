@@ -19,11 +19,11 @@
 //! attempt         the tries of one request
 //! auth, session   one login, shared and renewed
 //! object, dbt_connection, list_cache     the kinds of objects, and which list shows which
-//! route_family    which of two families of routes a server has
+//! route_family, shared_read, project     which routes a server has; projects, each read once for all
 //! client          a server and a login; operations
 //! send            a request with the session's token, over the routes that the server has
 //! read, write     the calls that all kinds of objects share
-//! dbt_projects, secret_value             further calls
+//! dbt_projects, secret_value, project_lookup    further calls
 //! ```
 //!
 //! This layer doesn't know its caller. It takes its configuration from it and not from the environment, except for what
@@ -45,6 +45,8 @@ mod list_cache;
 mod managed_ids;
 mod object;
 mod outage;
+mod project;
+mod project_lookup;
 mod rate_limiter;
 mod read;
 mod redact;
@@ -55,6 +57,7 @@ mod run;
 mod secret_value;
 mod send;
 mod session;
+mod shared_read;
 mod transport;
 mod write;
 
@@ -80,6 +83,7 @@ pub use self::{
     list_cache::Scope,
     managed_ids::ManagedIds,
     object::{NewObject, Object, ObjectPatch},
+    project::{Environment, Project, ProjectKey},
     read::{ListScope, ObjectList},
     redact::Redactor,
     secret_value::{SecretQuery, SecretValue},

@@ -9,6 +9,7 @@ mod config;
 mod dbt_connection;
 mod errors;
 mod lifecycle;
+mod project;
 mod rules;
 mod secret;
 mod secret_attribute;
@@ -81,6 +82,7 @@ impl Provider for KmsProvider {
             .data_source("kms_dbt_connection", ObjectDataSource::<DbtConnection>::new(access()))
             .data_source("kms_dbt_connections", ObjectsDataSource::<DbtConnection>::new(access()))
             .data_source("kms_dbt_projects", dbt_connection::DbtProjectsDataSource::new(access()))
+            .data_source("kms_project", project::ProjectDataSource::new(access()))
             .ephemeral_resource("kms_secret", secret::SecretEphemeral::new(access()))
             .list_resource("kms_dbt_connection", ObjectList::<DbtConnection>::new(access()))
             .action("kms_dbt_connection_test", dbt_connection::DbtConnectionTest::new(access()))

@@ -70,6 +70,12 @@ pub fn description(text: &str) -> Checked {
     at_most(text, DESCRIPTION_LENGTH)
 }
 
+/// A project's ID where there has to be one.
+pub fn known_project_id(text: &str) -> Checked {
+    not_empty(text)?;
+    trimmed(text)
+}
+
 /// A project's ID.
 pub fn project_id(text: &str) -> Checked {
     if text.is_empty() {
@@ -221,6 +227,7 @@ mod tests {
                     "x\u{a0}".into(),
                 ],
             ),
+            ("id", known_project_id, vec!["p".into()], vec!["".into(), " p".into()]),
             ("project_id", project_id, vec!["p".into()], vec!["".into(), " p".into()]),
             (
                 "instance_url",
