@@ -11,10 +11,10 @@ variable "accounts" {
     account_id   = string
     description  = optional(string)
     instance_url = optional(string, "https://cloud.getdbt.com")
-    project_id   = optional(string)
+    project_slug = optional(string)
     secret = optional(object({
       name         = string
-      workspace_id = string
+      project_slug = optional(string)
       env_slug     = string
       folder_path  = optional(string, "/")
     }))
@@ -35,7 +35,7 @@ module "dbt_connection" {
 
   name         = each.key
   description  = each.value.description
-  project_id   = each.value.project_id
+  project_slug = each.value.project_slug
   instance_url = each.value.instance_url
   account_id   = each.value.account_id
   secret       = each.value.secret

@@ -66,8 +66,6 @@ pub enum ApiErrorKind {
     NameTaken,
     /// A secret of the folder has the name that a rotation needs for its own.
     SecretTaken,
-    /// There is no such folder, or no such environment.
-    UnknownFolder,
     /// A rotation failed, in most cases because dbt refused.
     RotationFailed,
     /// A rotation is under way already.
@@ -86,6 +84,10 @@ pub enum ApiErrorKind {
     InUse,
     /// There is no project with this ID.
     UnknownProject,
+    /// There is no such folder of secrets, or no such environment.
+    UnknownFolder,
+    /// The secret exists, but the machine identity may not see its value.
+    ValueHidden,
     /// Too many requests.
     RateLimited,
     /// A field broke a rule of the server.
@@ -115,14 +117,22 @@ pub(super) fn read(status: StatusCode, body: &[u8], clean: impl Fn(&str) -> Stri
     Some(ApiError { kind, status, message: clean(message), issues, req_id: Some(clean(req_id)) })
 }
 
-/// Whether a response says that the server has no such route: the answer of the KMS's own router, which has no `reqId`.
+/// Whether the response is what the server's web framework says of a route that it doesn't have.
 pub(super) fn is_missing_route(status: StatusCode, body: &[u8]) -> bool {
-    let Ok(Value::Object(body)) = serde_json::from_slice(body) else { return false };
-    let text = |field: &str| body.get(field).and_then(Value::as_str).unwrap_or_default();
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct NoRoute {
+        status_code: u16,
+        error: String,
+        message: String,
+    }
     status == StatusCode::NOT_FOUND
-        && text("error") == "Not Found"
-        && text("message").starts_with("Route ")
-        && text("message").ends_with(" not found")
+        && serde_json::from_slice::<NoRoute>(body).is_ok_and(|said| {
+            said.status_code == 404
+                && said.error == "Not Found"
+                && said.message.starts_with("Route ")
+                && said.message.ends_with(" not found")
+        })
 }
 
 fn issue(issue: &Value, clean: impl Fn(&str) -> String) -> Option<Issue> {
@@ -145,9 +155,12 @@ fn kind(status: StatusCode, error: &str, message: &str) -> ApiErrorKind {
     match (status.as_u16(), error) {
         (400, _) => kind_of_bad_request(message),
         (401, _) | (403, "TokenError") => ApiErrorKind::Unauthorized,
+        (403, "ForbiddenReadSecretError") => ApiErrorKind::ValueHidden,
         // The name of the error can be a sentence, such as "You are not member of this project".
         (403, _) => ApiErrorKind::PermissionDenied,
         (404, _) if names_unknown_project(message) => ApiErrorKind::UnknownProject,
+        // The error is named after the operation that didn't find the folder.
+        (404, "GetSecretByName") => ApiErrorKind::UnknownFolder,
         (404, _) => ApiErrorKind::NotFound,
         (422, _) => ApiErrorKind::Invalid,
         (429, _) => ApiErrorKind::RateLimited,
@@ -325,6 +338,13 @@ mod tests {
             (404, "NotFound", "Could not find App Connection with ID x", NotFound),
             (404, "NotFound", "Could not find App Connection with name x in project scope.", NotFound),
             (404, "NotFound", "Secret with name 'project' not found", NotFound),
+            (
+                404,
+                "GetSecretByName",
+                "Folder with path '/a' in environment with slug 'b' not found",
+                UnknownFolder,
+            ),
+            (403, "ForbiddenReadSecretError", "You do not have permission to view secret value", ValueHidden),
             (404, "NotFound", "Project with ID 'p' not found", UnknownProject),
             (404, "NotFound", "Project with 3f0c not found", UnknownProject),
             (404, "NotFound", "Project with slug 'p' not found", UnknownProject),
@@ -341,7 +361,8 @@ mod tests {
 
     #[test]
     fn responses_of_others_are_not_taken_for_the_kms_s() {
-        let of_router = json!({"message": "Route GET:/x not found", "error": "Not Found", "statusCode": 404});
+        let of_router =
+            json!({"message": "Route GET:/x not found", "error": "Not Found", "statusCode": 404}).to_string();
         let without = |field: &str| {
             let mut body: Value = serde_json::from_slice(&response(404, "NotFound", "x")).unwrap();
             body.as_object_mut().unwrap().remove(field);
@@ -356,14 +377,17 @@ mod tests {
             r#"{"reqId":"","statusCode":404,"error":"NotFound","message":"x"}"#.to_owned(),
             r#"{"reqId":"r","statusCode":404,"error":{"code":"NotFound"},"message":"x"}"#.to_owned(),
             r#"{"reqId":"r","statusCode":404,"error":"NotFound","message":"x""#.to_owned(),
-            of_router.to_string(),
+            of_router.clone(),
             without("reqId"),
             without("statusCode"),
             without("error"),
             without("message"),
         ] {
             assert!(read_plainly(404, body.as_bytes()).is_none(), "{body}");
+            let is_missing_route = is_missing_route(StatusCode::NOT_FOUND, body.as_bytes());
+            assert_eq!(is_missing_route, body == of_router, "{body}");
         }
+        assert!(!is_missing_route(StatusCode::FORBIDDEN, of_router.as_bytes()));
     }
 
     #[test]

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::Config, dbt_connection::DbtConnection, list_cache::ListCache, managed_ids::ManagedIds,
-    object::Object, redact::Redactor, run::Run, service_token_rotation::ServiceTokenRotation,
-    session::Session, transport::Transport,
+    object::Object, project::Projects, redact::Redactor, route_family::KnownFamily, run::Run,
+    service_token_rotation::ServiceTokenRotation, session::Session, transport::Transport,
 };
 
 /// A KMS and a login there. Clones share everything.
@@ -31,6 +31,8 @@ struct Shared {
     finished_writes: AtomicU64,
     connections: ListCache<DbtConnection>,
     rotations: ListCache<ServiceTokenRotation>,
+    projects: Projects,
+    secret_routes: KnownFamily,
 }
 
 impl Client {
@@ -46,6 +48,8 @@ impl Client {
             finished_writes: AtomicU64::new(0),
             connections: ListCache::default(),
             rotations: ListCache::default(),
+            projects: Projects::default(),
+            secret_routes: KnownFamily::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -66,6 +70,16 @@ impl Client {
     /// The IDs of the objects that the caller manages.
     pub(super) fn managed(&self) -> &ManagedIds {
         &self.shared.managed
+    }
+
+    /// The projects that were read.
+    pub(super) fn projects(&self) -> &Projects {
+        &self.shared.projects
+    }
+
+    /// The routes to secrets that the server has.
+    pub(super) fn secret_routes(&self) -> &KnownFamily {
+        &self.shared.secret_routes
     }
 
     pub(super) fn finished_writes(&self) -> u64 {

@@ -100,7 +100,6 @@ impl fmt::Display for RequestError {
         let Self { method, route, reason, .. } = self;
         match reason {
             Reason::Api(error) => write!(f, "{method} {route}: {error}"),
-            Reason::NoRoute => write!(f, "{method} {route}: the KMS has no such route"),
             Reason::Page { status, problem: None } => {
                 write!(f, "{method} {route}: HTTP {}, in a response that is not the KMS's", status.as_u16())
             }
@@ -108,6 +107,7 @@ impl fmt::Display for RequestError {
                 let status = status.as_u16();
                 write!(f, "{method} {route}: HTTP {status}, in a response that is not the KMS's: {problem}")
             }
+            Reason::NoRoute => write!(f, "{method} {route}: HTTP 404, the KMS has no such route"),
             Reason::NoConnection { host, .. } => {
                 write!(f, "no connection to the KMS at {host} for {method} {route}")
             }

@@ -15,6 +15,7 @@
 //! | an error of the KMS, 5xx | unknown | repeated | repeated sparingly | looked up |
 //! | somebody else's page, 429 | unknown | waits | waits | looked up |
 //! | somebody else's page, 2xx, 408, 425, 499 or 5xx | unknown | repeated | repeated sparingly | looked up |
+//! | the word of a router that it has no such route | unknown | a read fails, a deletion is repeated sparingly | repeated sparingly | looked up |
 //! | somebody else's page, other 4xx | unknown | repeated sparingly | repeated sparingly | looked up |
 //! | a redirect that isn't followed | unknown | fails | fails | looked up |
 //! | JSON that this call can't have, or too much of it | unknown | fails | fails | looked up |
@@ -81,7 +82,8 @@ pub enum Reason {
         /// What is wrong with a response that has a status of success, without quoting it.
         problem: Option<&'static str>,
     },
-    /// The KMS has no such route: it is of a release without this feature.
+    /// The server's router has no such route: most likely, the server is of a release without this feature. It is the router of
+    /// the KMS itself that says so, so nothing was performed.
     NoRoute,
     /// There was no connection, so the request wasn't sent.
     NoConnection {
@@ -258,6 +260,7 @@ mod tests {
             (page(429), unknown, [AfterLimit, AfterLimit, AfterLimit, Never]),
             (page(499), unknown, [Freely, Freely, Sparingly, Never]),
             (page(502), unknown, [Freely, Freely, Sparingly, Never]),
+            (Reason::NoRoute, Fate::Refused, [Never; 4]),
             (page(599), unknown, [Freely, Freely, Sparingly, Never]),
             (Reason::Redirected { status, to }, unknown, [Never; 4]),
             (Reason::Unreadable { problem }, unknown, [Never; 4]),

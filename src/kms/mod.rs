@@ -20,10 +20,11 @@
 //! auth, session   one login, shared and renewed
 //! object, dbt_connection, service_token_rotation   the kinds of objects
 //! list_cache                             which list shows which objects
+//! route_family, shared_read, project     which routes a server has; projects, each read once for all
 //! client          a server and a login; operations
-//! send            a request with the session's token
+//! send            a request with the session's token, over the routes that the server has
 //! read, write     the calls that all kinds of objects share
-//! dbt_projects, rotate, secret_value     further calls
+//! dbt_projects, rotate, secret_value, project_lookup    further calls
 //! ```
 //!
 //! This layer doesn't know its caller. It takes its configuration from it and not from the environment, except for what
@@ -45,17 +46,21 @@ mod list_cache;
 mod managed_ids;
 mod object;
 mod outage;
+mod project;
+mod project_lookup;
 mod rate_limiter;
 mod read;
 mod redact;
 mod request;
 mod retry;
 mod rotate;
+mod route_family;
 mod run;
 mod secret_value;
 mod send;
 mod service_token_rotation;
 mod session;
+mod shared_read;
 mod transport;
 mod write;
 
@@ -81,6 +86,7 @@ pub use self::{
     list_cache::Scope,
     managed_ids::ManagedIds,
     object::{NewObject, Object, ObjectPatch},
+    project::{Environment, Project, ProjectKey},
     read::{ListScope, ObjectList},
     redact::Redactor,
     secret_value::{SecretQuery, SecretValue},

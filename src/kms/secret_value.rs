@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::{client::Operation, error::Error, request::Request};
+use super::{client::Operation, error::Error, request::Request, route_family::Either};
 use crate::secret::Secret;
 
 /// Which secret.
@@ -16,35 +16,62 @@ pub struct SecretQuery {
     pub environment: String,
     /// The folder; `/` is the root.
     pub path: String,
+    /// Which version; without one, the current one. A version is found by the key that the secret had then.
+    pub version: Option<i64>,
 }
 
 /// A secret and what is noted about it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone)]
 pub struct SecretValue {
     /// The secret's ID.
-    #[serde(default)]
     pub id: String,
     /// The secret's key.
-    #[serde(rename = "secretKey")]
     pub name: String,
-    /// The value.
-    #[serde(rename = "secretValue")]
-    pub value: Secret,
+    /// The value; `None` if the KMS doesn't show it to this identity.
+    pub value: Option<Secret>,
     /// Counts the secret's changes.
-    #[serde(default)]
     pub version: i64,
     /// The comment; empty if there is none.
-    #[serde(rename = "secretComment", default)]
     pub comment: Option<String>,
     /// What its owners noted about it, in the server's order.
-    #[serde(rename = "secretMetadata", default, deserialize_with = "pairs")]
     pub metadata: Vec<(String, String)>,
 }
 
 #[derive(Deserialize)]
 struct SecretResponse {
-    secret: SecretValue,
+    secret: ShownSecret,
+}
+
+/// A secret as the server shows it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownSecret {
+    #[serde(default)]
+    id: String,
+    secret_key: String,
+    secret_value: Secret,
+    /// Whether a mask stands in the place of the value. Older servers don't say, and have no mask.
+    #[serde(default)]
+    secret_value_hidden: bool,
+    #[serde(default)]
+    version: i64,
+    #[serde(default)]
+    secret_comment: Option<String>,
+    #[serde(default, deserialize_with = "pairs")]
+    secret_metadata: Vec<(String, String)>,
+}
+
+impl From<ShownSecret> for SecretValue {
+    fn from(shown: ShownSecret) -> Self {
+        Self {
+            id: shown.id,
+            name: shown.secret_key,
+            value: (!shown.secret_value_hidden).then_some(shown.secret_value),
+            version: shown.version,
+            comment: shown.secret_comment,
+            metadata: shown.secret_metadata,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -59,23 +86,47 @@ fn pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, Stri
     Ok(pairs.into_iter().map(|pair| (pair.key, pair.value.unwrap_or_default())).collect())
 }
 
+impl SecretQuery {
+    /// The two routes differ in the word for the project. Neither resolves references in values or looks into imports,
+    /// unless it is asked to.
+    fn requests(&self) -> Result<Either, Error> {
+        let version = self.version.map(|version| version.to_string());
+        let request = |route, project| {
+            let request = Request::get(route, &[&self.name])?
+                .with_query(project, Some(&self.project_id))
+                .with_query("environment", Some(&self.environment))
+                .with_query("secretPath", Some(&self.path))
+                .with_query("type", Some("shared"))
+                .with_query("version", version.as_deref());
+            Ok::<_, Error>(request)
+        };
+        Ok(Either {
+            newer: request("/api/v4/secrets/:name", "projectId")?,
+            older: request("/api/v3/secrets/raw/:name", "workspaceId")?,
+        })
+    }
+}
+
 impl Operation {
     /// Reads one secret.
     ///
     /// # Errors
-    /// `Api` with [`NotFound`](super::ApiErrorKind::NotFound) if there is none; and every other error that a read can end
-    /// in.
+    /// `Api` with [`NotFound`](super::ApiErrorKind::NotFound) if there is none, with
+    /// [`UnknownFolder`](super::ApiErrorKind::UnknownFolder) if there is no such folder or environment, and with
+    /// [`ValueHidden`](super::ApiErrorKind::ValueHidden) if the identity may not see the value; and every other error that
+    /// a read can end in.
     pub async fn get_secret(&self, query: &SecretQuery) -> Result<SecretValue, Error> {
-        // The server's word for a project is still "workspace" on this route.
-        let request = Request::get("/api/v3/secrets/raw/:name", &[&query.name])?
-            .with_query("workspaceId", Some(&query.project_id))
-            .with_query("environment", Some(&query.environment))
-            .with_query("secretPath", Some(&query.path))
-            .with_query("type", Some("shared"));
-        let secret = self.send::<SecretResponse>(&request).await?.secret;
-        self.client.transport().redactor.add(&secret.value);
+        let requests = query.requests()?;
+        let response = self.send_either::<SecretResponse>(self.client.secret_routes(), &requests).await?;
+        let secret = SecretValue::from(response.secret);
+        if let Some(value) = &secret.value {
+            self.client.transport().redactor.add(value);
+        }
         if !secret.name.eq_ignore_ascii_case(&query.name) {
-            return Err(request.unreadable("it is about another secret"));
+            return Err(requests.newer.unreadable("it is about another secret"));
+        }
+        if query.version.is_some_and(|version| version != secret.version) {
+            return Err(requests.newer.unreadable("it is about another version of the secret"));
         }
         Ok(secret)
     }
@@ -83,10 +134,16 @@ impl Operation {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
-    use crate::kms::test_server::{Reply, Server};
+    use crate::kms::{
+        ApiErrorKind, Reason,
+        test_server::{Reply, Seen, Server},
+    };
+
+    const NEWER: &str = "/api/v4/secrets/DBT%2FTOKEN?projectId=project-1&environment=prod&secretPath=%2Fdata+team&type=shared";
+    const OLDER: &str = "/api/v3/secrets/raw/DBT%2FTOKEN?workspaceId=project-1&environment=prod&secretPath=%2Fdata+team&type=shared";
 
     fn query() -> SecretQuery {
         SecretQuery {
@@ -94,41 +151,130 @@ mod tests {
             project_id: "project-1".to_owned(),
             environment: "prod".to_owned(),
             path: "/data team".to_owned(),
+            version: None,
         }
+    }
+
+    /// A secret, with some of its fields set to other values.
+    fn secret(fields: Value) -> Reply {
+        let mut secret = json!({"id": "s1", "version": 3, "secretKey": "DBT/TOKEN", "secretValue": "dbtu_1",
+            "secretComment": "", "secretMetadata": [{"key": "owner", "value": "data"}], "type": "shared",
+            "secretValueHidden": false});
+        secret.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        Reply::json(200, json!({"secret": secret}))
+    }
+
+    fn asked(server: &Server) -> Vec<String> {
+        let seen = server.seen().into_iter().filter(|seen| seen.method == "GET");
+        seen.map(|seen| seen.target.split('?').next().unwrap().replace("/DBT%2FTOKEN", "")).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_secret_is_read_and_never_shown() {
         let server = Server::start(|seen, _| {
-            assert_eq!(
-                seen.target,
-                "/api/v3/secrets/raw/DBT%2FTOKEN?workspaceId=project-1&environment=prod&secretPath=%2Fdata+team\
-                 &type=shared"
-            );
-            let metadata = json!([{"key": "owner", "value": "data"}]);
-            Reply::json(
-                200,
-                json!({"secret": {"id": "s1", "version": 3, "secretKey": "DBT/TOKEN", "secretValue": "dbtu_1",
-                    "secretComment": "", "secretMetadata": metadata, "type": "shared"}}),
-            )
+            assert_eq!(seen.target, NEWER);
+            secret(json!({}))
         })
         .await;
         let secret = server.operation().get_secret(&query()).await.unwrap();
-        assert_eq!(secret.value.expose(), "dbtu_1");
+        assert_eq!(secret.value.as_ref().unwrap().expose(), "dbtu_1");
         assert_eq!(secret.metadata, [("owner".to_owned(), "data".to_owned())]);
         assert!(!format!("{secret:?}").contains("dbtu_1"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn another_secret_than_asked_for_is_refused() {
-        let server = Server::start(|_, _| {
-            Reply::json(
-                200,
-                json!({"secret": {"secretKey": "OTHER", "secretValue": "v", "secretMetadata": null}}),
-            )
+    async fn a_pinned_version_is_asked_for_and_no_other_is_taken() {
+        let server = Server::start(|seen, _| {
+            assert!(seen.target.ends_with("&type=shared&version=2"), "{}", seen.target);
+            secret(json!({"version": if seen.earlier == 0 { 2 } else { 3 }}))
         })
         .await;
+        let pinned = SecretQuery { version: Some(2), ..query() };
+        let operation = server.operation();
+        assert_eq!(operation.get_secret(&pinned).await.unwrap().version, 2);
+        let error = operation.get_secret(&pinned).await.unwrap_err();
+        assert!(matches!(error.reason(), Some(Reason::Unreadable { .. })), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mask_is_no_value() {
+        let mask = "<hidden-by-kms>";
+        let server =
+            Server::start(move |_, _| secret(json!({"secretValue": mask, "secretValueHidden": true}))).await;
+        let secret = server.operation().get_secret(&query()).await.unwrap();
+        assert_eq!(secret.value, None);
+        assert!(!format!("{secret:?}").contains(mask));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_secret_than_asked_for_is_refused() {
+        let server =
+            Server::start(|_, _| secret(json!({"secretKey": "OTHER", "secretMetadata": null}))).await;
         let error = server.operation().get_secret(&query()).await.unwrap_err();
-        assert!(matches!(error.reason(), Some(crate::kms::Reason::Unreadable { .. })), "{error:?}");
+        assert!(matches!(error.reason(), Some(Reason::Unreadable { .. })), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_older_route_serves_where_there_is_no_newer_one_and_that_is_found_out_once() {
+        let server = Server::start(|seen, _| match seen.target.as_str() {
+            NEWER => Reply::no_route(),
+            OLDER => secret(json!({})).after(std::time::Duration::from_millis(100)),
+            other => panic!("{other}"),
+        })
+        .await;
+        let client = server.client();
+        let reads = (0..5).map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.operation(Default::default()).get_secret(&query()).await })
+        });
+        for read in reads.collect::<Vec<_>>() {
+            assert_eq!(read.await.unwrap().unwrap().value.unwrap().expose(), "dbtu_1");
+        }
+        let (newer, older) = ("/api/v4/secrets", "/api/v3/secrets/raw");
+        assert_eq!(asked(&server), [newer, older, older, older, older, older]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_found_out_is_revised_when_the_server_changes() {
+        let has_newer = |seen: &Seen| seen.earlier == 1;
+        let server = Server::start(move |seen, _| match seen.target.as_str() {
+            NEWER if has_newer(seen) => secret(json!({})),
+            // The older one is there for the first read only.
+            OLDER if seen.earlier == 0 => secret(json!({})),
+            _ => Reply::no_route(),
+        })
+        .await;
+        let operation = server.operation();
+        for _ in 0..2 {
+            operation.get_secret(&query()).await.unwrap();
+        }
+        let error = operation.get_secret(&query()).await.unwrap_err();
+        assert!(matches!(error.reason(), Some(Reason::NoRoute)), "{error:?}");
+        let (newer, older) = ("/api/v4/secrets", "/api/v3/secrets/raw");
+        assert_eq!(asked(&server), [newer, older, older, newer, newer, older]);
+    }
+
+    /// Only the router's own word sends a read over the older route.
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_is_missing_is_not_looked_for_over_the_other_route() {
+        let missing = || Reply::error(404, "NotFound", "Secret with name 'DBT/TOKEN' not found");
+        let no_folder = || {
+            let message = "Folder with path '/data team' in environment with slug 'prod' not found";
+            Reply::error(404, "GetSecretByName", message)
+        };
+        let hidden =
+            || Reply::error(403, "ForbiddenReadSecretError", "You do not have permission to view it");
+        let cases: [(fn() -> Reply, _); 4] = [
+            (missing, Some(ApiErrorKind::NotFound)),
+            (no_folder, Some(ApiErrorKind::UnknownFolder)),
+            (hidden, Some(ApiErrorKind::ValueHidden)),
+            (|| Reply::html(404), None),
+        ];
+        for (reply, kind) in cases {
+            let server = Server::start(move |_, _| reply()).await;
+            let error = server.operation().get_secret(&query()).await.unwrap_err();
+            assert_eq!(error.api_kind(), kind, "{error:?}");
+            assert!(asked(&server).iter().all(|route| route == "/api/v4/secrets"), "{:?}", asked(&server));
+        }
     }
 }

@@ -1,4 +1,7 @@
-//! Sending a request with the session's token, and again with another one if the server refuses it.
+//! Sending a request with the session's token, and again with another one if the server refuses it; and over the one of two
+//! routes that the server has.
+
+use std::time::Duration;
 
 use http::HeaderValue;
 use serde::de::DeserializeOwned;
@@ -8,11 +11,17 @@ use super::{
     attempt::{Authorization, Failure, Received, Tries},
     client::Operation,
     error::{AuthError, Error},
+    fate::Reason,
     history::History,
     request::Request,
+    route_family::{Either, Family, KnownFamily},
     run::Run,
     session::{AccessToken, Renewals, Session},
 };
+
+/// How long to wait for another request that finds out which routes the server has. It may hang, or wait for the rate
+/// limit.
+const FAMILY_TURN: Duration = Duration::from_secs(1);
 
 /// The session's tokens, as the tries of one request use them.
 struct Bearer<'a> {
@@ -54,6 +63,49 @@ impl Operation {
             Ok(received) => Ok(received.value),
             Err(error) => Err(history.end(error)),
         }
+    }
+
+    /// Sends a read over the family of routes that the server has.
+    pub(super) async fn send_either<T: DeserializeOwned>(
+        &self,
+        family: &KnownFamily,
+        requests: &Either,
+    ) -> Result<T, Error> {
+        if let Some(known) = family.known() {
+            return self.send_beginning_with(known, family, requests).await;
+        }
+        let turn = tokio::time::timeout(FAMILY_TURN, family.turn.lock());
+        let turn = self.run.unless_stopped(turn).await?;
+        match family.known() {
+            Some(known) => {
+                drop(turn);
+                self.send_beginning_with(known, family, requests).await
+            }
+            None => self.send_beginning_with(Family::Newer, family, requests).await,
+        }
+    }
+
+    async fn send_beginning_with<T: DeserializeOwned>(
+        &self,
+        first: Family,
+        known: &KnownFamily,
+        requests: &Either,
+    ) -> Result<T, Error> {
+        let is_missing = |result: &Result<T, Error>| matches!(result, Err(error) if matches!(error.reason(), Some(Reason::NoRoute)));
+        let mut family = first;
+        let mut result = self.send(requests.by(family)).await;
+        if is_missing(&result) {
+            family = first.other();
+            result = self.send(requests.by(family)).await;
+        }
+        let is_of_kms = match &result {
+            Ok(_) => true,
+            Err(error) => error.reason().is_some_and(Reason::is_of_kms),
+        };
+        if is_of_kms {
+            known.learn(family);
+        }
+        result
     }
 
     /// [`send`](Self::send), for a change that is sent several times: `history` keeps what is known of all tries, and the

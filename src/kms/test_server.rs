@@ -91,6 +91,12 @@ impl Reply {
         Self::error(404, "NotFound", "Could not find App Connection with ID x")
     }
 
+    /// What the server's web framework says of a route that it doesn't have.
+    pub(super) fn no_route() -> Self {
+        let message = "Route GET:/x not found";
+        Self::json(404, json!({"message": message, "error": "Not Found", "statusCode": 404}))
+    }
+
     /// A success whose body ends early.
     pub(super) fn truncated() -> Self {
         Self { delay: Duration::ZERO, wire: Wire::Truncated }

@@ -107,6 +107,18 @@ pub fn failure(task: &str, error: &Error, blame: Blame) -> Diagnostics {
     diagnostics
 }
 
+/// The KMS has the secret, but doesn't show its value: it says so with an error, or puts a mask in the place of the value.
+pub fn value_hidden(task: &str, error: Option<&ApiError>, name: &'static str) -> Diagnostics {
+    let said = error.map(|error| format!("\n\n{}", said_by_server(error))).unwrap_or_default();
+    let detail = format!(
+        "Could not {task}: the machine identity that the provider logs in with may not see its value. Give the identity a \
+         role that may read the values of secrets in this environment and folder.{said}"
+    );
+    let mut diagnostics = Diagnostics::new();
+    diagnostics.error(Some(Path::attribute(name)), "Value of the secret not shown", detail);
+    diagnostics
+}
+
 const CHECK_NETWORK: &str = "Check the provider's \"host\", the network and any proxy on the way, for instance with: \
                              curl --verbose HOST/api/status";
 
@@ -149,8 +161,10 @@ fn advice(reason: &Reason) -> (&'static str, String) {
             ),
         ),
         Reason::NoRoute => (
-            "Feature not in this KMS",
-            "This release of the KMS does not have the feature. Upgrade the KMS, or use one that has it.".to_owned(),
+            "Not supported by this KMS",
+            "The server knows no such request. Either its release lacks what this needs, or the provider's \"host\" (or \
+             KMS_HOST) is not the address of a KMS."
+                .to_owned(),
         ),
         Reason::Redirected { .. } => (
             "Redirect from the KMS",
@@ -237,7 +251,10 @@ fn api_failure(task: &str, error: &ApiError, blame: Blame, diagnostics: &mut Dia
             let detail = format!(
                 "Could not {task}: the project has no such environment or folder. Create it in the KMS first.\n\n{said}"
             );
-            diagnostics.error(on(blame.folder), "Unknown folder", detail);
+            diagnostics.error(on(blame.folder), "Unknown folder or environment", detail);
+        }
+        ApiErrorKind::ValueHidden => {
+            diagnostics.extend(value_hidden(task, Some(error), blame.secret.unwrap_or_default()));
         }
         ApiErrorKind::RotationFailed => {
             let detail = format!(

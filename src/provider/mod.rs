@@ -10,6 +10,7 @@ mod dbt_connection;
 mod dbt_service_token_rotation;
 mod errors;
 mod lifecycle;
+mod project;
 mod rules;
 mod secret;
 mod secret_attribute;
@@ -96,6 +97,7 @@ impl Provider for KmsProvider {
                 "kms_dbt_service_token_rotate",
                 dbt_service_token_rotation::RotateServiceToken::new(access()),
             )
+            .data_source("kms_project", project::ProjectDataSource::new(access()))
             .ephemeral_resource("kms_secret", secret::SecretEphemeral::new(access()))
             .list_resource("kms_dbt_connection", ObjectList::<DbtConnection>::new(access()))
             .action("kms_dbt_connection_test", dbt_connection::DbtConnectionTest::new(access()))

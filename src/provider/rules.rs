@@ -6,7 +6,10 @@
 
 use std::time::Duration;
 
-use crate::kms::{Host, HostError};
+use crate::{
+    kms::{Host, HostError},
+    plugin::value::Number,
+};
 
 /// The longest name, in characters. Servers of older releases take only 32.
 const NAME_LENGTH: usize = 64;
@@ -73,6 +76,12 @@ pub fn description(text: &str) -> Checked {
     at_most(text, DESCRIPTION_LENGTH)
 }
 
+/// A project's ID where there has to be one.
+pub fn known_project_id(text: &str) -> Checked {
+    not_empty(text)?;
+    trimmed(text)
+}
+
 /// A project's ID.
 pub fn project_id(text: &str) -> Checked {
     if text.is_empty() {
@@ -129,6 +138,16 @@ pub fn folder_path(text: &str) -> Checked {
     if text.starts_with('/') { Ok(()) } else { Err("must begin with \"/\".".into()) }
 }
 
+/// The number of a version of a secret, which the server keeps in 32 bits. The attribute's type refuses fractions.
+pub fn secret_version(number: &Number) -> Checked {
+    match number.as_i64() {
+        Some(version) if !(1..=i64::from(i32::MAX)).contains(&version) => {
+            Err(format!("must be a number from 1 to {}.", i32::MAX))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The KMS's address.
 pub fn host(text: &str) -> Checked {
     // An empty text counts as not set.
@@ -175,6 +194,16 @@ pub fn positive_duration(text: &str) -> Checked {
 mod tests {
     use super::*;
 
+    #[test]
+    fn versions_of_secrets_count_from_1() {
+        for good in [1, 7, i64::from(i32::MAX)] {
+            assert_eq!(secret_version(&Number::Int(good)), Ok(()));
+        }
+        for bad in [0, -1, i64::from(i32::MAX) + 1] {
+            assert!(secret_version(&Number::Int(bad)).unwrap_err().ends_with('.'), "{bad}");
+        }
+    }
+
     /// Every rule with what it takes and what it refuses.
     #[test]
     fn each_rule_draws_the_servers_line() {
@@ -204,6 +233,7 @@ mod tests {
                     "x\u{a0}".into(),
                 ],
             ),
+            ("id", known_project_id, vec!["p".into()], vec!["".into(), " p".into()]),
             ("project_id", project_id, vec!["p".into()], vec!["".into(), " p".into()]),
             (
                 "instance_url",

@@ -10,7 +10,7 @@ use crate::{
         diagnostics::Diagnostics,
         ephemeral::EphemeralResource,
         model::{Field, Model as _},
-        schema::{Schema, computed, optional_computed, required},
+        schema::{Schema, computed, optional, optional_computed, required},
     },
     provider::{
         access::Access,
@@ -34,6 +34,9 @@ model! {
         env_slug: String = required().rule(rules::not_empty),
         /// Path of the folder. Default: `/`.
         folder_path: String = optional_computed().rule(rules::folder_path),
+        /// Which version of the secret to read, for a pinned one: versions count from 1, and each change of the secret makes
+        /// one. A version is found by the name that the secret had then. Without it, the current version is read.
+        secret_version: i64 = optional().number_rule(rules::secret_version),
         /// Value of the secret.
         value: Secret = computed().sensitive(),
         /// Metadata of the secret: keys and values.
@@ -70,18 +73,30 @@ impl EphemeralResource for SecretEphemeral {
             project_id: config.workspace_id.text().to_owned(),
             environment: config.env_slug.text().to_owned(),
             path: folder.clone(),
+            version: config.secret_version.known().copied(),
         };
         let result = operation.get_secret(&query).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
+        let version = query.version.map(|version| format!("version {version} of ")).unwrap_or_default();
         let task = format!(
-            "read the secret \"{}\" in {folder} of the environment \"{}\"",
+            "read {version}the secret \"{}\" in {folder} of the environment \"{}\"",
             query.name, query.environment
         );
-        let blame = Blame { object: Some("name"), project: Some("workspace_id"), ..Blame::NONE };
+        let object = if query.version.is_some() { "secret_version" } else { "name" };
+        // Each environment has a root folder, so it is the environment that is missing.
+        let folder_attribute = if folder == ROOT_FOLDER { "env_slug" } else { "folder_path" };
+        let blame = Blame {
+            object: Some(object),
+            project: Some("workspace_id"),
+            folder: Some(folder_attribute),
+            secret: Some("name"),
+            ..Blame::NONE
+        };
         let secret = result.map_err(|error| errors::failure(&task, &error, blame))?;
+        let value = secret.value.ok_or_else(|| errors::value_hidden(&task, None, "name"))?;
         Ok(SecretData {
             folder_path: Field::Known(folder),
-            value: Field::Known(secret.value),
+            value: Field::Known(value),
             metadata: Field::Known(secret.metadata.into_iter().collect()),
             ..config
         })

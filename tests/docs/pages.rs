@@ -45,7 +45,7 @@ const KINDS: [TypeKind; 5] = [
 /// # Panics
 /// None is named here yet.
 fn subcategory(name: &str) -> &'static str {
-    let of_prefix = [("kms_dbt_", "App Connections"), ("kms_secret", "Secrets")];
+    let of_prefix = [("kms_dbt_", "App Connections"), ("kms_project", "Projects"), ("kms_secret", "Secrets")];
     let found = of_prefix.into_iter().find(|(prefix, _)| name.starts_with(prefix));
     found.unwrap_or_else(|| panic!("tests/docs/pages.rs has to name the subcategory of {name}")).1
 }

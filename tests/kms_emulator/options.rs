@@ -109,7 +109,8 @@ pub struct Options {
     pub rotations: Rotations,
     /// One secret: `/api/v3/secrets/raw/:name` is the older route, `/api/v4/secrets/:name` the newer one.
     pub secret_routes: Routes,
-    /// One project: `/api/v2/workspace/:slug` is the older route, `/api/v1/projects/...` the newer one.
+    /// One project: `/api/v2/workspace/:slug` and `/api/v1/workspace/:id` are the older routes, `/api/v1/projects/...` the newer
+    /// ones.
     pub project_routes: Routes,
     /// How long a connection may stay open after a response without a further request.
     pub idle_timeout: Duration,

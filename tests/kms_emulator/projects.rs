@@ -78,11 +78,11 @@ impl State {
         json!({"projects": found.into_iter().map(|project| self.project_json(project)).collect::<Vec<_>>()})
     }
 
-    /// `GET /api/v1/projects/:projectId`
-    pub fn project_by_id(&self, caller: &Caller, id: &str) -> Result<Value, Refusal> {
+    /// `GET /api/v1/projects/:projectId` and `GET /api/v1/workspace/:workspaceId`, which have another word for it.
+    pub fn project_by_id(&self, caller: &Caller, id: &str, word: &str) -> Result<Value, Refusal> {
         let found = self.existing_project(id)?;
         caller.in_project(&found.id, &self.projects)?;
-        Ok(json!({"project": self.project_json(found)}))
+        Ok(json!({word: self.project_json(found)}))
     }
 
     /// `GET /api/v1/projects/slug/:slug` and `GET /api/v2/workspace/:slug`

@@ -109,6 +109,7 @@ enum Call {
     Projects,
     Project(String),
     ProjectBySlug(String),
+    OlderProject(String),
     OlderProjectBySlug(String),
     Rotation(RotationCall),
 }
@@ -132,7 +133,7 @@ impl Call {
         match self {
             Self::OlderSecret(_) => options.secret_routes.has_older(),
             Self::NewerSecret(_) => options.secret_routes.has_newer(),
-            Self::OlderProjectBySlug(_) => options.project_routes.has_older(),
+            Self::OlderProject(_) | Self::OlderProjectBySlug(_) => options.project_routes.has_older(),
             Self::Projects | Self::Project(_) | Self::ProjectBySlug(_) => options.project_routes.has_newer(),
             Self::Rotation(_) => options.rotations != Rotations::Absent,
             _ => true,
@@ -227,6 +228,7 @@ fn route(method: &str, path: &str) -> Option<(&'static str, Kind, Call)> {
             ("project by slug", Kind::Read, Call::ProjectBySlug((*slug).into()))
         }
         ("GET", ["projects", id]) => ("project", Kind::Read, Call::Project((*id).into())),
+        ("GET", ["workspace", id]) => ("older project", Kind::Read, Call::OlderProject((*id).into())),
         (method, ["app-connections", "dbt", rest @ ..]) => match (method, rest) {
             ("GET", []) => ("list", Kind::Read, Call::List),
             ("POST", []) => ("create", Kind::Write, Call::Create),
@@ -322,7 +324,8 @@ fn perform(
             state.secret(caller, validation::js_trim(&name), query)
         }
         Call::Projects => Ok(state.list_projects(caller)),
-        Call::Project(id) => state.project_by_id(caller, validation::js_trim(&id)),
+        Call::Project(id) => state.project_by_id(caller, validation::js_trim(&id), "project"),
+        Call::OlderProject(id) => state.project_by_id(caller, validation::js_trim(&id), "workspace"),
         Call::ProjectBySlug(slug) | Call::OlderProjectBySlug(slug) => {
             state.project_by_slug(caller, &validation::slug(&slug, "slug")?)
         }

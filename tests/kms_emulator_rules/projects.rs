@@ -68,7 +68,8 @@ async fn a_project_is_shown_to_who_is_not_a_member_at_hanzo_only() {
 }
 
 // H server/routes/v2/deprecated-project-router.ts @ 45957ac8 ("moved to GET /v1/projects/slug/:slug"): the same answer, over both
-// routes. Before the newer ones, there was the older one only.
+// routes. Before the newer ones, there were the older ones only. By ID: I server/routes/v1/deprecated-project-router.ts (id
+// 1244411798 of the stored text).
 #[tokio::test]
 async fn a_project_is_found_over_the_routes_that_the_server_has() {
     let older = "/api/v2/workspace/analytics";
@@ -83,6 +84,7 @@ async fn a_project_is_found_over_the_routes_that_the_server_has() {
             (newer, has_newer),
             ("/api/v1/projects", has_newer),
             (&*format!("/api/v1/projects/{PROJECT_ID}"), has_newer),
+            (&*format!("/api/v1/workspace/{PROJECT_ID}"), has_older),
         ] {
             let answer = client.get(path).await;
             assert_eq!(answer.status, if there { 200 } else { 404 }, "{project_routes:?} {path}");
@@ -91,11 +93,18 @@ async fn a_project_is_found_over_the_routes_that_the_server_has() {
         }
         if project_routes == Routes::Both {
             assert_eq!(client.get(older).await.body, client.get(newer).await.body);
+            let of_older = client.get(&format!("/api/v1/workspace/{PROJECT_ID}")).await;
+            let of_newer = client.get(&format!("/api/v1/projects/{PROJECT_ID}")).await;
+            assert_eq!(of_older.body["workspace"], of_newer.body["project"]);
         }
         if has_older {
             assert_eq!(
                 client.get("/api/v2/workspace/nope").await.refusal(),
                 (404, "NotFound", "Project with slug 'nope' not found")
+            );
+            assert_eq!(
+                client.get("/api/v1/workspace/nope").await.refusal(),
+                (404, "NotFound", "Project with ID 'nope' not found")
             );
             assert_eq!(
                 client.get("/api/v2/workspace/No%20Slug").await.issues(),

@@ -40,6 +40,7 @@ mod lost_answers;
 mod meta_arguments;
 mod modules;
 mod old_terraform;
+mod projects;
 mod queries;
 mod rate_limits;
 mod refusals;

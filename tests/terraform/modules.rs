@@ -36,11 +36,9 @@ fn call(label: &str, arguments: &str) -> String {
     )
 }
 
-fn secret() -> String {
-    format!(
-        "  secret     = {{ name = \"DBT_TOKEN\", workspace_id = \"{PROJECT_ID}\", env_slug = \"prod\" }}\n"
-    )
-}
+/// The secret, in a project of which the connection need not be.
+const SECRET: &str =
+    "  secret     = { name = \"DBT_TOKEN\", project_slug = \"analytics\", env_slug = \"prod\" }\n";
 
 fn token_of(workspace: &Workspace, name: &str) -> String {
     let id = workspace.emulator.connection(name).id;
@@ -121,13 +119,10 @@ output "gone" {
   value = nonsensitive(ephemeralasnull(module.of_secret.airflow_connection_uri) == null)
 }
 "#;
-        let of_secret =
-            call("of_secret", &format!("{}  airflow     = true\n  check_token = true\n", secret()));
+        let of_secret = call("of_secret", &format!("{SECRET}  airflow     = true\n  check_token = true\n"));
         let of_token = call(
             "of_token",
-            &format!(
-                "  api_token   = var.token\n  project_id  = \"{PROJECT_ID}\"\n  description = \"of a token\"\n"
-            ),
+            "  api_token    = var.token\n  project_slug = \"analytics\"\n  description  = \"of a token\"\n",
         );
         workspace.write("main.tf", &configuration(&[of_secret, of_token, back.into()]));
         workspace.run(&["get", "-no-color"]).succeeded();
@@ -155,7 +150,7 @@ output "gone" {
 }
 
 #[test]
-fn a_module_without_a_token_or_with_two_says_so() {
+fn a_module_without_a_token_or_a_project_for_it_or_with_two_tokens_says_so() {
     under_each_terraform(|version| {
         let workspace = Workspace::new(version);
         copy_examples(&workspace);
@@ -168,10 +163,15 @@ fn a_module_without_a_token_or_with_two_says_so() {
         workspace.write("main.tf", &configuration(&[call("neither", "")]));
         workspace.run(&["get", "-no-color"]).succeeded();
         names_the_problem(&workspace.failing_plan());
-        let both = format!("{}  api_token  = var.token\n", secret());
+        let both = format!("{SECRET}  api_token  = var.token\n");
         workspace.write("main.tf", &configuration(&[call("both", &both)]));
         workspace.run(&["get", "-no-color"]).succeeded();
         names_the_problem(&workspace.failing_plan());
+        let homeless = "  secret = { name = \"DBT_TOKEN\", env_slug = \"prod\" }\n";
+        workspace.write("main.tf", &configuration(&[call("homeless", homeless)]));
+        workspace.run(&["get", "-no-color"]).succeeded();
+        let outcome = workspace.failing_plan();
+        assert!(outcome.error().says(&["Give the project_slug of the secret"]), "{outcome:#?}");
         assert!(workspace.emulator.writes().is_empty());
     });
 }

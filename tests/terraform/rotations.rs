@@ -417,8 +417,8 @@ fn what_the_server_refuses_is_named_on_its_attribute() {
         let missing = "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1aff";
         workspace.store_secret("/", "a-value-by-hand");
         let cases: [(&str, &str, &str, &str); 4] = [
-            ("secret_path", "\"/missing\"", "secret_path", "Unknown folder"),
-            ("environment", "\"moon\"", "", "Unknown folder"),
+            ("secret_path", "\"/missing\"", "secret_path", "Unknown folder or environment"),
+            ("environment", "\"moon\"", "", "Unknown folder or environment"),
             ("secret_name", "\"DBT_TOKEN\"", "secret_name", "Secret already exists"),
             ("connection_id", &format!("\"{missing}\""), "", "exist"),
         ];
@@ -448,7 +448,7 @@ fn what_the_server_refuses_is_named_on_its_attribute() {
 fn a_server_without_rotations_and_one_without_the_licence_are_told_apart() {
     under_each_terraform(|version| {
         for (rotations, expected) in [
-            (Rotations::Absent, ["Feature not in this KMS", "no such route"]),
+            (Rotations::Absent, ["Not supported by this KMS", "no such route"]),
             (Rotations::Unlicensed, ["Not included in the licence of the KMS", "plan restriction"]),
         ] {
             let (workspace, connection) = workspace(version, Options { rotations, ..Options::default() });

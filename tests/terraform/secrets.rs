@@ -1,14 +1,22 @@
 //! The dbt token as a secret of the KMS, which reaches a connection without touching a file.
 
+use serde_json::json;
+
 use crate::{
     capabilities::{Capability, under_each_terraform_with},
-    kms_emulator::PROJECT_ID,
+    kms_emulator::{
+        CLIENT_ID, CLIENT_SECRET, IDENTITY_ID, Options, PROJECT_ID, Routes,
+        faults::{Fault, Target},
+        identities::{Action, Identity, Scope},
+        projects::Folder,
+    },
     plans::{Change, MOVED_BY_CREDENTIALS},
     workspace::{Workspace, address, configuration, connection},
 };
 
 const TOKEN: &str = "dbtc_k3ptInTh3KmsP0o9i8";
-const SECRET_PATH: &str = "/api/v3/secrets/raw/DBT_TOKEN";
+const SECRET_PATH: &str = "/api/v4/secrets/DBT_TOKEN";
+const OLDER_PATH: &str = "/api/v3/secrets/raw/DBT_TOKEN";
 
 /// The secret, with some arguments set to other expressions, or left out with an empty one.
 fn secret(arguments: &[(&str, &str)]) -> String {
@@ -136,10 +144,14 @@ fn a_secret_that_is_not_there_is_an_error_on_the_attribute_that_names_it() {
         workspace.store_secret("/", TOKEN);
         let missing = "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1aff";
         let missing_project = format!("{missing:?}");
-        let cases: [(&str, &str, &[&str]); 7] = [
+        let cases: [(&str, &str, &[&str]); 11] = [
             ("name", "\"NO_SUCH_TOKEN\"", &["\"NO_SUCH_TOKEN\"", "in / of the environment \"prod\""]),
-            ("env_slug", "\"staging\"", &["environment \"staging\"", "doesn't exist"]),
-            ("folder_path", "\"/elsewhere\"", &["in /elsewhere of", "doesn't exist"]),
+            ("env_slug", "\"staging\"", &["Not found", "environment \"staging\""]),
+            ("env_slug", "\"qa\"", &["Unknown folder or environment", "environment \"qa\""]),
+            ("folder_path", "\"/elsewhere\"", &["Unknown folder or environment", "in /elsewhere of"]),
+            ("secret_version", "7", &["Not found", "version 7 of the secret \"DBT_TOKEN\""]),
+            ("secret_version", "0", &["\"secret_version\" must be a number from 1"]),
+            ("secret_version", "1.5", &["whole number"]),
             ("workspace_id", &missing_project, &["Unknown project", missing]),
             ("name", "\"\"", &["\"name\" must not be empty"]),
             ("folder_path", "\"dbt\"", &["\"folder_path\" must begin with \"/\""]),
@@ -151,10 +163,95 @@ fn a_secret_that_is_not_there_is_an_error_on_the_attribute_that_names_it() {
             let outcome = workspace.failing_plan();
             let error = outcome.error();
             assert!(error.says(expected), "{changed} = {expression}: {error:#?}");
-            // What is missing is the secret, wherever it was looked for.
-            let named = if error.summary == "Not found" { "name" } else { changed };
+            // Where there is such an environment, what is missing is the secret.
+            let named = if changed == "env_slug" && error.summary == "Not found" { "name" } else { changed };
             assert_eq!(error.attribute, named, "{changed} = {expression}: {error:#?}");
         }
+        assert!(workspace.emulator.writes().is_empty());
+    });
+}
+
+#[test]
+fn a_secret_is_read_over_the_route_that_the_server_has() {
+    under_each_terraform_with(Capability::EphemeralValues, |version| {
+        for (secret_routes, served, other) in [
+            (Routes::Both, SECRET_PATH, OLDER_PATH),
+            (Routes::Newer, SECRET_PATH, OLDER_PATH),
+            (Routes::Older, OLDER_PATH, SECRET_PATH),
+        ] {
+            let workspace = Workspace::with(version, Options { secret_routes, ..Options::default() });
+            workspace.store_secret("/", TOKEN);
+            // The same secret twice, in one run.
+            let again = secret(&[]).replace("\"token\"", "\"again\"");
+            let mut parts = vec![secret(&[]), again, with_secret()];
+            parts.push(connection("sales", &[("api_token", "ephemeral.kms_secret.again.value")]));
+            workspace.write("main.tf", &configuration(&parts));
+            workspace.plan();
+            let count =
+                |path| workspace.emulator.requests().iter().filter(|read| read.is("GET", path)).count();
+            assert_eq!(count(served), 2, "{secret_routes:?}");
+            // One is enough to find out that a route isn't there.
+            assert_eq!(count(other), usize::from(secret_routes == Routes::Older), "{secret_routes:?}");
+            workspace.apply().succeeded();
+            let id = workspace.emulator.connection("orders").id;
+            assert_eq!(workspace.emulator.stored_credentials(&id).api_token, TOKEN, "{secret_routes:?}");
+        }
+    });
+}
+
+#[test]
+fn a_pinned_version_stays_while_the_secret_changes() {
+    under_each_terraform_with(Capability::EphemeralValues, |version| {
+        for secret_routes in [Routes::Newer, Routes::Older] {
+            let workspace = Workspace::with(version, Options { secret_routes, ..Options::default() });
+            let later = "dbtc_s3c0ndV3rs10nV8c7x";
+            for token in [TOKEN, later] {
+                workspace.secret(token);
+            }
+            let folder = Folder::new(PROJECT_ID, "prod", "/");
+            workspace.emulator.state().make_secret(&folder, "DBT_TOKEN", TOKEN, "rotation-1");
+            let write = |pinned: &[(&str, &str)]| {
+                workspace.write("main.tf", &configuration(&[secret(pinned), with_secret()]));
+            };
+            write(&[("secret_version", "1")]);
+            workspace.apply().succeeded();
+            let id = workspace.emulator.connection("orders").id;
+            let change =
+                |version: &mut crate::kms_emulator::secrets::SecretVersion| version.value = later.into();
+            workspace.emulator.state().write_secret(&folder, "DBT_TOKEN", change).unwrap();
+            workspace.assert_clean();
+            assert_eq!(workspace.emulator.stored_credentials(&id).api_token, TOKEN);
+
+            write(&[]);
+            workspace.apply().succeeded();
+            assert_eq!(workspace.emulator.stored_credentials(&id).api_token, later);
+            workspace.assert_clean();
+        }
+    });
+}
+
+#[test]
+fn a_value_that_is_not_shown_is_a_clear_error_and_no_mask_is_taken_for_it() {
+    under_each_terraform_with(Capability::EphemeralValues, |version| {
+        let identity = Identity::new(IDENTITY_ID, CLIENT_ID, CLIENT_SECRET)
+            .without(Action::ReadSecret, Scope::Everywhere);
+        let workspace =
+            Workspace::with(version, Options { identities: vec![identity], ..Options::default() });
+        workspace.store_secret("/", TOKEN);
+        workspace.write("main.tf", &configuration(&[secret(&[]), with_secret()]));
+        let assert_not_shown = || {
+            let outcome = workspace.failing_plan();
+            let error = outcome.error();
+            assert!(error.says(&["Value of the secret not shown", "may not see its value"]), "{error:#?}");
+            assert_eq!(error.attribute, "name");
+        };
+        assert_not_shown();
+
+        // Servers may also show a mask.
+        let masked = json!({"secretKey": "DBT_TOKEN", "secretValue": "<hidden-by-kms>", "secretValueHidden": true, "version": 1});
+        let body = json!({"secret": masked});
+        workspace.emulator.fault(Target::every("GET", SECRET_PATH), Fault::Answer { status: 200, body });
+        assert_not_shown();
         assert!(workspace.emulator.writes().is_empty());
     });
 }

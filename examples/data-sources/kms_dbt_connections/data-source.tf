@@ -1,5 +1,9 @@
+data "kms_project" "analytics" {
+  slug = "analytics"
+}
+
 data "kms_dbt_connections" "all" {
-  project_id = "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1a01"
+  project_id = data.kms_project.analytics.id
 }
 
 output "connections_by_account" {

@@ -1,6 +1,10 @@
+data "kms_project" "analytics" {
+  slug = "analytics"
+}
+
 ephemeral "kms_secret" "dbt_token" {
   name         = "DBT_TOKEN"
-  workspace_id = "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1a01"
+  workspace_id = data.kms_project.analytics.id
   env_slug     = "prod"
 }
 

@@ -1,9 +1,22 @@
+data "kms_project" "this" {
+  count = var.project_slug == null ? 0 : 1
+
+  slug = var.project_slug
+}
+
+# The project of the secret, where that is another one.
+data "kms_project" "of_secret" {
+  count = try(var.secret.project_slug, null) == null ? 0 : 1
+
+  slug = var.secret.project_slug
+}
+
 # The token's value is written nowhere: it is read for the length of a run, and goes into a write-only attribute.
 ephemeral "kms_secret" "token" {
   count = var.secret == null ? 0 : 1
 
   name         = var.secret.name
-  workspace_id = var.secret.workspace_id
+  workspace_id = concat(data.kms_project.of_secret, data.kms_project.this)[0].id
   env_slug     = var.secret.env_slug
   folder_path  = var.secret.folder_path
 }
@@ -15,7 +28,7 @@ locals {
 resource "kms_dbt_connection" "this" {
   name         = var.name
   description  = var.description
-  project_id   = var.project_id
+  project_id   = one(data.kms_project.this[*].id)
   instance_url = var.instance_url
   account_id   = var.account_id
   api_token    = local.api_token

@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Name of the connection, unique in its project or, without `project_id`, in the organization: a slug."
+  description = "Name of the connection, unique in its project or, without `project_slug`, in the organization: a slug."
   type        = string
 }
 
@@ -9,8 +9,8 @@ variable "description" {
   default     = null
 }
 
-variable "project_id" {
-  description = "ID of the KMS project that the connection belongs to. Without it, the connection belongs to the organization."
+variable "project_slug" {
+  description = "Slug of the KMS project that the connection belongs to. Without it, the connection belongs to the organization."
   type        = string
   default     = null
 }
@@ -35,14 +35,19 @@ variable "api_token" {
 }
 
 variable "secret" {
-  description = "The secret of the KMS that holds the token for dbt. Give this or `api_token`."
+  description = "The secret of the KMS that holds the token for dbt: `name`, `env_slug`, and as needed `folder_path` and `project_slug`. Without `project_slug`, it is a secret of the connection's project. Give this or `api_token`."
   type = object({
     name         = string
-    workspace_id = string
+    project_slug = optional(string)
     env_slug     = string
     folder_path  = optional(string, "/")
   })
   default = null
+
+  validation {
+    condition     = var.secret == null || try(var.secret.project_slug, null) != null || var.project_slug != null
+    error_message = "Give the project_slug of the secret, or that of the connection."
+  }
 }
 
 variable "airflow" {

@@ -5,10 +5,14 @@ variable "dbt_token" {
   ephemeral   = true
 }
 
+data "kms_project" "analytics" {
+  slug = "analytics"
+}
+
 resource "kms_dbt_connection" "analytics" {
   name         = "analytics-prod"
   description  = "dbt account of the analytics team"
-  project_id   = "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1a01"
+  project_id   = data.kms_project.analytics.id
   instance_url = "https://cloud.getdbt.com"
   account_id   = "12345"
   api_token    = var.dbt_token

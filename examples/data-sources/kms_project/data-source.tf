@@ -1,0 +1,14 @@
+data "kms_project" "analytics" {
+  slug = "analytics"
+}
+
+# What takes the ID of a project, takes it from here:
+
+data "kms_dbt_connections" "analytics" {
+  project_id = data.kms_project.analytics.id
+}
+
+output "environments" {
+  description = "The names of the project's environments, by slug."
+  value       = data.kms_project.analytics.environments
+}
