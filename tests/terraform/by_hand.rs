@@ -5,7 +5,7 @@ use std::fs;
 use crate::{
     capabilities::{Capability, under_each_terraform_with},
     kms_emulator::{Credentials, OTHER_PROJECT_ID, Options, PROJECT_ID},
-    plans::{Change, MOVED_BY_CREDENTIALS},
+    plans::{self, Change, MOVED_BY_CREDENTIALS},
     queries::list,
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };
@@ -54,7 +54,11 @@ fn two_hundred_are_found_and_taken_over_as_generated_with_nothing_written() {
     under_each_terraform_with(Capability::Queries, |version| {
         let workspace = Workspace::with(version, Options::default());
         for number in 0..COUNT {
-            workspace.emulator.create(&format!("orders-{number:03}"), Some(PROJECT_ID), &made_by_hand());
+            let id =
+                workspace.emulator.create(&format!("orders-{number:03}"), Some(PROJECT_ID), &made_by_hand());
+            let description =
+                [None, Some(String::new()), Some("${made} \"by hand\"".to_owned())][number % 3].clone();
+            workspace.emulator.edit(&id, |connection| connection.description = description);
         }
         let list = list("all", &format!("limit = {COUNT}"), &format!("project_id = \"{PROJECT_ID}\""));
         workspace.write("find.tfquery.hcl", &list);
@@ -103,7 +107,7 @@ fn without_a_token_the_plan_refuses_what_needs_one() {
         let workspace = taken_over(version);
         let project_id = format!("\"{OTHER_PROJECT_ID}\"");
         let cases = [
-            ("account", ("account_id", "\"67890\""), "only together"),
+            ("account", ("account_id", "\"67890\""), "The KMS has account_id = \"12345\""),
             ("instance", ("instance_url", "\"https://emea.dbt.com\""), "only together"),
             ("replacement", ("project_id", project_id.as_str()), "Creating a dbt connection needs"),
         ];
@@ -118,6 +122,7 @@ fn without_a_token_the_plan_refuses_what_needs_one() {
         let adopting = connection("adopting", &[NO_TOKEN, ("name", "\"x\""), ("adopt_existing", "true")]);
         workspace.write("main.tf", &configuration(&[connection("orders", &[NO_TOKEN]), new, adopting]));
         let outcome = workspace.failing_plan();
+        insta::assert_snapshot!("refused_without_a_token", plans::diagnostics(&outcome));
         assert_eq!(outcome.errors().len(), 2, "{outcome:#?}");
         for error in outcome.errors() {
             assert!(error.says(&["api_token", "Creating a dbt connection needs"]), "{error:#?}");
@@ -139,13 +144,16 @@ fn a_token_given_later_is_sent_once_and_one_taken_away_sends_nothing() {
         let plan = workspace.plan();
         assert_eq!(plan.change(&address("orders")), Change::update(&[&MOVED_BY_CREDENTIALS]));
         assert_eq!(plan.warned(), [address("orders")]);
+        insta::assert_snapshot!("plan_of_a_token_given_later", workspace.shown(&plan));
         workspace.apply_plan(&plan).succeeded();
         assert_eq!(sent(&workspace), ["credentials"]);
         assert_eq!(stored_token(&workspace), TOKEN);
         workspace.assert_clean();
 
         write(&workspace, &[NO_TOKEN]);
-        workspace.assert_clean();
+        let plan = workspace.plan();
+        insta::assert_snapshot!("plan_of_a_token_taken_away", workspace.shown(&plan));
+        assert!(plan.changes().is_empty());
         write(&workspace, &[NO_TOKEN, ("description", "\"ours\"")]);
         workspace.apply().succeeded();
         assert_eq!(sent(&workspace), ["description"]);
@@ -188,6 +196,7 @@ fn with_a_version_a_token_comes_and_goes_as_the_version_says() {
         // Both go: only Terraform's state changes.
         write(&workspace, &[NO_TOKEN]);
         let plan = workspace.plan();
+        insta::assert_snapshot!("plan_of_a_token_and_its_version_taken_away", workspace.shown(&plan));
         assert_eq!(plan.change(&address("orders")), change);
         workspace.apply_plan(&plan).succeeded();
         workspace.assert_clean();

@@ -74,6 +74,14 @@ impl Plan {
     }
 }
 
+/// Errors and warnings as blocks of text, without what differs in each run.
+pub fn diagnostics(outcome: &Outcome) -> String {
+    let all = outcome.errors().into_iter().chain(outcome.warnings());
+    let mut blocks: Vec<_> = all.map(Diagnostic::block).collect();
+    blocks.sort();
+    without_variation(&blocks.join("\n\n"))
+}
+
 /// A text with placeholders for what differs in each run.
 pub fn without_variation(text: &str) -> String {
     let variations = [

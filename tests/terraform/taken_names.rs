@@ -122,10 +122,7 @@ fn two_resources_do_not_adopt_one_connection() {
         workspace.emulator.clear_requests();
         let outcome = workspace.failing_plan();
         assert_eq!(outcome.error().attribute, "name", "{outcome:#?}");
-        assert!(
-            outcome.error().says(&[&id, "Another resource of this configuration manages it"]),
-            "{outcome:#?}"
-        );
+        assert!(outcome.error().says(&[&id, "is to take it over too"]), "{outcome:#?}");
     });
 }
 
@@ -206,7 +203,8 @@ fn what_is_replaced_in_the_usual_order_is_not_adopted() {
         let new = workspace.emulator.connection("orders").id;
         assert_ne!(new, old);
         workspace.run(&["taint", &address("orders")]).succeeded();
-        workspace.apply().succeeded();
+        let outcome = workspace.apply().succeeded();
+        assert!(outcome.warnings().is_empty(), "{outcome:#?}");
         assert_ne!(workspace.emulator.connection("orders").id, new);
         workspace.assert_clean();
     });
@@ -225,7 +223,14 @@ fn a_replacement_created_first_is_told_who_has_its_name() {
             workspace.run(&["apply", "-json", "-auto-approve", "-replace=kms_dbt_connection.orders"]);
         let error = outcome.error();
         assert_eq!(error.attribute, "name");
-        assert!(error.says(&[&id, "create_before_destroy", "choose another name, or remove"]), "{error:#?}");
+        assert!(
+            error.says(&[
+                &id,
+                "create_before_destroy",
+                "choose another name, or remove create_before_destroy"
+            ]),
+            "{error:#?}"
+        );
         assert_eq!(workspace.state(&address("orders"))["id"], id.as_str());
         assert_eq!(workspace.emulator.connections().len(), 1);
     });
@@ -261,5 +266,47 @@ fn a_rename_to_a_taken_name_is_an_error_on_the_name() {
         assert_eq!(outcome.error().attribute, "name");
         assert!(outcome.error().says(&["\"taken\"", &id, "terraform import"]), "{outcome:#?}");
         assert_eq!(workspace.state(&address("orders"))["name"], "orders");
+    });
+}
+
+#[test]
+fn a_tainted_replacement_created_first_keeps_its_connection() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token(TOKEN);
+        let lifecycle = ("lifecycle", "{\n    create_before_destroy = true\n  }");
+        let arguments = [("adopt_existing", "true"), lifecycle];
+        workspace.write("main.tf", &configuration(&[connection("orders", &arguments)]));
+        workspace.apply().succeeded();
+        let id = workspace.emulator.connection("orders").id;
+        workspace.run(&["taint", &address("orders")]).succeeded();
+        let outcome = workspace.apply().succeeded();
+        assert!(outcome.warnings().iter().any(|warning| warning.says(&["kept", &id])), "{outcome:#?}");
+        assert_eq!(workspace.state(&address("orders"))["id"], id.as_str());
+        workspace.assert_clean();
+        assert_eq!(workspace.emulator.connections().len(), 1);
+    });
+}
+
+#[test]
+fn two_resources_with_one_connection_are_refused_before_one_deletes_it() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token(TOKEN);
+        let id = workspace.emulator.create(
+            "orders",
+            None,
+            &Credentials::new("https://cloud.getdbt.com", "12345", "dbtu_by_hand"),
+        );
+        let twin = |label: &str| {
+            let import = format!("import {{\n  to = {}\n  id = {id:?}\n}}\n", address(label));
+            import + &connection(label, &[("name", "\"orders\""), ("api_token", "")])
+        };
+        workspace.write("main.tf", &configuration(&[twin("one"), twin("two")]));
+        let outcome = workspace.failing_plan();
+        assert!(
+            outcome.error().says(&["Two resources for one dbt connection", &id, "terraform state rm"]),
+            "{outcome:#?}"
+        );
     });
 }

@@ -6,7 +6,7 @@ mod test;
 pub(super) use self::{projects::DbtProjectsDataSource, test::DbtConnectionTest};
 use super::{
     errors::Blame,
-    lifecycle::{ManagedObject, SecretAttribute, object},
+    lifecycle::{ManagedObject, SecretAttribute, SentWith, object},
     rules,
 };
 use crate::{
@@ -42,7 +42,7 @@ object! {
         api_token_version: String = optional(),
         /// Whether to take over an existing connection that has the name and the same `instance_url` and `account_id`,
         /// instead of failing, and to send it the configured description and token. The plan says which connection that
-        /// is. A connection that another resource manages is never taken over. Changing this alone sends nothing.
+        /// is, and refuses a connection that another resource of the plan manages. Changing this alone sends nothing.
         /// Default: `false`.
         adopt_existing: bool = optional(),
         /// ID of the connection, a UUID.
@@ -92,14 +92,14 @@ impl ManagedObject for DbtConnection {
     const SECRET: Option<SecretAttribute<DbtConnectionModel>> = Some(SecretAttribute {
         name: "api_token",
         version_name: "api_token_version",
-        sent_with: &["instance_url", "account_id"],
+        sent_with: &[
+            SentWith { name: "instance_url", value: |model| &model.instance_url },
+            SentWith { name: "account_id", value: |model| &model.account_id },
+        ],
         value: |model| &model.api_token,
         version: |model| &model.api_token_version,
         hash: |model| &model.credentials_hash,
         hash_mut: |model| &mut model.credentials_hash,
-        changes_with: |prior, planned| {
-            prior.instance_url != planned.instance_url || prior.account_id != planned.account_id
-        },
     });
 
     fn place(model: &DbtConnectionModel) -> ConnectionPlace {

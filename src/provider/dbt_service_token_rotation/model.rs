@@ -75,8 +75,8 @@ object! {
         /// Whether destroying the rotation deletes the secret. Otherwise it stays, with the last token. Default: `true`.
         delete_secret_on_destroy: bool = optional().default(true),
         /// Whether to take over an existing rotation that has the name in the same folder and uses the same connection, instead
-        /// of failing, and to give it the configured values. The plan says which rotation that is. A rotation that another
-        /// resource manages is never taken over. Changing this alone sends nothing. Default: `false`.
+        /// of failing, and to give it the configured values. The plan says which rotation that is, and refuses a
+        /// rotation that another resource of the plan manages. Changing this alone sends nothing. Default: `false`.
         adopt_existing: bool = optional(),
         /// ID of the rotation, a UUID.
         id: String = computed().stable().not_null() => |it| it.id.clone(),

@@ -24,7 +24,7 @@ fn is_placed<T: ManagedObject>(planned: &T::Model) -> bool {
 
 /// Says in the plan of a create which object the apply will take over, or why it won't. Says nothing where the KMS can't be
 /// asked yet. `replaced` is the ID of the object that is being replaced: if that has the name, it will be gone, or the apply
-/// fails.
+/// fails. Returns the ID of the object that the apply may take over.
 ///
 /// # Errors
 /// Another resource of the plan manages the object, or takes it over too.
@@ -33,32 +33,36 @@ pub async fn forecast<T: ManagedObject>(
     cx: &mut Context,
     planned: &T::Model,
     replaced: Option<&str>,
-) -> Result<(), Diagnostics> {
+) -> Result<Option<String>, Diagnostics> {
     if !is_wanted::<T>(planned) || !is_placed::<T>(planned) || !access.is_ready() {
-        return Ok(());
+        return Ok(None);
     }
     let place = T::place(planned);
     let operation = access.operation(cx)?;
     let existing = match operation.forecast_by_name::<ObjectOf<T>>(&place).await {
         Ok(Some(existing)) => existing,
-        Ok(None) => return Ok(()),
+        Ok(None) => return Ok(None),
         Err(error) => {
             messages::adoption_unknown::<T>(&place, &error, &mut cx.diagnostics);
-            return Ok(());
+            return Ok(None);
         }
     };
     if replaced.is_some_and(|id| id.eq_ignore_ascii_case(existing.id())) {
-        return Ok(());
+        return Ok(None);
     }
     let differences = T::differences(planned, &existing);
     if !differences.is_empty() {
         messages::will_not_adopt::<T>(&place, &existing, &differences, &mut cx.diagnostics);
-    } else if access.managed().plan_adoption(existing.id(), T::name_of(&place)) {
-        messages::will_adopt::<T>(&place, &existing, &mut cx.diagnostics);
-    } else {
-        return Err(messages::taken_by_a_managed::<T>(&place, &existing));
+        return Ok(None);
     }
-    Ok(())
+    let id = existing.id();
+    match access.managed().plan_adoption(id, T::name_of(&place)) {
+        Ok(true) => messages::will_adopt::<T>(&place, &existing, &mut cx.diagnostics),
+        // A tainted resource has this one, and it will be destroyed. Or another resource has it, whose plan then fails.
+        Ok(false) => {}
+        Err(conflict) => return Err(messages::taken_by_another::<T>(&place, &existing, &conflict)),
+    }
+    Ok(Some(id.to_owned()))
 }
 
 /// Takes over an object that nothing in this run manages, and gives it the planned values.

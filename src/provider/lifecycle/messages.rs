@@ -2,7 +2,7 @@
 
 use super::object::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf};
 use crate::{
-    kms::{self, AdoptError, ApiErrorKind, CreateError, Existing, Object as _},
+    kms::{self, AdoptError, ApiErrorKind, Conflict, CreateError, Existing, Object as _},
     plugin::{diagnostics::Diagnostics, path::Path},
     provider::errors::{self, Blame},
 };
@@ -121,27 +121,25 @@ pub fn create_still_open<T: ManagedObject>(name: &str, diagnostics: &mut Diagnos
 
 /// What to do about an existing object that has the name.
 fn adoption_advice<T: ManagedObject>(planned: &T::Model, existing: &ObjectOf<T>) -> String {
-    let import = import_line::<T>(existing.id());
+    let (noun, import) = (T::NOUN, import_line::<T>(existing.id()));
     let differences = T::differences(planned, existing);
     let advice = if differences.is_empty() {
         let and_send = T::SECRET.map(|secret| format!(" and sends it the configured {}", secret.name));
         format!(
-            "If no other resource manages it, import it to this resource's address:\n\n{import}\n\nor set adopt_existing = \
-             true here, which takes it over{}. Otherwise choose another name.",
+            "Otherwise, if no other resource manages it, import it to this resource's address:\n\n{import}\n\nor set \
+             adopt_existing = true here, which takes it over{}. If another resource manages it, choose another name.",
             and_send.unwrap_or_default()
         )
     } else {
         format!(
-            "adopt_existing does not apply: the existing {} has a different {}. Choose another name, or, if no other \
-             resource manages it, import it to change it:\n\n{import}",
-            T::NOUN,
+            "Otherwise choose another name, or, if no other resource manages it, import it to change it:\n\n{import}\n\n\
+             adopt_existing does not apply: the existing {noun} has a different {}.",
             differences.join(" and ")
         )
     };
     format!(
-        "{advice}\n\nIf this resource is being replaced under create_before_destroy, that is the {} being replaced: choose \
-         another name, or remove create_before_destroy.",
-        T::NOUN
+        "If this resource is being replaced under create_before_destroy, that is the {noun} being replaced: choose another name, \
+         or remove create_before_destroy.\n\n{advice}"
     )
 }
 
@@ -156,25 +154,38 @@ pub fn taken_by_the_replaced<T: ManagedObject>(place: &PlaceOf<T>, id: &str) -> 
     ))
 }
 
-/// Another resource manages the object that has the name.
-pub fn taken_by_a_managed<T: ManagedObject>(place: &PlaceOf<T>, existing: &ObjectOf<T>) -> Diagnostics {
+/// Another resource has the object that has the name, or adopts it too.
+pub fn taken_by_another<T: ManagedObject>(
+    place: &PlaceOf<T>,
+    existing: &ObjectOf<T>,
+    conflict: &Conflict,
+) -> Diagnostics {
+    let reason = match conflict {
+        Conflict::Managed => "manages it, so no other one can",
+        Conflict::Adopted(_) => "is to take it over too, and only one can have it",
+    };
     name_taken(format!(
-        "{} Another resource of this configuration manages it, so adopt_existing does not take it over. Choose another name.",
+        "{} Another resource of this configuration {reason}. Choose another name.",
         there_is::<T>(place, existing)
     ))
 }
 
 /// Two resources of a plan are to have one object.
-pub fn planned_twice<T: ManagedObject>(id: &str, adopting: &str) -> Diagnostics {
-    Diagnostics::from_error(
-        format!("Two resources for one {}", T::NOUN),
-        format!(
-            "This resource manages the {noun} {id}. Another {type_name} resource, named \"{adopting}\", has adopt_existing = \
-             true and would take it over. Remove adopt_existing there and choose another name, or remove one of the two \
-             resources.",
-            noun = T::NOUN,
-            type_name = T::TYPE
+pub fn planned_twice<T: ManagedObject>(id: &str, conflict: &Conflict) -> Diagnostics {
+    let (noun, type_name) = (T::NOUN, T::TYPE);
+    let other = match conflict {
+        Conflict::Adopted(name) => format!(
+            "Another {type_name} resource, named \"{name}\", has adopt_existing = true and would take it over. Remove \
+             adopt_existing there and choose another name, or remove one of the two resources."
         ),
+        Conflict::Managed => format!(
+            "Another {type_name} resource manages it too, so they would undo each other's changes, and the end of one would \
+             delete the other's {noun}. Remove one of them from the state with `terraform state rm`, and from the configuration."
+        ),
+    };
+    Diagnostics::from_error(
+        format!("Two resources for one {noun}"),
+        format!("This resource manages the {noun} {id}. {other}"),
     )
 }
 
@@ -253,7 +264,7 @@ pub fn adopt_failure<T: ManagedObject>(
     error: &AdoptError,
 ) -> Diagnostics {
     match error {
-        AdoptError::Managed => taken_by_a_managed::<T>(place, existing),
+        AdoptError::Managed => taken_by_another::<T>(place, existing, &Conflict::Managed),
         AdoptError::Failed(error) => failure::<T>("take over", &quoted(T::name_of(place)), error),
     }
 }
@@ -275,26 +286,51 @@ pub fn update_failure<T: ManagedObject>(
     }
 }
 
-/// An update or create needs the secret, and the configuration has none.
-pub fn secret_missing<T: ManagedObject>(creates: bool) -> Diagnostics {
+/// A create needs the secret, and the configuration has none.
+pub fn secret_missing_to_create<T: ManagedObject>() -> Diagnostics {
     let Some(secret) = T::SECRET else { return Diagnostics::new() };
-    let (name, noun) = (secret.name, T::NOUN);
-    let reason = if creates {
-        format!("Creating a {noun} needs {name:?}. A {noun} that exists can be imported without it.")
+    let (noun, name) = (T::NOUN, secret.name);
+    let reason = format!(
+        "Creating a {noun} needs {name:?}. A {noun} that exists can be imported without it. If this one was deleted in the KMS, \
+         remove the resource, or set {name:?} to create it again."
+    );
+    secret_missing(name, &reason)
+}
+
+/// An update needs the secret, and the configuration has none.
+pub fn secret_missing_to_update<T: ManagedObject>(prior: &T::Model, planned: &T::Model) -> Diagnostics {
+    let Some(secret) = T::SECRET else { return Diagnostics::new() };
+    let together: Vec<_> = secret.sent_with.iter().map(|attribute| quoted(attribute.name)).collect();
+    let in_kms: Vec<_> = secret
+        .sent_with
+        .iter()
+        .filter(|attribute| (attribute.value)(prior) != (attribute.value)(planned))
+        .map(|attribute| format!("{} = {:?}", attribute.name, (attribute.value)(prior).text()))
+        .collect();
+    let or_keep = if in_kms.is_empty() {
+        String::new()
     } else {
-        let together: Vec<_> = secret.sent_with.iter().map(|name| quoted(name)).collect();
         format!(
-            "The KMS takes {} and {name:?} only together, and one of them or {:?} changes.",
-            together.join(", "),
-            secret.version_name
+            " The KMS has {}. To keep that, for instance because somebody changed it there, set it in the configuration.",
+            in_kms.join(" and ")
         )
     };
+    let reason = format!(
+        "The KMS takes {} and {:?} only together, and one of them or {:?} changes.{or_keep}",
+        together.join(", "),
+        secret.name,
+        secret.version_name
+    );
+    secret_missing(secret.name, &reason)
+}
+
+fn secret_missing(name: &'static str, reason: &str) -> Diagnostics {
     Diagnostics::from_attribute_error(
         Path::attribute(name),
         format!("Missing {name}"),
         format!(
-            "{reason} Set {name:?}. If it is set and ignore_changes lists it, remove it from there, because Terraform then \
-             hides it from the provider."
+            "{reason}\n\nIf {name:?} is set and ignore_changes lists it, remove it from there, because Terraform then hides it from \
+             the provider."
         ),
     )
 }
@@ -323,8 +359,14 @@ pub fn version_without_secret<T: ManagedObject>(diagnostics: &mut Diagnostics) {
 }
 
 /// An imported object gets the configured secret once.
-pub fn sent_once<T: ManagedObject>(name: &str, is_last: bool, diagnostics: &mut Diagnostics) {
+pub fn sent_once<T: ManagedObject>(
+    name: &str,
+    has_version: bool,
+    is_last: bool,
+    diagnostics: &mut Diagnostics,
+) {
     let Some(secret) = T::SECRET else { return };
+    let trigger = if has_version { secret.version_name } else { "it" };
     let further = if is_last {
         " Further imported objects behave the same way; this run shows no more warnings about them."
     } else {
@@ -335,8 +377,8 @@ pub fn sent_once<T: ManagedObject>(name: &str, is_last: bool, diagnostics: &mut 
         format!("{} will be sent once", secret.name),
         format!(
             "Terraform has never sent the {secret} of the {noun} \"{name}\", and the KMS does not return the stored one, so the \
-             two can't be compared. The next apply sends the configured {secret} once, in place; after that, only when it \
-             changes. To leave the stored one alone, remove {secret} from the configuration.{further}",
+             two can't be compared. The next apply sends the configured {secret} once, in place; after that, only when \
+             {trigger} changes. To leave the stored one alone, remove {secret} from the configuration.{further}",
             secret = secret.name,
             noun = T::NOUN,
         ),
@@ -355,8 +397,8 @@ pub fn written_elsewhere<T: ManagedObject>(prior: &T::Model, is_due: bool, diagn
         Some(Path::attribute(secret.name)),
         "Credentials changed outside of Terraform",
         format!(
-            "The credentials of the {} \"{}\" are not those that Terraform sent last. It was last changed at {}. \
-             {consequence}",
+            "The credentials of the {} \"{}\" are not those that Terraform sent last. Its latest change of any kind was \
+             at {}. {consequence}",
             T::NOUN,
             prior.name().text(),
             prior.updated_at().text()

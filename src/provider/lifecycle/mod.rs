@@ -28,5 +28,5 @@ pub(super) use self::{
     lookup::ObjectDataSource,
     object::{ManagedObject, ObjectModel, object},
     resource::ObjectResource,
-    secret::SecretAttribute,
+    secret::{SecretAttribute, SentWith},
 };

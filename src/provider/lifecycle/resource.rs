@@ -34,6 +34,8 @@ model! {
 
 /// From plan to apply: the ID of the object that a plan updates or replaces.
 const PLANNED_ID: &str = "id";
+/// From plan to apply: the ID of the object that a create may take over, or nothing.
+const ADOPTS: &str = "adopts";
 /// From plan to apply: the replacement needs room that the deletion has to make.
 const TAKES_PLACE: &str = "takes_place";
 
@@ -51,7 +53,7 @@ impl<T: ManagedObject> ObjectResource<T> {
     /// Notes that a plan keeps, changes or destroys an object.
     fn plan(&self, state: &T::Model) -> Result<(), Diagnostics> {
         let id = state.id().text();
-        self.access.managed().plan(id).map_err(|adopting| messages::planned_twice::<T>(id, &adopting))
+        self.access.managed().plan(id).map_err(|conflict| messages::planned_twice::<T>(id, &conflict))
     }
 
     fn keep_secret(&self, config: &T::Model) {
@@ -72,9 +74,13 @@ impl<T: ManagedObject> ObjectResource<T> {
     ) {
         if due == Some(Due::FirstTime) {
             match self.access.count_import() {
-                ImportWarning::Show => messages::sent_once::<T>(prior.name().text(), false, diagnostics),
-                ImportWarning::ShowLast => messages::sent_once::<T>(prior.name().text(), true, diagnostics),
                 ImportWarning::Hide => {}
+                shown => messages::sent_once::<T>(
+                    prior.name().text(),
+                    !(secret.version)(prior).is_null(),
+                    shown == ImportWarning::ShowLast,
+                    diagnostics,
+                ),
             }
         } else if !value.is_null() && secret.is_written_elsewhere(prior, private) {
             messages::written_elsewhere::<T>(prior, due.is_some(), diagnostics);
@@ -116,7 +122,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
     ) -> Result<T::Model, Diagnostics> {
         self.keep_secret(plan.config);
         if T::SECRET.is_some_and(|secret| (secret.value)(plan.config).is_null()) {
-            return Err(messages::secret_missing::<T>(true));
+            return Err(messages::secret_missing_to_create::<T>());
         }
         // Terraform hands over what an earlier plan of the same change said, from 1.16 on.
         let earlier = plan.private.planned(PLANNED_ID);
@@ -127,7 +133,11 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
             plan.replaced.and_then(|replaced| replaced.private.planned(PLANNED_ID)).or(earlier);
         plan.private.set_planned(PLANNED_ID, replaced.as_deref());
         T::review(None, &plan.planned, false, &mut cx.diagnostics);
-        adoption::forecast::<T>(&self.access, cx, &plan.planned, replaced.as_deref()).await?;
+        let found = adoption::forecast::<T>(&self.access, cx, &plan.planned, replaced.as_deref()).await?;
+        // Terraform 1.16 hands over what the first plan found, which counts. Older releases plan again.
+        if plan.private.planned::<String>(ADOPTS).is_none() {
+            plan.private.set_planned(ADOPTS, Some(found.unwrap_or_default()));
+        }
         Ok(plan.planned)
     }
 
@@ -151,8 +161,8 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         let needs_secret = due.is_some() || secret.is_needed(prior, &planned);
         self.warn_of_secret(&secret, prior, due, value, private, &mut cx.diagnostics);
         secret::note_withheld(private, value);
-        if needs_secret && value.is_null() {
-            return Err(messages::secret_missing::<T>(false));
+        if value.is_null() && secret.is_surely_needed(prior, &planned) {
+            return Err(messages::secret_missing_to_update::<T>(prior, &planned));
         }
         if due.is_none() && planned == *prior {
             return Ok(planned);
@@ -181,9 +191,13 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         let operation = self.access.operation(cx)?;
         let secret = configured_secret::<T>(&config)?;
         let place = T::place(&planned);
-        let replaced: Option<String> = private.planned(PLANNED_ID);
+        let may_take = MayTake {
+            replaced: private.planned(PLANNED_ID),
+            adopts: private.planned(ADOPTS),
+            managed: self.access.managed(),
+        };
         let new = T::new_object(&planned, secret.clone());
-        let result = create_or_adopt::<T>(&operation, &planned, &place, new, replaced, secret.clone()).await;
+        let result = create_or_adopt::<T>(&operation, &planned, &place, new, may_take, secret.clone()).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
         if operation.may_still_create() {
             messages::create_still_open::<T>(planned.name().text(), &mut cx.diagnostics);
@@ -209,7 +223,10 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
             Ok(object) => {
                 let mut state = prior.clone();
                 state.show(&object);
-                T::keep_spelling(&prior, &mut state);
+                // An import by ID has no spelling yet.
+                if !prior.name().is_null() {
+                    T::keep_spelling(&prior, &mut state);
+                }
                 Ok(Some(Stored { state, private }))
             }
             // Nobody has seen it yet, so it isn't gone: it was never there.
@@ -298,13 +315,23 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
     }
 }
 
-/// Creates an object. If another one has the name, and the configuration asks for that, takes it over.
+/// What the plan of a create said about objects that exist.
+struct MayTake {
+    /// The object that is being replaced.
+    replaced: Option<String>,
+    /// The object to adopt.
+    adopts: Option<String>,
+    /// What other resources have, as far as this run has shown.
+    managed: kms::ManagedIds,
+}
+
+/// Creates an object. If another one has the name, the plan has found it, and the configuration asks for that, takes it over.
 async fn create_or_adopt<T: ManagedObject>(
     operation: &kms::Operation,
     planned: &T::Model,
     place: &PlaceOf<T>,
     new: NewOf<T>,
-    replaced: Option<String>,
+    may_take: MayTake,
     secret: Option<Secret>,
 ) -> Result<ObjectOf<T>, Diagnostics> {
     let error = match operation.create::<ObjectOf<T>>(&new).await {
@@ -318,11 +345,15 @@ async fn create_or_adopt<T: ManagedObject>(
         return Err(messages::create_failure::<T>(planned, place, error));
     };
     let id = kms::Object::id(&**existing);
-    if replaced.is_some_and(|replaced| replaced.eq_ignore_ascii_case(id)) {
+    if may_take.replaced.is_some_and(|replaced| replaced.eq_ignore_ascii_case(id)) {
         return Err(messages::taken_by_the_replaced::<T>(place, id));
     }
-    if adoption::is_wanted::<T>(planned) && T::differences(planned, existing).is_empty() {
+    let is_planned = may_take.adopts.is_some_and(|adopts| adopts.eq_ignore_ascii_case(id));
+    if is_planned && adoption::is_wanted::<T>(planned) && T::differences(planned, existing).is_empty() {
         return adoption::adopt::<T>(operation, planned, place, existing, secret).await;
+    }
+    if may_take.managed.contains(id) {
+        return Err(messages::taken_by_another::<T>(place, existing, &kms::Conflict::Managed));
     }
     Err(messages::create_failure::<T>(planned, place, error))
 }

@@ -21,13 +21,13 @@ const WITHHELD: &str = "withheld";
 const HASH_LENGTH: usize = 8;
 
 /// The attributes of a secret.
-pub struct SecretAttribute<M> {
+pub struct SecretAttribute<M: 'static> {
     /// The attribute of the secret itself, which is write-only.
     pub name: &'static str,
     /// The attribute of its version.
     pub version_name: &'static str,
     /// The attributes that can only be changed together with the secret.
-    pub sent_with: &'static [&'static str],
+    pub sent_with: &'static [SentWith<M>],
     /// The secret itself.
     pub value: fn(&M) -> &Field<Secret>,
     /// Its version.
@@ -36,8 +36,14 @@ pub struct SecretAttribute<M> {
     pub hash: fn(&M) -> &Field<String>,
     /// The fingerprint, to change.
     pub hash_mut: fn(&mut M) -> &mut Field<String>,
-    /// Whether an attribute of [`sent_with`](Self::sent_with) changes.
-    pub changes_with: fn(&M, &M) -> bool,
+}
+
+/// An attribute that can only be changed together with a secret.
+pub struct SentWith<M: 'static> {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value.
+    pub value: fn(&M) -> &Field<String>,
 }
 
 /// Why a secret is sent although nothing changes that needs it.
@@ -75,10 +81,21 @@ impl<M> SecretAttribute<M> {
         }
     }
 
-    /// Whether an update can't be made without the secret, although it isn't due.
+    /// Whether an update can't be made without the secret, although it isn't due. What isn't known yet may still change.
     pub fn is_needed(&self, prior: &M, planned: &M) -> bool {
-        let version = (self.version)(planned);
-        (self.changes_with)(prior, planned) || (!version.is_null() && version != (self.version)(prior))
+        self.is_needed_by(prior, planned, |_| true)
+    }
+
+    /// Whether an update can't be made without the secret, whatever unknown values turn out to be.
+    pub fn is_surely_needed(&self, prior: &M, planned: &M) -> bool {
+        self.is_needed_by(prior, planned, |field| !field.is_unknown())
+    }
+
+    fn is_needed_by(&self, prior: &M, planned: &M, counts: fn(&Field<String>) -> bool) -> bool {
+        let changes =
+            |value: fn(&M) -> &Field<String>| value(prior) != value(planned) && counts(value(planned));
+        let is_version_set = !(self.version)(planned).is_null() && changes(self.version);
+        is_version_set || self.sent_with.iter().any(|attribute| changes(attribute.value))
     }
 
     /// Whether somebody else wrote the secret since Terraform last sent it.
@@ -125,12 +142,11 @@ mod tests {
     const SECRET: SecretAttribute<Thing> = SecretAttribute {
         name: "secret",
         version_name: "version",
-        sent_with: &["url"],
+        sent_with: &[SentWith { name: "url", value: |thing| &thing.url }],
         value: |thing| &thing.secret,
         version: |thing| &thing.version,
         hash: |thing| &thing.hash,
         hash_mut: |thing| &mut thing.hash,
-        changes_with: |prior, planned| prior.url != planned.url,
     };
 
     fn known(text: &str) -> Field<String> {
@@ -189,7 +205,10 @@ mod tests {
             [(&plain, &plain, false), (&plain, &moved, true), (&one, &two, true), (&one, &plain, false)];
         for (prior, planned, expected) in cases {
             assert_eq!(SECRET.is_needed(prior, planned), expected);
+            assert_eq!(SECRET.is_surely_needed(prior, planned), expected);
         }
+        let later = Thing { url: Field::unknown(), version: Field::unknown(), ..plain.clone() };
+        assert!(SECRET.is_needed(&plain, &later) && !SECRET.is_surely_needed(&plain, &later));
     }
 
     #[test]

@@ -204,7 +204,7 @@ async fn one_plan_gives_a_connection_to_one_resource() {
     let access = Access::default();
     let resource = ObjectResource::<DbtConnection>::new(access.clone());
     let mut cx = Context::default();
-    assert!(access.managed().plan_adoption(ID, "orders"));
+    assert_eq!(access.managed().plan_adoption(ID, "orders"), Ok(true));
     let errors = resource.plan_destroy(&mut cx, &Stored::new(stored())).await.unwrap_err();
     assert_eq!(texts(&errors), ["Two resources for one dbt connection"]);
 }
