@@ -13,7 +13,7 @@ endif
 help: ## Lists what there is to make
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
-demo: ## Shows the life of a connection, with the real Terraform against an emulated KMS
+demo: ## Shows the life of a connection and the way of its tokens to Airflow, with the real Terraform and an emulated KMS
 	@scripts/demo
 
 test: ## Runs all tests, against both servers; installs the Terraform releases that they need
