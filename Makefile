@@ -23,7 +23,7 @@ test: ## Runs all tests, against both servers; installs the Terraform releases t
 test-matrix: ## Runs the end-to-end tests on every Terraform from 1.11 on, and shows a table
 	@scripts/test-matrix
 
-test-airflow: ## Tries the functions on a real Airflow; installs it on first use
+test-airflow: ## Tries the functions and the way of a rotated token on a real Airflow; installs it on first use
 	KMS_TEST_AIRFLOW=1 cargo test --test airflow -- --nocapture
 
 lives: ## Tests random sequences of changes and faults, LIVES=20000 of them
