@@ -13,7 +13,7 @@ endif
 help: ## Lists what there is to make
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
-demo: ## Shows the life of a connection, with the real Terraform against an emulated KMS
+demo: ## Shows the life of a connection and the way of its tokens to Airflow, with the real Terraform and an emulated KMS
 	@scripts/demo
 
 test: ## Runs all tests, against both servers; installs the Terraform releases that they need
@@ -23,7 +23,7 @@ test: ## Runs all tests, against both servers; installs the Terraform releases t
 test-matrix: ## Runs the end-to-end tests on every Terraform from 1.11 on, and shows a table
 	@scripts/test-matrix
 
-test-airflow: ## Tries the functions on a real Airflow; installs it on first use
+test-airflow: ## Tries the functions and the way of a rotated token on a real Airflow; installs it on first use
 	KMS_TEST_AIRFLOW=1 cargo test --test airflow -- --nocapture
 
 lives: ## Tests random sequences of changes and faults, LIVES=20000 of them

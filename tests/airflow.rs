@@ -1,8 +1,8 @@
 //! The Airflow functions under a real Terraform, and what a real Airflow makes of their results.
 //!
-//! The test that needs Airflow runs only when `KMS_TEST_AIRFLOW=1` is set, for its installation takes minutes.
+//! The tests that need Airflow run only when `KMS_TEST_AIRFLOW=1` is set, for its installation takes minutes.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is a failed test")]
 
 use std::{
     fs,
@@ -16,6 +16,13 @@ use tempfile::TempDir;
 
 #[path = "airflow/cases.rs"]
 mod cases;
+#[path = "kms_emulator/mod.rs"]
+mod kms_emulator;
+#[allow(dead_code, reason = "the search in files is used, that in requests is not")]
+#[path = "terraform/leaks.rs"]
+mod leaks;
+
+use kms_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Options, PROJECT_ID, fingerprint};
 
 /// The Terraform releases to run under.
 fn versions() -> Vec<String> {
@@ -35,11 +42,17 @@ fn script(name: &str, arguments: &[&str]) -> PathBuf {
 struct Workspace {
     terraform: PathBuf,
     dir: TempDir,
+    /// What runs get besides.
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Workspace {
     fn new(version: &str, configuration: &str) -> Self {
-        let workspace = Self { terraform: script("terraform-cli", &[version]), dir: TempDir::new().unwrap() };
+        let workspace = Self {
+            terraform: script("terraform-cli", &[version]),
+            dir: TempDir::new().unwrap(),
+            environment: Vec::new(),
+        };
         let provider = Path::new(env!("CARGO_BIN_EXE_terraform-provider-kms")).parent().unwrap();
         let overrides = format!(
             "provider_installation {{\n  dev_overrides {{\n    \"hanzoai/kms\" = {provider:?}\n  }}\n}}\n"
@@ -68,6 +81,7 @@ impl Workspace {
             .env("CHECKPOINT_DISABLE", "1")
             .env("TF_CLI_CONFIG_FILE", self.path("cli.tfrc"))
             .env("TF_INPUT", "0")
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .output()
             .unwrap()
@@ -290,13 +304,21 @@ fn ask_airflow(texts: &[&str]) -> Value {
     serde_json::from_slice(&fs::read(path("answers.json")).unwrap()).unwrap()
 }
 
-#[test]
-fn airflow_reads_exactly_what_the_functions_were_given() {
-    if std::env::var("KMS_TEST_AIRFLOW").as_deref() != Ok("1") {
+/// Whether the tests shall use a real Airflow. Says so if not.
+fn with_airflow(what: &str) -> bool {
+    let asked_for = std::env::var("KMS_TEST_AIRFLOW").as_deref() == Ok("1");
+    if !asked_for {
         // Not by a macro, for what those print is hidden when the test passes.
         let told =
-            "SKIPPED: the functions were not tried on a real Airflow. Set KMS_TEST_AIRFLOW=1 for that.";
-        writeln!(std::io::stderr(), "{told}").unwrap();
+            format!("SKIPPED: {what} was not tried on a real Airflow. Set KMS_TEST_AIRFLOW=1 for that.\n");
+        std::io::stderr().write_all(told.as_bytes()).unwrap();
+    }
+    asked_for
+}
+
+#[test]
+fn airflow_reads_exactly_what_the_functions_were_given() {
+    if !with_airflow("what the functions make") {
         return;
     }
     let cases = cases::generate(400);
@@ -359,4 +381,61 @@ fn airflow_reads_exactly_what_the_functions_were_given() {
         assert_eq!(&results["airflows"][number], expected, "{text}");
     }
     eprintln!("{} texts for Airflow and {} of Airflow's were compared.", texts.len(), airflows.len());
+}
+
+/// The example, applied to an emulated KMS by a Terraform that gives the connection to a real Airflow.
+#[test]
+fn airflow_gets_each_token_of_a_rotation_and_no_file_has_one() {
+    if !with_airflow("the way from a dbt connection to Airflow") {
+        return;
+    }
+    const ROTATED: usize = 3;
+    let token = "dbtu_m4kesT0k3nsF0rTh3R34l4irfl0w";
+    let emulator = Emulator::start_on_thread(Options::default());
+    let newest = versions().pop().unwrap();
+    let example = |name: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/from-dbt-to-airflow");
+        fs::read_to_string(folder.join(name)).unwrap()
+    };
+    let mut workspace = Workspace::new(&newest, &example("main.tf"));
+    workspace.write("airflow.tf", &example("airflow.tf"));
+    workspace.write("versions.tf", REQUIRED_PROVIDERS);
+    let (python, answer) = (script("airflow-venv", &[]), workspace.path("answer.json"));
+    let task = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/airflow/take_over.py");
+    workspace.environment = vec![
+        ("KMS_HOST", emulator.url()),
+        ("KMS_UNIVERSAL_AUTH_CLIENT_ID", CLIENT_ID.into()),
+        ("KMS_UNIVERSAL_AUTH_CLIENT_SECRET", CLIENT_SECRET.into()),
+        ("TF_LOG_PROVIDER", "TRACE".into()),
+        ("TF_LOG_PATH", workspace.path("provider.log").display().to_string()),
+        ("TF_VAR_dbt_token", token.into()),
+        ("TF_VAR_project_id", PROJECT_ID.into()),
+        ("TF_VAR_hand_over", format!("'{}' '{task}' '{}'", python.display(), answer.display())),
+        ("AIRFLOW_HOME", workspace.path("airflow").display().to_string()),
+        ("DO_NOT_TRACK", "1".into()),
+    ];
+    let mut transcript = String::new();
+    for number in 1..=ROTATED {
+        let plan = format!("{number}.tfplan");
+        for arguments in [&["plan", "-no-color", "-out", &plan][..], &["apply", "-no-color", &plan]] {
+            let output = workspace.run(arguments);
+            assert!(output.status.success(), "{}", printed(&output));
+            transcript += &String::from_utf8_lossy(&[output.stdout, output.stderr].concat());
+        }
+        let tokens = emulator.service_tokens();
+        assert_eq!(tokens.len(), number);
+        let got: Value = serde_json::from_slice(&fs::read(&answer).unwrap()).unwrap();
+        let digest = format!("sha256:{}", &got["token_sha256"].as_str().unwrap()[..12]);
+        assert_eq!(digest, fingerprint(&tokens[number - 1].token), "token {number}");
+        assert_eq!(got["base_url"], "https://cloud.getdbt.com/");
+        assert_eq!((&got["account_id"], &got["authorization"]), (&json!(12345), &json!("Token")));
+        // Airflow has a whole interval for each token: the next rotation leaves it alone.
+        assert!(emulator.rotate_by_clock(&emulator.rotation("airflow").id));
+        let live: Vec<_> = emulator.live_service_tokens().into_iter().map(|token| token.id).collect();
+        assert!(live.contains(&tokens[number - 1].id) && live.len() == 2, "{live:?}");
+    }
+    let tokens = emulator.service_tokens().into_iter().map(|made| made.token);
+    let secrets: Vec<_> = tokens.chain([token.to_owned(), CLIENT_SECRET.to_owned()]).collect();
+    leaks::search(workspace.dir.path(), &transcript, &secrets);
+    eprintln!("Airflow got {ROTATED} tokens, one after the other.");
 }

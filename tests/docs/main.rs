@@ -111,6 +111,15 @@ fn each_guide_begins_with_what_the_registry_needs() {
 }
 
 #[test]
+fn the_guide_to_airflow_shows_the_example_as_it_is() {
+    let guide = fs::read_to_string(root().join("docs/guides/from-dbt-to-airflow.md")).unwrap();
+    for name in ["main.tf", "airflow.tf"] {
+        let code = examples::read(&format!("examples/from-dbt-to-airflow/{name}"));
+        assert!(guide.contains(&format!("```terraform\n{code}```\n")), "{name}");
+    }
+}
+
+#[test]
 fn each_way_to_log_in_has_its_variables_in_the_guide_and_an_example() {
     let guide = fs::read_to_string(root().join("docs/guides/authentication-in-ci.md")).unwrap();
     let variable = regex::Regex::new(r"Environment: `([A-Z_]+)`").unwrap();

@@ -2,6 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+
 use crate::{
     leaks,
     plans::Change,
@@ -64,4 +66,14 @@ fn a_secret_is_found_in_state_in_a_plan_and_in_the_output() {
         let said = catch_unwind(AssertUnwindSafe(|| leaks::search(nowhere.path(), SECRET, &[SECRET.into()])));
         assert!(said.is_err());
     });
+}
+
+#[test]
+fn a_secret_is_found_in_base64_wherever_it_begins() {
+    let nowhere = tempfile::tempdir().unwrap();
+    for padding in ["", "a", "ab", "abc"] {
+        let encoded = STANDARD.encode(format!("{{{padding}dbtu_0123456789}}"));
+        let found = catch_unwind(|| leaks::search(nowhere.path(), &encoded, &["dbtu_0123456789".into()]));
+        assert!(found.is_err(), "{encoded}");
+    }
 }

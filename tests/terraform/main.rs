@@ -31,6 +31,7 @@ mod changes;
 mod data_sources;
 mod debugging;
 mod drift;
+mod from_dbt_to_airflow;
 mod functions;
 mod harness;
 mod imports;
