@@ -169,6 +169,10 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
 
     async fn plan_destroy(&self, cx: &mut Context, prior: &Stored<T::Model>) -> Result<(), Diagnostics> {
         T::review_destroy(&prior.state, &mut cx.diagnostics);
+        if self.access.managed().is_adopted(prior.state.id().text()) {
+            // Its replacement, created first, has just taken it over. The deletion will keep it.
+            return Ok(());
+        }
         self.plan(&prior.state)
     }
 
