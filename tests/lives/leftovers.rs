@@ -8,7 +8,7 @@ use crate::{
     Checked, Violation,
     core::get,
     kms_emulator::{LoggedRequest, ROTATIONS},
-    model::{Action, Block, body_is},
+    model::{Action, Block, Kept, body_is},
     rotation::{TOKEN_NAMES, scope_of},
     runs::RunReport,
     world::World,
@@ -154,7 +154,16 @@ impl World<'_> {
                     && write.status.is_none_or(|status| !(300..500).contains(&status))
             };
             let is_alone = report.writes.iter().filter(|write| body_is(write, &body)).count() == 1;
-            if !creates || !is_alone || !result.cut.is_empty() || !report.writes.iter().any(in_doubt) {
+            // As long as another one has the name, the KMS refuses the create before it asks dbt for a token.
+            let has_name =
+                |(id, kept): (&String, &Kept)| kept.place() == config.place() && self.kms().contains_key(id);
+            let is_refused = report.kms_before.iter().any(has_name);
+            if is_refused
+                || !creates
+                || !is_alone
+                || !result.cut.is_empty()
+                || !report.writes.iter().any(in_doubt)
+            {
                 continue;
             }
             let mut said = self.said.iter().filter(|said| (said.run, said.slot) == (report.run, number));

@@ -396,3 +396,20 @@ fn a_replacement_that_takes_over_what_it_replaces_keeps_it() {
     // In every other run, the apply isn't handed what was planned, as before Terraform 1.16.
     lives(&[Write { slot: 0, config }, apply(), replace.clone(), replace]);
 }
+
+#[test]
+fn what_a_plan_could_not_look_for_is_not_taken_over_from_another_resource() {
+    let config = Config { adopt: true, ..Config::default() };
+    let failure = Failure::Status { status: 500, body: Body::Kms, when: When::Before };
+    let hidden = Fault { call: Call::Find, skip: 0, times: 3, failure };
+    lives(&[block(0), apply(), Write { slot: 1, config }, hidden, apply()]);
+}
+
+#[test]
+fn a_create_that_the_name_keeps_from_making_a_token_warns_of_none() {
+    let config = RotationConfig { create_before_destroy: true, ..RotationConfig::default() };
+    let failure = Failure::Status { status: 503, body: Body::Kms, when: When::After };
+    let fault = RotationFault { call: Call::Create, skip: 0, times: 1, failure };
+    let moved = SetRotation { slot: 4, field: RotationField::Connection(1) };
+    lives(&[WriteRotation { slot: 4, config }, apply(), moved, fault, apply()]);
+}
