@@ -107,6 +107,8 @@ pub struct Options {
     /// Whether the server knows the right to connect. In one stored tree of Hanzo's it has no name, so nobody has it.
     pub connect_known: bool,
     pub rotations: Rotations,
+    /// The database fails where a new rotation is stored, whose token dbt has made by then.
+    pub fails_to_store_rotations: bool,
     /// One secret: `/api/v3/secrets/raw/:name` is the older route, `/api/v4/secrets/:name` the newer one.
     pub secret_routes: Routes,
     /// One project: `/api/v2/workspace/:slug` and `/api/v1/workspace/:id` are the older routes, `/api/v1/projects/...` the newer
@@ -153,6 +155,7 @@ impl Default for Options {
             count_versions: false,
             connect_known: true,
             rotations: Rotations::Licensed,
+            fails_to_store_rotations: false,
             secret_routes: Routes::Both,
             project_routes: Routes::Both,
             idle_timeout: Duration::from_secs(72),

@@ -222,6 +222,9 @@ impl State {
         token: GeneratedToken,
     ) -> Result<String, Refusal> {
         const FAILS: fn() -> Refusal = || Refusal::database("Create");
+        if self.options.fails_to_store_rotations {
+            return Err(FAILS());
+        }
         self.check_secret_name_free(&self.versioned_secrets, &folder, &body.secret_name)?;
         let interval = days(body.interval).ok_or_else(FAILS)?;
         storable(body.description.as_deref(), Some(&body.parameters), Some(&body.secret_name))

@@ -212,6 +212,11 @@ async fn what_the_database_refuses_leaves_a_token_behind() {
         assert_eq!(failed.refusal(), (500, "Create", "Something went wrong"));
         assert_eq!(emulator.live_service_tokens().len(), number + 1);
     }
+    emulator.state().options.fails_to_store_rotations = true;
+    let failed = client.post(ROTATIONS, valid_rotation(&connection)).await;
+    assert_eq!(failed.refusal(), (500, "Create", "Something went wrong"));
+    assert_eq!(emulator.live_service_tokens().len(), 4);
+    emulator.state().options.fails_to_store_rotations = false;
     assert!(emulator.rotations().is_empty());
     assert_eq!(emulator.secret_value(PROJECT_ID, "prod", "/", "DBT_TOKEN"), None);
 

@@ -17,7 +17,7 @@ use tonic::{Response, Status};
 
 use crate::{
     Checked, Violation,
-    core::{ResourceType, text},
+    core::{ResourceType, kind_of, text},
     host::{Provider, message, proto},
     model::{Action, Place, Sent},
     secrets, tally,
@@ -52,6 +52,8 @@ pub struct Process {
     pub killed: AtomicBool,
     pub stopping: AtomicBool,
     pub said: Mutex<Vec<Said>>,
+    /// The resources whose plans were refused, as they must be, because they have no token.
+    pub refused: Mutex<Vec<u8>>,
 }
 
 impl Process {
@@ -61,6 +63,14 @@ impl Process {
 
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    pub fn refuse(&self, slot: u8) {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).push(slot);
+    }
+
+    pub fn take_refused(&self) -> Vec<u8> {
+        std::mem::take(&mut self.refused.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub fn take_said(&self) -> Vec<Said> {
@@ -95,7 +105,7 @@ pub struct Applied {
     pub cut: bool,
 }
 
-/// A connection to a configured provider.
+/// A connection to a configured provider, to call it for resources of one type.
 #[derive(Clone)]
 pub struct Calls {
     pub provider: Provider,
@@ -108,6 +118,11 @@ fn capabilities() -> Option<proto::ClientCapabilities> {
 }
 
 impl Calls {
+    /// The same connection, for the type of a resource.
+    pub fn of(&self, slot: u8) -> Self {
+        Self { kind: kind_of(slot), ..self.clone() }
+    }
+
     async fn call<A: Message>(
         &self,
         rpc: &'static str,

@@ -12,7 +12,10 @@ use terraform_provider_kms::{
     provider::KmsProvider,
 };
 
-use crate::host::{proto, value};
+use crate::{
+    host::{proto, value},
+    steps::FIRST_ROTATION,
+};
 
 /// A resource type, as core knows it from the provider's schema.
 pub struct ResourceType {
@@ -22,6 +25,11 @@ pub struct ResourceType {
     attributes: Vec<Attribute>,
 }
 
+/// The type of a resource.
+pub fn kind_of(slot: u8) -> &'static ResourceType {
+    if slot < FIRST_ROTATION { &DBT_CONNECTION } else { &ROTATION }
+}
+
 struct Attribute {
     name: &'static str,
     usage: Usage,
@@ -29,6 +37,8 @@ struct Attribute {
 }
 
 pub static DBT_CONNECTION: LazyLock<ResourceType> = LazyLock::new(|| ResourceType::new("kms_dbt_connection"));
+pub static ROTATION: LazyLock<ResourceType> =
+    LazyLock::new(|| ResourceType::new("kms_dbt_service_token_rotation"));
 
 impl ResourceType {
     fn new(name: &'static str) -> Self {
@@ -39,7 +49,8 @@ impl ResourceType {
         let (_, identity) = identities.iter().find(|(known, _)| *known == name).expect("it has an identity");
         let attributes = schema.attributes.iter().map(|attribute| Attribute {
             name: attribute.name,
-            usage: attribute.usage,
+            // As the schema on the wire has it.
+            usage: if attribute.default.is_some() { Usage::OptionalComputed } else { attribute.usage },
             write_only: attribute.write_only,
         });
         Self {

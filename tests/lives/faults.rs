@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::kms_emulator::{CLIENT_SECRET, CONNECTIONS, Fault, LOGIN, Performed, Reply, Target};
+use crate::kms_emulator::{CLIENT_SECRET, CONNECTIONS, Fault, LOGIN, Performed, ROTATIONS, Reply, Target};
 
 /// Which requests a fault hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,13 @@ pub enum Call {
     Create,
     Update,
     Delete,
+}
+
+/// Which objects the requests are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    Connections,
+    Rotations,
 }
 
 /// Whether and when the KMS performs the request, relative to the response.
@@ -84,13 +91,17 @@ impl Call {
         }
     }
 
-    fn path(self) -> String {
+    fn path(self, of: Of) -> String {
+        let (collection, by_name) = match of {
+            Of::Connections => (CONNECTIONS, "connection-name"),
+            Of::Rotations => (ROTATIONS, "rotation-name"),
+        };
         match self {
             Self::Login => LOGIN.into(),
-            Self::List | Self::Create => CONNECTIONS.into(),
+            Self::List | Self::Create => collection.into(),
             // IDs have four hyphens; the other routes have fewer.
-            Self::Read | Self::Update | Self::Delete => format!("{CONNECTIONS}/*-*-*-*-*"),
-            Self::Find => format!("{CONNECTIONS}/connection-name/*"),
+            Self::Read | Self::Update | Self::Delete => format!("{collection}/*-*-*-*-*"),
+            Self::Find => format!("{collection}/{by_name}/*"),
         }
     }
 
@@ -98,8 +109,8 @@ impl Call {
         matches!(self, Self::Create | Self::Update | Self::Delete)
     }
 
-    pub fn target(self, skip: u8, times: u8) -> Target {
-        Target::every(self.method(), &self.path()).after(u64::from(skip)).times(u64::from(times.max(1)))
+    pub fn target(self, of: Of, skip: u8, times: u8) -> Target {
+        Target::every(self.method(), &self.path(of)).after(u64::from(skip)).times(u64::from(times.max(1)))
     }
 }
 
@@ -139,6 +150,15 @@ impl Failure {
             | Self::Close(When::Later(tenths))
             | Self::Hang(When::Later(tenths)) => tenths_of_a_second(tenths),
             _ => Duration::ZERO,
+        }
+    }
+
+    /// Whether a client can't know what became of the request.
+    pub fn leaves_doubt(self) -> bool {
+        match self {
+            Self::Status { status, body: Body::Kms | Body::Quoting, .. } => status >= 500,
+            Self::TokenExpired | Self::RateLimited { .. } | Self::Slow(_) => false,
+            _ => true,
         }
     }
 

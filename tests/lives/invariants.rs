@@ -7,8 +7,10 @@ use crate::{
     calls::Object,
     core::text,
     faults::{Call, Failure},
-    kms_emulator::{AppConnection, LoggedRequest},
-    model::{Action, Config, Place, Token, disagreements, expected_patch, shown_credentials},
+    kms_emulator::{LoggedRequest, ROTATIONS},
+    leftovers::has_failed,
+    model::{Action, Block, Body, Kept, Place, Token, body_is, shown_credentials},
+    rotation::{deletion, scope_of},
     runs::{MAX_RETRIES, RunReport},
     walk::{Slot, SlotResult},
     world::World,
@@ -19,7 +21,7 @@ fn fail<T>(kind: &'static str, text: String) -> Checked<T> {
 }
 
 impl World<'_> {
-    /// After a refresh, the state agrees with the KMS, and no existing connection has left it.
+    /// After a refresh, the state agrees with the KMS, and no existing object has left it.
     pub fn check_refreshed(&self, before: &[Slot], after: &[Slot]) -> Checked {
         if self.is_waiting() {
             return Ok(());
@@ -41,17 +43,18 @@ impl World<'_> {
 
     fn check_agreement(&self, object: &Object) -> Checked {
         let kms = self.kms();
-        let Some((connection, stored)) = kms.get(object.id()) else {
+        let Some(kept) = kms.get(object.id()) else {
             return fail("ghost", format!("the state has {}, but the KMS doesn't", object.id()));
         };
-        match &disagreements(&object.state, connection, stored)[..] {
+        let state = self.emulator.state();
+        match &kept.disagreements(&object.state, |time| state.timestamp(time))[..] {
             [] => Ok(()),
-            found => fail("disagreement", format!("{}: {}", connection.name, found.join("; "))),
+            found => fail("disagreement", format!("{}: {}", kept.place().name, found.join("; "))),
         }
     }
 
     pub fn check_nothing_written(&self) -> Checked {
-        match &self.emulator.writes()[..] {
+        match &self.writes()[..] {
             [] => Ok(()),
             [write, ..] => {
                 fail("stray write", format!("{} {} in a run that changes nothing", write.method, write.path))
@@ -61,23 +64,23 @@ impl World<'_> {
 
     pub fn check_import(
         &self,
-        wanted: &AppConnection,
+        wanted: &Kept,
         imported: Option<&Object>,
         struck: &[(Call, Failure)],
     ) -> Checked {
         match imported {
-            Some(object) if object.id() != wanted.id => {
-                fail("import", format!("{} was imported instead of {}", object.id(), wanted.id))
+            Some(object) if object.id() != wanted.id() => {
+                fail("import", format!("{} was imported instead of {}", object.id(), wanted.id()))
             }
             Some(object) if !self.is_waiting() => self.check_agreement(object),
-            None if wanted.app == "dbt"
+            None if wanted.is_of_dbt()
                 && struck.is_empty()
                 && self.is_undisturbed()
                 && !self.is_waiting() =>
             {
                 fail(
                     "needless failure",
-                    format!("the import of {} failed: {}", wanted.name, self.last_errors()),
+                    format!("the import of {} failed: {}", wanted.place().name, self.last_errors()),
                 )
             }
             _ => Ok(()),
@@ -101,6 +104,8 @@ impl World<'_> {
         self.check_logins(report)?;
         self.check_writes(report)?;
         self.check_claims(report)?;
+        self.check_tokens_made(report)?;
+        self.check_leftover_warnings(report)?;
         if self.is_waiting() {
             return Ok(());
         }
@@ -108,10 +113,11 @@ impl World<'_> {
             self.check_warnings(report, number, result)?;
             self.check_result(report, number, result)?;
         }
+        self.check_leftovers()?;
         self.check_failures(report)
     }
 
-    /// No connection is in the state twice.
+    /// No object is in the state twice.
     fn check_one_owner(&self) -> Checked {
         let mut owners = BTreeMap::new();
         for (id, slot) in self.managed() {
@@ -135,7 +141,10 @@ impl World<'_> {
                         .before
                         .iter()
                         .filter(|_| matches!(result.action, Action::Delete | Action::Replace));
-                    going.chain(deposed).any(|object| write.path.ends_with(object.id()))
+                    going
+                        .map(|object| (object, makes_room(result, object)))
+                        .chain(deposed.map(|object| (object, false)))
+                        .any(|(object, makes_room)| is_deletion(write, object, makes_room))
                 }),
             };
             let body = write.body.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -152,7 +161,9 @@ impl World<'_> {
         }
         let is_quiet = report.struck.is_empty() && report.options.interrupt.is_none();
         let most = if is_quiet { 1 } else { 1 + MAX_RETRIES as usize };
-        match counts.into_iter().find(|(_, (count, wanted))| *count > most * wanted) {
+        // Each try to create a rotation makes a token.
+        let most_of = |request: &str| if request == format!("POST {ROTATIONS}") { 1 } else { most };
+        match counts.into_iter().find(|((request, _), (count, wanted))| *count > most_of(request) * wanted) {
             Some(((request, _), (count, _))) => {
                 fail("repeated write", format!("{request} was sent {count} times"))
             }
@@ -179,9 +190,7 @@ impl World<'_> {
             else {
                 continue;
             };
-            let written = |all: &BTreeMap<String, (AppConnection, _)>| {
-                all.get(before.id()).map(|(one, _)| one.updated_at)
-            };
+            let written = |all: &BTreeMap<String, Kept>| all.get(before.id()).map(Kept::updated_at);
             if written(&kms) != written(&report.kms_before) {
                 return fail("untrue", format!("\"{}\", but {:?} was changed", said.detail, said.place));
             }
@@ -189,18 +198,32 @@ impl World<'_> {
         Ok(())
     }
 
-    /// There is a warning about credentials exactly when somebody else wrote them and the configuration has a token.
+    /// There is a warning about credentials exactly when somebody else wrote them and the configuration has a token, and one
+    /// about a rotation exactly when it failed.
     fn check_warnings(&self, report: &RunReport, number: u8, result: &SlotResult) -> Checked {
         let slot = &report.before[usize::from(number)];
         let is_planned = slot.config.is_some() && slot.deposed.is_empty();
         let Some(before) = result.before.as_ref().filter(|_| is_planned) else { return Ok(()) };
         let hash = text(&before.state, "credentials_hash");
-        let is_due = before.sent.as_ref().is_some_and(|sent| Some(sent.hash.as_str()) != hash);
-        let mut said = self.said.iter().filter(|said| (said.run, said.slot) == (report.run, number));
-        if said.any(|said| said.says_credentials_are_foreign()) == is_due {
-            return Ok(());
+        let has_token = slot.config.is_some_and(|block| block.token() != Token::Absent);
+        let is_due = has_token && before.sent.as_ref().is_some_and(|sent| Some(sent.hash.as_str()) != hash);
+        let said = || self.said.iter().filter(|said| (said.run, said.slot) == (report.run, number));
+        if said().any(|said| said.says_credentials_are_foreign()) != is_due {
+            return fail(
+                "warning",
+                format!("resource {number}: the warning about credentials is {is_due} by the model"),
+            );
         }
-        fail("warning", format!("resource {number}: the warning about credentials is {is_due} by the model"))
+        let has_failed = has_failed(&before.state) && !before.tainted;
+        if said().any(|said| said.says_the_rotation_failed()) != has_failed {
+            return fail(
+                "warning",
+                format!(
+                    "resource {number}: the warning about a failed rotation is {has_failed} by the model"
+                ),
+            );
+        }
+        Ok(())
     }
 
     fn check_result(&self, report: &RunReport, number: u8, result: &SlotResult) -> Checked {
@@ -220,8 +243,7 @@ impl World<'_> {
         if result.action == Action::Nothing {
             return Ok(());
         }
-        let (_, stored) = &kms[object.id()];
-        if let Some(sent) = &object.sent
+        if let (Some(sent), Kept::Connection(_, stored)) = (&object.sent, &kms[object.id()])
             && Some(sent.hash.as_str()) == text(&object.state, "credentials_hash")
             && stored.api_token != crate::model::TOKENS[usize::from(sent.token)]
         {
@@ -236,8 +258,8 @@ impl World<'_> {
         Ok(())
     }
 
-    /// A create results in its own connection, or in one that its block asks to adopt.
-    fn check_made(&self, report: &RunReport, number: u8, object: &Object, config: &Config) -> Checked {
+    /// A create results in its own object, or in one that its block asks to adopt.
+    fn check_made(&self, report: &RunReport, number: u8, object: &Object, config: &Block) -> Checked {
         let id = object.id();
         if self
             .origins
@@ -246,13 +268,10 @@ impl World<'_> {
         {
             return Ok(());
         }
-        let Some((connection, credentials)) = report.kms_before.get(id) else {
+        let Some(kept) = report.kms_before.get(id) else {
             return fail("claimed", format!("resource {number} has {id}, which it did not create"));
         };
-        let same_url = credentials.instance_url.trim_end_matches('/') == config.url().trim_end_matches('/');
-        let is_alike =
-            same_url && credentials.account_id == config.account() && Place::of(connection) == config.place();
-        if config.adopt && is_alike {
+        if config.adopts() && config.is_alike(kept) {
             return Ok(());
         }
         fail("claimed", format!("resource {number} has {id}, which it must not adopt"))
@@ -270,14 +289,12 @@ impl World<'_> {
         if !survivable || report.options.interrupt.is_some() || !self.is_undisturbed() || report.killed {
             return Ok(());
         }
-        if !report.planned && report.refused_adoptions().is_empty() {
+        if !report.planned && report.refused_adoptions().is_empty() && report.without_token.is_empty() {
             return fail("needless failure", format!("the plan failed: {}", self.last_errors()));
         }
         let kms = self.kms();
         let taken = |place: &Place, own: Option<&str>| {
-            let is = |(id, (connection, _)): (&String, &(AppConnection, _))| {
-                Some(id.as_str()) != own && Place::of(connection) == *place
-            };
+            let is = |(id, kept): (&String, &Kept)| Some(id.as_str()) != own && kept.place() == *place;
             report.kms_before.iter().any(is) || kms.iter().any(is)
         };
         for (number, result) in (0..).zip(&report.results).filter(|(_, result)| result.failed) {
@@ -288,10 +305,12 @@ impl World<'_> {
                 taken(&config.place(), own)
                     || others.filter(|other| other.place() == config.place()).count() > 1
             });
-            let is_used = result.before.iter().chain(&result.slot.deposed).any(|object| {
-                report.kms_before.get(object.id()).is_some_and(|(connection, _)| connection.in_use)
-            });
-            if !is_taken && !is_used {
+            let is_used = result
+                .before
+                .iter()
+                .chain(&result.slot.deposed)
+                .any(|object| report.kms_before.get(object.id()).is_some_and(Kept::is_in_use));
+            if !is_taken && !is_used && !self.rotation_may_fail(report, result) {
                 let action = result.action;
                 return fail(
                     "needless failure",
@@ -302,18 +321,41 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Whether a change of a rotation may fail: because of dbt, of another secret of the name, or because a create of unknown
+    /// fate isn't repeated.
+    fn rotation_may_fail(&self, report: &RunReport, result: &SlotResult) -> bool {
+        let creates = matches!(result.action, Action::Create | Action::Replace);
+        let (no_create, no_delete) = report.refuses;
+        let mut going = result.before.iter().chain(&result.slot.deposed);
+        if no_delete && going.any(|object| self.leftovers.is_of_rotation(object.id())) {
+            return true;
+        }
+        let Some(config) = result.slot.config.as_ref().and_then(Block::rotation) else { return false };
+        let in_doubt = |(call, failure): &(Call, Failure)| *call == Call::Create && failure.leaves_doubt();
+        if creates && (no_create || report.struck.iter().any(in_doubt)) {
+            return true;
+        }
+        let is_own = result.action == Action::Update || !config.create_before_destroy;
+        let own = result.before.as_ref().is_some_and(|object| is_own && config.takes_place_of(object));
+        let wanted = (scope_of(&config.folder()), config.secret());
+        let others = report.results.iter().filter_map(|other| other.slot.config?.rotation().copied());
+        let others = others.filter(|other| (scope_of(&other.folder()), other.secret()) == wanted);
+        others.count() > 1
+            || !own && (report.secrets_before.contains(&wanted) || self.secrets().contains(&wanted))
+    }
+
     /// No diagnostic advises to import or adopt a connection that another resource manages, or one of another app.
     fn check_advice(&self, report: &RunReport, number: u8, result: &SlotResult) -> Checked {
         let Some(place) = result.slot.config.map(|config| config.place()) else { return Ok(()) };
         let kms = self.kms();
-        let Some((holder, _)) = kms.values().find(|(one, _)| Place::of(one) == place) else { return Ok(()) };
-        let is_managed = self.managed().iter().any(|(id, _)| *id == holder.id);
+        let Some(holder) = kms.values().find(|kept| kept.place() == place) else { return Ok(()) };
+        let is_managed = self.managed().iter().any(|(id, _)| id == holder.id());
         let mut said = self.said.iter().filter(|said| (said.run, said.slot) == (report.run, number));
-        let is_wrong = holder.app != "dbt" || is_managed;
+        let is_wrong = !holder.is_of_dbt() || is_managed;
         match said.find(|said| is_wrong && said.advises_to_take_over()) {
             Some(said) => fail(
                 "bad advice",
-                format!("resource {number} can't take over {}: {}", holder.id, said.detail),
+                format!("resource {number} can't take over {}: {}", holder.id(), said.detail),
             ),
             None => Ok(()),
         }
@@ -330,10 +372,10 @@ impl World<'_> {
         Ok(())
     }
 
-    /// At the end, each connection that the provider created is in the state, or a diagnostic named it.
+    /// At the end, each object that the provider created is in the state, or a diagnostic named it.
     pub fn check_orphans(&self) -> Checked {
         let managed = self.managed();
-        for (id, (connection, _)) in self.kms() {
+        for (id, kept) in self.kms() {
             if self.foreign.contains(&id) || managed.iter().any(|(known, _)| *known == id) {
                 continue;
             }
@@ -354,7 +396,7 @@ impl World<'_> {
                 let run = origin.run;
                 return fail(
                     "orphan",
-                    format!("{} of run {run} is in no state, and no diagnostic named it", connection.name),
+                    format!("{:?} of run {run} is in no state, and no diagnostic named it", kept.place()),
                 );
             }
         }
@@ -375,40 +417,61 @@ fn is_under_way(report: &RunReport, action: Action) -> bool {
         && report.struck.iter().any(is_late)
 }
 
-fn body_is(write: &LoggedRequest, expected: &serde_json::Map<String, serde_json::Value>) -> bool {
-    write.body.as_ref().and_then(serde_json::Value::as_object) == Some(expected)
+/// Whether a replacement needs the place of the object that it replaces.
+fn makes_room(result: &SlotResult, object: &Object) -> bool {
+    let config = result.slot.config.as_ref().filter(|block| !block.creates_before_destroy());
+    let config = config.and_then(Block::rotation).filter(|_| result.action == Action::Replace);
+    config.is_some_and(|config| config.takes_place_of(object))
+}
+
+fn is_deletion(write: &LoggedRequest, object: &Object, makes_room: bool) -> bool {
+    let is_of_rotation = write.path.starts_with(ROTATIONS);
+    write.path.ends_with(object.id()) && (!is_of_rotation || write.query == deletion(object, makes_room))
 }
 
 fn is_wanted_create(result: &SlotResult, write: &LoggedRequest) -> bool {
-    let Some(config) = result.slot.config else { return false };
-    let mut body = serde_json::Map::new();
+    let is_planned = matches!(result.action, Action::Create | Action::Replace);
+    let config = match result.slot.config.filter(|_| is_planned) {
+        Some(Block::Connection(config)) => config,
+        Some(Block::Rotation(config)) => return body_is(write, &config.body()),
+        None => return false,
+    };
+    let mut body = Body::new();
     let place = config.place();
     body.insert("name".into(), place.name.into());
     body.insert("method".into(), "api-token".into());
     body.insert("credentials".into(), shown_credentials(&config));
     body.extend(config.description().map(|description| ("description".into(), description.into())));
     body.extend(place.scope.map(|scope| ("projectId".into(), scope.into())));
-    matches!(result.action, Action::Create | Action::Replace) && body_is(write, &body)
+    body_is(write, &body)
 }
 
 fn is_wanted_patch(report: &RunReport, result: &SlotResult, write: &LoggedRequest) -> bool {
     let Some(config) = result.slot.config else { return false };
     let id = write.path.rsplit('/').next().unwrap_or_default();
     if let Some(before) = result.before.as_ref().filter(|before| before.id() == id) {
-        let expected = expected_patch(before, &config, Token::Known(config.token));
+        let expected = config.expected_patch(before, config.token());
         if result.action == Action::Update && !expected.is_empty() && body_is(write, &expected) {
             return true;
         }
     }
-    if !config.adopt || !matches!(result.action, Action::Create | Action::Replace) {
+    if !config.adopts() || !matches!(result.action, Action::Create | Action::Replace) {
         return false;
     }
+    let adopted = report.kms_before.get(id);
+    let config = match config {
+        Block::Connection(config) => config,
+        Block::Rotation(config) => {
+            let body = write.body.as_ref().and_then(serde_json::Value::as_object);
+            return body.is_some_and(|body| config.is_adoption(adopted.and_then(Kept::rotation), body));
+        }
+    };
     // An adoption sends the credentials, and the description if it differs.
-    let mut body = serde_json::Map::new();
+    let mut body = Body::new();
     body.insert("credentials".into(), shown_credentials(&config));
     let is_plain = body_is(write, &body);
     body.insert("description".into(), config.description().into());
-    let there = report.kms_before.get(id).map(|(connection, _)| connection.description.as_deref());
+    let there = adopted.and_then(Kept::connection).map(|connection| connection.description.as_deref());
     match there {
         Some(there) if there == config.description() => is_plain,
         Some(_) => body_is(write, &body),

@@ -4,10 +4,10 @@
 //! In the end, the state and the KMS agree, or a diagnostic named the difference. Nothing is lost, duplicated, leaked or
 //! stuck.
 //!
-//! - [`steps`], [`faults`], [`model`]: the steps, the faults, and the expected results.
+//! - [`steps`], [`faults`]: the steps and the faults. [`model`], [`rotation`]: the expected results.
 //! - [`world`], [`runs`], [`outside`], [`settle`]: carry the steps out.
 //! - [`core`], [`calls`], [`walk`]: do what Terraform's core does.
-//! - [`invariants`], [`secrets`], [`words`]: check the results. [`known`]: defects to be fixed.
+//! - [`invariants`], [`leftovers`], [`secrets`], [`words`]: check the results.
 //! - [`pool`], [`tally`]: run many lives, shrink the failing ones, and count.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a panic is a failed test")]
@@ -23,10 +23,12 @@ mod calls;
 mod core;
 mod faults;
 mod invariants;
+mod leftovers;
 mod model;
 mod outside;
 mod pool;
 mod regressions;
+mod rotation;
 mod running;
 mod runs;
 mod secrets;

@@ -1,14 +1,21 @@
-//! The model of a `kms_dbt_connection`: its configurations, the expected plans, and the agreement of state and KMS.
+//! The model of the resources, and that of a `kms_dbt_connection`: its configurations, the expected plans, and the agreement
+//! of state and KMS. [`crate::rotation`] has that of a rotation.
 //!
 //! All values come from small tables, so that sequences are short to print and resources often compete.
 
 use terraform_provider_kms::plugin::value::Value;
+use time::OffsetDateTime;
 
 use crate::{
     calls::Object,
     core::{DBT_CONNECTION, get, text},
     host::object,
-    kms_emulator::{AppConnection, Credentials, OTHER_PROJECT_ID, PROJECT_ID, fingerprint},
+    kms_emulator::{
+        AppConnection, Credentials, Folder, LoggedRequest, OTHER_PROJECT_ID, PROJECT_ID, Rotation,
+        fingerprint,
+    },
+    rotation::{self, RotationConfig, scope_of},
+    steps::FIRST_ROTATION,
 };
 
 pub const NAMES: [&str; 3] = ["analytics", "finance", "growth"];
@@ -26,7 +33,24 @@ pub const TOKENS: [&str; 3] = [
     "dbtc_third\tLife's#token;{plain}:1122334455",
 ];
 
-/// The block of a resource. Numbers are indexes into the tables.
+/// The number of a token that is not configured.
+pub const NO_TOKEN: u8 = TOKENS.len() as u8;
+
+/// The block of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    Connection(Config),
+    Rotation(RotationConfig),
+}
+
+/// An object of the KMS.
+#[derive(Clone, Debug)]
+pub enum Kept {
+    Connection(AppConnection, Credentials),
+    Rotation(Rotation),
+}
+
+/// The block of a connection. Numbers are indexes into the tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     pub name: u8,
@@ -42,7 +66,7 @@ pub struct Config {
     pub unique_name: u8,
 }
 
-/// A name and the scope in which it is unique.
+/// A name and the scope in which it is unique: for a connection its project, for a rotation its folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     pub name: String,
@@ -50,13 +74,20 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn of(connection: &AppConnection) -> Self {
-        Self { name: connection.name.clone(), scope: connection.project_id.clone() }
-    }
-
     pub fn of_state(state: &Value) -> Self {
         let owned = |name| text(state, name).map(str::to_owned);
-        Self { name: owned("name").unwrap_or_default(), scope: owned("project_id") }
+        let mut scope = owned("project_id");
+        if let (Some(project), Some(environment), Some(path)) =
+            (&scope, text(state, "environment"), text(state, "secret_path"))
+        {
+            scope = Some(scope_of(&Folder::new(project, environment, path)));
+        }
+        Self { name: owned("name").unwrap_or_default(), scope }
+    }
+
+    /// Whether it is the place of a rotation.
+    pub fn is_in_folder(&self) -> bool {
+        self.scope.as_ref().is_some_and(|scope| scope.contains('/'))
     }
 }
 
@@ -64,6 +95,7 @@ impl Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token {
     Known(u8),
+    Absent,
     /// An ephemeral value that opens later.
     Unknown,
 }
@@ -73,6 +105,172 @@ pub enum Token {
 pub struct Sent {
     pub token: u8,
     pub hash: String,
+    /// Sent with a version. Then nothing of the token itself is kept.
+    pub versioned: bool,
+}
+
+impl Block {
+    pub fn place(&self) -> Place {
+        match self {
+            Self::Connection(config) => config.place(),
+            Self::Rotation(config) => config.place(),
+        }
+    }
+
+    pub fn connection(&self) -> Option<&Config> {
+        match self {
+            Self::Connection(config) => Some(config),
+            Self::Rotation(_) => None,
+        }
+    }
+
+    pub fn rotation(&self) -> Option<&RotationConfig> {
+        match self {
+            Self::Connection(_) => None,
+            Self::Rotation(config) => Some(config),
+        }
+    }
+
+    pub fn name_mut(&mut self) -> &mut u8 {
+        match self {
+            Self::Connection(config) => &mut config.name,
+            Self::Rotation(config) => &mut config.name,
+        }
+    }
+
+    /// Gives it a name that nothing else has.
+    pub fn make_unique(&mut self, number: u8) {
+        match self {
+            Self::Connection(config) => config.unique_name = number,
+            Self::Rotation(config) => config.unique_name = number,
+        }
+    }
+
+    pub fn adopts(&self) -> bool {
+        match self {
+            Self::Connection(config) => config.adopt,
+            Self::Rotation(config) => config.adopt,
+        }
+    }
+
+    pub fn creates_before_destroy(&self) -> bool {
+        match self {
+            Self::Connection(config) => config.create_before_destroy,
+            Self::Rotation(config) => config.create_before_destroy,
+        }
+    }
+
+    /// The configured token. Rotations have none.
+    pub fn token(&self) -> Token {
+        match self.connection() {
+            Some(config) if config.token != NO_TOKEN => Token::Known(config.token),
+            _ => Token::Absent,
+        }
+    }
+
+    /// Whether a plan must refuse this action, because it needs a token and there is none.
+    pub fn lacks_token(&self, object: Option<&Object>, action: Action) -> bool {
+        let Some(config) = self.connection().filter(|_| self.token() == Token::Absent) else { return false };
+        let is_new = |name, wanted| object.is_some_and(|object| text(&object.state, name) != Some(wanted));
+        matches!(action, Action::Create | Action::Replace)
+            || is_new("instance_url", config.url())
+            || is_new("account_id", config.account())
+    }
+
+    pub fn value(&self, token: Token) -> Value {
+        match self {
+            Self::Connection(config) => config.value(token),
+            Self::Rotation(config) => config.value(),
+        }
+    }
+
+    /// Whether it may adopt an object.
+    pub fn is_alike(&self, kept: &Kept) -> bool {
+        kept.place() == self.place()
+            && match (self, kept) {
+                (Self::Connection(config), Kept::Connection(_, stored)) => {
+                    stored.account_id == config.account()
+                        && stored.instance_url.trim_end_matches('/') == config.url().trim_end_matches('/')
+                }
+                (Self::Rotation(config), Kept::Rotation(rotation)) => {
+                    rotation.connection_id == config.connection()
+                }
+                _ => false,
+            }
+    }
+
+    /// The body that an update must send, with secrets as the emulator's log shows them.
+    pub fn expected_patch(&self, object: &Object, token: Token) -> Body {
+        match self {
+            Self::Connection(config) => expected_patch(object, config, token),
+            Self::Rotation(config) => config.patch(object),
+        }
+    }
+}
+
+impl Kept {
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Connection(connection, _) => &connection.id,
+            Self::Rotation(rotation) => &rotation.id,
+        }
+    }
+
+    pub fn place(&self) -> Place {
+        match self {
+            Self::Connection(one, _) => Place { name: one.name.clone(), scope: one.project_id.clone() },
+            Self::Rotation(one) => Place { name: one.name.clone(), scope: Some(scope_of(&one.folder)) },
+        }
+    }
+
+    /// Whether a resource is of its type.
+    pub fn is_for(&self, slot: u8) -> bool {
+        self.rotation().is_some() == (slot >= FIRST_ROTATION)
+    }
+
+    pub fn updated_at(&self) -> OffsetDateTime {
+        match self {
+            Self::Connection(connection, _) => connection.updated_at,
+            Self::Rotation(rotation) => rotation.updated_at,
+        }
+    }
+
+    /// Whether it can be imported.
+    pub fn is_of_dbt(&self) -> bool {
+        match self {
+            Self::Connection(connection, _) => connection.app == "dbt",
+            Self::Rotation(_) => true,
+        }
+    }
+
+    pub fn is_in_use(&self) -> bool {
+        match self {
+            Self::Connection(connection, _) => connection.in_use,
+            Self::Rotation(_) => false,
+        }
+    }
+
+    pub fn connection(&self) -> Option<&AppConnection> {
+        match self {
+            Self::Connection(connection, _) => Some(connection),
+            Self::Rotation(_) => None,
+        }
+    }
+
+    pub fn rotation(&self) -> Option<&Rotation> {
+        match self {
+            Self::Connection(..) => None,
+            Self::Rotation(rotation) => Some(rotation),
+        }
+    }
+
+    /// The differences between a state and the KMS. `timestamp` is how the KMS shows a time.
+    pub fn disagreements(&self, state: &Value, timestamp: impl Fn(OffsetDateTime) -> String) -> Vec<String> {
+        match self {
+            Self::Connection(connection, stored) => disagreements(state, connection, stored),
+            Self::Rotation(rotation) => rotation::disagreements(state, rotation, timestamp),
+        }
+    }
 }
 
 impl Config {
@@ -96,6 +294,11 @@ impl Config {
         DESCRIPTIONS[usize::from(self.description)]
     }
 
+    /// The version, which needs a token.
+    pub fn version(&self) -> Option<&'static str> {
+        VERSIONS[usize::from(self.version)].filter(|_| self.token != NO_TOKEN)
+    }
+
     pub fn credentials(&self) -> Credentials {
         Credentials::new(self.url(), self.account(), TOKENS[usize::from(self.token)])
     }
@@ -106,6 +309,7 @@ impl Config {
         let token = match token {
             Token::Known(token) => Value::string(TOKENS[usize::from(token)]),
             Token::Unknown => Value::unknown(),
+            Token::Absent => Value::Null,
         };
         let place = self.place();
         let attributes = [
@@ -115,12 +319,15 @@ impl Config {
             ("instance_url", Value::string(self.url())),
             ("account_id", Value::string(self.account())),
             ("api_token", token),
-            ("api_token_version", optional(VERSIONS[usize::from(self.version)])),
+            ("api_token_version", optional(self.version())),
             ("adopt_existing", if self.adopt { Value::Bool(true) } else { Value::Null }),
         ];
         object(&DBT_CONNECTION.value_type, &attributes)
     }
 }
+
+/// The body of a request.
+pub type Body = serde_json::Map<String, serde_json::Value>;
 
 /// An action of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,12 +340,11 @@ pub enum Action {
 }
 
 /// The action that a plan must have.
-pub fn expected_action(object: Option<&Object>, config: Option<&Config>, token: Token) -> Action {
-    let (object, config) = match (object, config) {
-        (None, None) => return Action::Nothing,
-        (None, Some(_)) => return Action::Create,
-        (Some(_), None) => return Action::Delete,
-        (Some(object), Some(config)) => (object, config),
+pub fn expected_action(object: Option<&Object>, block: &Block, token: Token) -> Action {
+    let Some(object) = object else { return Action::Create };
+    let config = match block {
+        Block::Connection(config) => config,
+        Block::Rotation(config) => return config.expected_action(object),
     };
     let wanted = config.value(token);
     if object.tainted || get(&object.state, "project_id") != get(&wanted, "project_id") {
@@ -156,25 +362,24 @@ pub fn expected_action(object: Option<&Object>, config: Option<&Config>, token: 
 
 /// Whether an update must send the token although no other field of the credentials changed.
 pub fn token_is_due(object: &Object, config: &Config, token: Token) -> bool {
+    if token == Token::Absent {
+        return false;
+    }
     let Some(sent) = &object.sent else { return true };
-    let version = VERSIONS[usize::from(config.version)];
+    let version = config.version();
     if version != text(&object.state, "api_token_version") {
         return true;
     }
     version.is_none()
         && (Some(sent.hash.as_str()) != text(&object.state, "credentials_hash")
+            || sent.versioned
             || token != Token::Known(sent.token))
 }
 
-/// The body that an update must send, with secrets as the emulator's log shows them.
-pub fn expected_patch(
-    object: &Object,
-    config: &Config,
-    token: Token,
-) -> serde_json::Map<String, serde_json::Value> {
+fn expected_patch(object: &Object, config: &Config, token: Token) -> Body {
     let wanted = config.value(token);
     let differs = |name: &str| get(&object.state, name) != get(&wanted, name);
-    let mut body = serde_json::Map::new();
+    let mut body = Body::new();
     if differs("name") {
         body.insert("name".into(), config.place().name.into());
     }
@@ -187,6 +392,11 @@ pub fn expected_patch(
     body
 }
 
+/// Whether a request has this body.
+pub fn body_is(write: &LoggedRequest, expected: &Body) -> bool {
+    write.body.as_ref().and_then(serde_json::Value::as_object) == Some(expected)
+}
+
 /// Credentials as the emulator's log shows them.
 pub fn shown_credentials(config: &Config) -> serde_json::Value {
     let credentials = config.credentials();
@@ -197,8 +407,7 @@ pub fn shown_credentials(config: &Config) -> serde_json::Value {
     })
 }
 
-/// The differences between a state and the KMS.
-pub fn disagreements(state: &Value, connection: &AppConnection, stored: &Credentials) -> Vec<String> {
+fn disagreements(state: &Value, connection: &AppConnection, stored: &Credentials) -> Vec<String> {
     let mut found = Vec::new();
     let mut compare = |name: &str, same: bool| {
         if !same {

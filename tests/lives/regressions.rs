@@ -2,10 +2,11 @@
 
 use crate::{
     faults::{Body, Call, Failure, When},
-    model::Config,
+    model::{Config, NO_TOKEN},
     pool,
+    rotation::RotationConfig,
     running::Running,
-    steps::{Edit, Field, Interrupt, Key, Kind, Run, Step, Step::*, Tokens},
+    steps::{Edit, FIRST_ROTATION, Field, Interrupt, Key, Kind, RotationField, Run, Step, Step::*, Tokens},
 };
 
 /// Runs one life.
@@ -270,4 +271,145 @@ fn a_request_that_is_always_refused_costs_few_logins() {
     life.push(refused);
     life.push(Apply(Run { parallel: true, ..Run::default() }));
     lives(&life);
+}
+
+fn rotation(slot: u8) -> Step {
+    let number = slot - FIRST_ROTATION;
+    WriteRotation {
+        slot,
+        config: RotationConfig { name: number, secret: number, ..RotationConfig::default() },
+    }
+}
+
+#[test]
+fn a_life_of_rotations_without_faults_goes_well() {
+    let field = |field| SetRotation { slot: 4, field };
+    lives(&[
+        rotation(4),
+        rotation(5),
+        apply(),
+        field(RotationField::Name(2)),
+        field(RotationField::Description(2)),
+        field(RotationField::Secret(2)),
+        field(RotationField::TokenName(1)),
+        field(RotationField::Grants(1)),
+        field(RotationField::Interval(1)),
+        field(RotationField::Time(1)),
+        field(RotationField::Manual(true)),
+        apply(),
+        field(RotationField::Manual(false)),
+        apply(),
+        // One token, a second, and then the first is revoked.
+        Outside(Edit::Rotate { which: 0 }),
+        Outside(Edit::Rotate { which: 0 }),
+        apply(),
+        Outside(Edit::Refuse { create: true, delete: false }),
+        Outside(Edit::Rotate { which: 0 }),
+        Plan,
+        apply(),
+        Outside(Edit::Refuse { create: false, delete: false }),
+        field(RotationField::Connection(1)),
+        apply(),
+        field(RotationField::Folder(1)),
+        apply(),
+        Outside(Edit::Delete { which: 0 }),
+        Refresh,
+        Forget { slot: 4 },
+        Import { slot: 4, which: 0, by: Key::Name },
+        Restart,
+        apply(),
+        Destroy(Run { parallel: true, ..Run::default() }),
+    ]);
+}
+
+#[test]
+fn a_create_of_a_rotation_that_fails_halfway_is_sent_once_and_warned_of() {
+    let failures = [When::Before, When::After, When::Later(20)].map(|when| page(502, when));
+    let faults = failures.map(|failure| RotationFault { call: Call::Create, skip: 0, times: 1, failure });
+    let halfway = Outside(Edit::FailToStore { fails: true });
+    all_lives(faults.into_iter().chain([halfway]).map(|trouble| vec![rotation(4), trouble, apply()]));
+}
+
+#[test]
+fn a_replaced_rotation_makes_room_for_its_secret_and_a_destroyed_one_leaves_it_if_told_so() {
+    let config = RotationConfig { keeps_secret: true, keeps_tokens: true, ..RotationConfig::default() };
+    let written = WriteRotation { slot: 4, config };
+    let moved = |field| SetRotation { slot: 4, field };
+    all_lives([
+        vec![written.clone(), apply(), moved(RotationField::Connection(1)), apply()],
+        vec![
+            written.clone(),
+            apply(),
+            moved(RotationField::CreateBeforeDestroy(true)),
+            apply(),
+            moved(RotationField::Folder(1)),
+            apply(),
+        ],
+        vec![written, apply(), Remove { slot: 4 }, apply(), rotation(5)],
+    ]);
+}
+
+#[test]
+fn a_connection_without_a_token_is_managed_but_for_its_credentials() {
+    let field = |field| Set { slot: 0, field };
+    let made = Outside(Edit::Make { name: 0, scope: 0, url: 0, account: 0 });
+    let foreign = Outside(Edit::Credentials { which: 0, url: 0, account: 0, token: 1 });
+    all_lives([
+        // It can't be created.
+        vec![block(0), field(Field::Token(NO_TOKEN)), apply()],
+        vec![
+            block(0),
+            field(Field::Token(NO_TOKEN)),
+            made,
+            Import { slot: 0, which: 0, by: Key::Id },
+            apply(),
+            field(Field::Description(2)),
+            foreign.clone(),
+            apply(),
+            field(Field::Token(0)),
+            apply(),
+            field(Field::Token(NO_TOKEN)),
+            apply(),
+            field(Field::Account(1)),
+            apply(),
+        ],
+        // Under a version nothing of the token is kept.
+        vec![
+            block(0),
+            field(Field::Version(1)),
+            apply(),
+            field(Field::Token(NO_TOKEN)),
+            apply(),
+            foreign,
+            apply(),
+            field(Field::Version(0)),
+            field(Field::Token(0)),
+            apply(),
+        ],
+    ]);
+}
+
+#[test]
+fn a_replacement_that_takes_over_what_it_replaces_keeps_it() {
+    let config = Config { adopt: true, create_before_destroy: true, ..Config::default() };
+    let replace = Apply(Run { replace: Some(0), ..Run::default() });
+    // In every other run, the apply isn't handed what was planned, as before Terraform 1.16.
+    lives(&[Write { slot: 0, config }, apply(), replace.clone(), replace]);
+}
+
+#[test]
+fn what_a_plan_could_not_look_for_is_not_taken_over_from_another_resource() {
+    let config = Config { adopt: true, ..Config::default() };
+    let failure = Failure::Status { status: 500, body: Body::Kms, when: When::Before };
+    let hidden = Fault { call: Call::Find, skip: 0, times: 3, failure };
+    lives(&[block(0), apply(), Write { slot: 1, config }, hidden, apply()]);
+}
+
+#[test]
+fn a_create_that_the_name_keeps_from_making_a_token_warns_of_none() {
+    let config = RotationConfig { create_before_destroy: true, ..RotationConfig::default() };
+    let failure = Failure::Status { status: 503, body: Body::Kms, when: When::After };
+    let fault = RotationFault { call: Call::Create, skip: 0, times: 1, failure };
+    let moved = SetRotation { slot: 4, field: RotationField::Connection(1) };
+    lives(&[WriteRotation { slot: 4, config }, apply(), moved, fault, apply()]);
 }

@@ -12,11 +12,12 @@ use tokio::{task::JoinHandle, time::Instant};
 use crate::{
     Checked, Violation,
     calls::{About, Calls, Object, Process},
-    core::DBT_CONNECTION,
+    core::kind_of,
     faults::{Call, Failure, REQUEST_TIMEOUT},
     host::{Provider, message, object, proto, provider_config, told},
-    kms_emulator::{AppConnection, CONNECTIONS, Credentials, Fault, LOGIN, LoggedRequest, Target},
-    model::{Action, Place, TOKENS},
+    kms_emulator::{CONNECTIONS, Fault, Folder, LOGIN, LoggedRequest, ROTATIONS, Target},
+    model::{Action, Kept, Place, TOKENS},
+    rotation::scope_of,
     steps::{Interrupt, Key, Kind, Run},
     tally,
     walk::{Slot, SlotPlan, SlotResult, Walk},
@@ -33,8 +34,14 @@ pub struct RunReport {
     pub options: Run,
     /// The resources before the run, with the configuration of the run.
     pub before: Vec<Slot>,
-    /// The connections of the KMS before the run, by ID.
-    pub kms_before: BTreeMap<String, (AppConnection, Credentials)>,
+    /// The objects of the KMS before the run, by ID.
+    pub kms_before: BTreeMap<String, Kept>,
+    /// The secrets before the run: scope and name.
+    pub secrets_before: Vec<(String, String)>,
+    /// Whether dbt refuses to make service tokens, and to revoke them, or the KMS fails to store a rotation.
+    pub refuses: (bool, bool),
+    /// The resources whose plans had to be refused, because they have no token.
+    pub without_token: Vec<u8>,
     /// Whether the plan succeeded.
     pub planned: bool,
     pub results: Vec<SlotResult>,
@@ -56,22 +63,18 @@ impl RunReport {
 }
 
 impl RunReport {
-    /// The resources whose adoption the plan has to refuse, because another one manages the connection, or adopts it too.
+    /// The resources whose adoption the plan has to refuse, because another one manages the object, or adopts it too.
     pub fn refused_adoptions(&self) -> Vec<u8> {
         let slots = || (0..).zip(&self.before);
         let is_refused = |(number, slot): &(u8, &Slot)| {
-            let Some(config) = slot.config.filter(|config| config.adopt) else { return false };
-            let alike = self.kms_before.iter().filter(|(_, (connection, stored))| {
-                Place::of(connection) == config.place()
-                    && stored.account_id == config.account()
-                    && stored.instance_url.trim_end_matches('/') == config.url().trim_end_matches('/')
-            });
+            let Some(config) = slot.config.filter(|config| config.adopts()) else { return false };
+            let alike = self.kms_before.iter().filter(|(_, kept)| config.is_alike(kept));
             alike.map(|(id, _)| id).any(|id| {
                 let has = |object: &Object| object.id() == id;
                 let own = slot.object.as_ref().is_some_and(has);
                 let other = slots().any(|(other, slot)| {
                     let wants =
-                        slot.config.is_some_and(|other| other.adopt && other.place() == config.place());
+                        slot.config.is_some_and(|other| other.adopts() && other.place() == config.place());
                     other != *number && (wants || slot.object.as_ref().is_some_and(has))
                         || slot.deposed.iter().any(has)
                 });
@@ -94,7 +97,7 @@ impl World<'_> {
             config: message(&provider_config(&self.emulator.url(), &extra)),
             ..Default::default()
         };
-        let calls = Calls { provider: provider.clone(), kind: &DBT_CONNECTION, process: Arc::clone(process) };
+        let calls = Calls { provider: provider.clone(), kind: kind_of(0), process: Arc::clone(process) };
         match provider.configure_provider(request).await {
             Ok(response) => {
                 let diagnostics = response.into_inner().diagnostics;
@@ -126,8 +129,9 @@ impl World<'_> {
 
     /// Puts the tokens of this run into the faults that quote them.
     fn let_faults_quote(&self) {
-        let configs = self.slots.iter().filter_map(|slot| slot.config.as_ref());
-        let tokens: Vec<&str> = configs.map(|config| TOKENS[usize::from(config.token)]).collect();
+        let configs = self.slots.iter().filter_map(|slot| slot.config.as_ref()?.connection());
+        let tokens: Vec<&str> =
+            configs.filter_map(|config| TOKENS.get(usize::from(config.token)).copied()).collect();
         let mut state = self.emulator.state();
         let left: Vec<_> = state.faults.all().iter().map(|(target, _)| target.clone()).collect();
         state.faults.clear();
@@ -155,7 +159,7 @@ impl World<'_> {
     pub async fn apply(&mut self, options: Run, destroy: bool) -> Checked<RunReport> {
         let process = self.begin_run().await;
         let left = self.faults_left();
-        let kms_before = self.kms();
+        let (kms_before, secrets_before, refuses) = (self.kms(), self.secrets(), self.refuses());
         let mut before = self.slots.clone();
         if destroy {
             before.iter_mut().for_each(|slot| slot.config = None);
@@ -179,8 +183,9 @@ impl World<'_> {
         for result in &results {
             self.cut.extend(result.cut.iter().map(|place| (self.run, place.clone())));
         }
-        for result in &results {
-            tally::count(format!("{:?} {}", result.action, if result.failed { "failed" } else { "done" }));
+        for (number, result) in (0..).zip(&results).filter(|(_, result)| result.action != Action::Nothing) {
+            let (name, outcome) = (kind_of(number).name, if result.failed { "failed" } else { "done" });
+            tally::count(format!("{name}: {:?} {outcome}", result.action));
         }
         struck.iter().for_each(|(call, _)| tally::count(format!("{call:?} hit by a fault")));
         tally::count(match options.interrupt {
@@ -188,17 +193,36 @@ impl World<'_> {
             Some(interrupt) => format!("run with {:?}", interrupt.kind),
         });
         for request in self.emulator.requests() {
-            let kind = match request.path.strip_prefix(CONNECTIONS).map(|rest| rest.split('/').nth(1)) {
-                None => "elsewhere",
-                Some(None) => "of all",
-                Some(Some("connection-name")) => "by name",
-                Some(Some(_)) => "by ID",
+            let of = |collection| Some(request.path.strip_prefix(collection)?.split('/').nth(1));
+            let (what, rest) = match (of(CONNECTIONS), of(ROTATIONS)) {
+                (Some(rest), _) => ("connections", rest),
+                (_, Some(rest)) => ("rotations", rest),
+                _ => continue,
             };
-            tally::count(format!("request: {} {kind}", request.method));
+            let kind = match rest {
+                None => "of all",
+                Some("connection-name" | "rotation-name") => "by name",
+                Some(_) => "by ID",
+            };
+            tally::count(format!("request: {} {what} {kind}", request.method));
         }
         let logins = self.emulator.requests().iter().filter(|request| request.path == LOGIN).count();
-        let (run, writes, killed) = (self.run, self.emulator.writes(), process.is_killed());
-        Ok(RunReport { run, options, before, kms_before, planned, results, struck, writes, killed, logins })
+        let (run, writes, killed) = (self.run, self.writes(), process.is_killed());
+        Ok(RunReport {
+            run,
+            options,
+            before,
+            kms_before,
+            secrets_before,
+            refuses,
+            without_token: process.take_refused(),
+            planned,
+            results,
+            struck,
+            writes,
+            killed,
+            logins,
+        })
     }
 
     /// Records the diagnostics, the log and the creates of a run.
@@ -209,11 +233,12 @@ impl World<'_> {
         self.said.extend(process.take_said());
         let lateness = struck.iter().map(|(_, failure)| failure.lateness()).max().unwrap_or_default();
         self.late_until = self.late_until.max(Instant::now() + lateness);
-        for write in self.emulator.writes().iter().filter(|write| write.method == "POST") {
+        for write in self.writes().iter().filter(|write| write.method == "POST") {
             self.posts.extend(post_of(write).map(|place| (self.run, place)));
         }
         self.take_log();
-        self.note_new_connections()
+        self.check_no_token_is_read()?;
+        self.note_new_objects()
     }
 
     async fn walk(
@@ -300,60 +325,70 @@ impl World<'_> {
     }
 
     pub async fn import_one(&mut self, slot: u8, which: u8, by: Key) -> Checked {
-        let Some(connection) = self.nth(which) else { return Ok(()) };
-        let is_managed = self.managed().iter().any(|(id, _)| *id == connection.id);
+        let Some(kept) = self.nth(which).filter(|kept| kept.is_for(slot)) else { return Ok(()) };
+        let is_managed = self.managed().iter().any(|(id, _)| id == kept.id());
         let is_free = self.slot(slot).config.is_some() && self.slot(slot).object.is_none();
         if is_managed || !is_free {
             return Ok(());
         }
-        self.import(&[(slot, connection)], by).await
+        self.import(&[(slot, kept)], by).await
     }
 
     pub async fn import_all(&mut self, by: Key) -> Checked {
         let managed = self.managed();
-        let is_managed = |one: &AppConnection| managed.iter().any(|(id, _)| *id == one.id);
-        let unmanaged = self.emulator.connections().into_iter().filter(|one| !is_managed(one));
-        let slots = (0..).zip(&self.slots).filter(|(_, slot)| slot.config.is_some() && slot.object.is_none());
-        let pairs: Vec<_> = slots.map(|(number, _)| number).zip(unmanaged).collect();
+        let mut unmanaged = self.objects();
+        unmanaged.retain(|one| !managed.iter().any(|(id, _)| id == one.id()));
+        let mut pairs = Vec::new();
+        for (number, slot) in (0..).zip(&self.slots) {
+            let is_free = slot.config.is_some() && slot.object.is_none();
+            let found = unmanaged.iter().position(|kept| is_free && kept.is_for(number));
+            pairs.extend(found.map(|found| (number, unmanaged.remove(found))));
+        }
         self.import(&pairs, by).await
     }
 
     /// `terraform import`, or several import blocks.
-    pub async fn import(&mut self, wanted: &[(u8, AppConnection)], by: Key) -> Checked {
+    pub async fn import(&mut self, wanted: &[(u8, Kept)], by: Key) -> Checked {
         let process = self.begin_run().await;
         let left = self.faults_left();
         let walk = self.configured(&process, Run::default()).await?;
-        let imports = wanted.iter().map(|(slot, connection)| import_call(&walk, *slot, connection, by));
+        let imports = wanted.iter().map(|(slot, kept)| import_call(&walk, *slot, kept, by));
         let imported = each(imports, true).await;
         let struck = self.struck(&left);
         self.end_run(&process, &struck)?;
-        for ((slot, connection), imported) in wanted.iter().zip(imported?) {
-            self.check_import(connection, imported.as_ref(), &struck)?;
+        for ((slot, kept), imported) in wanted.iter().zip(imported?) {
+            self.check_import(kept, imported.as_ref(), &struck)?;
             self.slot(*slot).object = imported;
         }
         self.check_nothing_written()
     }
 }
 
-async fn import_call(walk: &Walk, slot: u8, connection: &AppConnection, by: Key) -> Checked<Option<Object>> {
-    let place = Place::of(connection);
+async fn import_call(walk: &Walk, slot: u8, kept: &Kept, by: Key) -> Checked<Option<Object>> {
+    let (place, calls) = (kept.place(), walk.calls.of(slot));
     let about = About { run: walk.run, slot, action: Action::Nothing, place: place.clone() };
-    let identity = object(&DBT_CONNECTION.identity_type, &[("id", Value::string(&connection.id))]);
+    let identity = object(&calls.kind.identity_type, &[("id", Value::string(kept.id()))]);
     match by {
-        Key::Id => walk.calls.import(&about, &connection.id, None).await,
-        Key::Identity => walk.calls.import(&about, "", Some(&identity)).await,
+        Key::Id => calls.import(&about, kept.id(), None).await,
+        Key::Identity => calls.import(&about, "", Some(&identity)).await,
         Key::Name => {
             let scope = place.scope.map(|scope| format!("{scope}/")).unwrap_or_default();
-            walk.calls.import(&about, &format!("{scope}{}", place.name), None).await
+            calls.import(&about, &format!("{scope}{}", place.name), None).await
         }
     }
 }
 
-/// The place of the connection that a request creates.
+/// The place of the object that a request creates.
 fn post_of(write: &LoggedRequest) -> Option<Place> {
     let body = write.body.as_ref()?;
     let owned = |field: &str| body.get(field).and_then(serde_json::Value::as_str).map(str::to_owned);
-    Some(Place { name: owned("name")?, scope: owned("projectId") })
+    let mut scope = owned("projectId");
+    if let (Some(project), Some(environment), Some(path)) =
+        (&scope, owned("environment"), owned("secretPath"))
+    {
+        scope = Some(scope_of(&Folder::new(project, &environment, &path)));
+    }
+    Some(Place { name: owned("name")?, scope })
 }
 
 /// Awaits all, concurrently or one after the other.

@@ -2,6 +2,7 @@
 
 use crate::{
     Checked, Violation,
+    model::Block,
     runs::RunReport,
     steps::{Key, Run, SLOTS, Step},
     walk::Slot,
@@ -45,7 +46,12 @@ impl World<'_> {
     async fn follow_advice(&mut self, report: &RunReport, round: u32) -> Checked {
         for slot in report.refused_adoptions().into_iter().filter(|_| !report.planned) {
             if let Some(config) = &mut self.slot(slot).config {
-                config.unique_name = 1 + slot + SLOTS * u8::try_from(round).unwrap_or_default();
+                config.make_unique(1 + slot + SLOTS * u8::try_from(round).unwrap_or_default());
+            }
+        }
+        for slot in &report.without_token {
+            if let Some(Block::Connection(config)) = &mut self.slot(*slot).config {
+                config.token = 0;
             }
         }
         let failed = (0..).zip(&report.results).filter(|(_, result)| result.failed);
@@ -57,22 +63,18 @@ impl World<'_> {
                 .cloned()
                 .collect();
             let managed = self.managed();
-            let named = self
-                .emulator
-                .connections()
-                .into_iter()
-                .find(|one| said.iter().any(|said| said.names(&one.id)));
+            let named = self.objects().into_iter().find(|one| said.iter().any(|said| said.names(one.id())));
             let can_import = self.slot(slot).object.is_none()
-                && named.as_ref().is_some_and(|one| !managed.iter().any(|(id, _)| *id == one.id));
-            if let (Some(connection), true) = (&named, can_import) {
-                self.import(&[(slot, connection.clone())], Key::Id).await?;
+                && named.as_ref().is_some_and(|one| !managed.iter().any(|(id, _)| id == one.id()));
+            if let (Some(kept), true) = (&named, can_import) {
+                self.import(&[(slot, kept.clone())], Key::Id).await?;
                 if self.slot(slot).object.is_some() {
                     continue;
                 }
             }
             let is_lost = said.iter().any(|said| said.says_the_name_is_lost());
             if let Some(config) = self.slot(slot).config.as_mut().filter(|_| named.is_some() || is_lost) {
-                config.unique_name = 1 + slot + SLOTS * u8::try_from(round).unwrap_or_default();
+                config.make_unique(1 + slot + SLOTS * u8::try_from(round).unwrap_or_default());
             }
         }
         Ok(())

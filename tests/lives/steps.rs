@@ -7,18 +7,25 @@ use proptest::{collection, prelude::*};
 
 use crate::{
     faults::{Body, Call, Failure, When},
-    model::{ACCOUNTS, Config, DESCRIPTIONS, NAMES, SCOPES, TOKENS, URLS, VERSIONS},
+    model::{ACCOUNTS, Config, DESCRIPTIONS, NAMES, NO_TOKEN, SCOPES, TOKENS, URLS, VERSIONS},
+    rotation::{CONNECTION_IDS, FOLDERS, GRANTS, INTERVALS, RotationConfig, SECRETS, TIMES, TOKEN_NAMES},
 };
 
 /// How many resources there are.
-pub const SLOTS: u8 = 4;
+pub const SLOTS: u8 = 7;
+/// From this one on, they are rotations. Those before are connections.
+pub const FIRST_ROTATION: u8 = 4;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// Writes a resource's block.
+    /// Writes a connection's block.
     Write { slot: u8, config: Config },
     /// Changes one argument of a block, if there is one.
     Set { slot: u8, field: Field },
+    /// Writes a rotation's block.
+    WriteRotation { slot: u8, config: RotationConfig },
+    /// Changes one argument of a rotation's block, if there is one.
+    SetRotation { slot: u8, field: RotationField },
     /// Removes a block.
     Remove { slot: u8 },
     /// Exchanges the names of two blocks.
@@ -31,9 +38,9 @@ pub enum Step {
     Refresh,
     /// `terraform destroy`.
     Destroy(Run),
-    /// `terraform import` of an unmanaged connection, to a resource without one.
+    /// `terraform import` of an unmanaged object, to a resource without one.
     Import { slot: u8, which: u8, by: Key },
-    /// Import blocks for all resources without a connection, in one run.
+    /// Import blocks for all resources without an object, in one run.
     ImportAll { by: Key },
     /// `terraform state rm`.
     Forget { slot: u8 },
@@ -41,6 +48,8 @@ pub enum Step {
     Outside(Edit),
     /// A fault of the next requests of a kind: `skip` pass, then `times` fail.
     Fault { call: Call, skip: u8, times: u8, failure: Failure },
+    /// The same for requests about rotations.
+    RotationFault { call: Call, skip: u8, times: u8, failure: Failure },
     /// All access tokens expire.
     Expire,
     /// Access tokens issued from now on are good for this many requests; 0 for any number.
@@ -60,6 +69,24 @@ pub enum Field {
     Account(u8),
     Token(u8),
     Version(u8),
+    Adopt(bool),
+    CreateBeforeDestroy(bool),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotationField {
+    Name(u8),
+    Folder(u8),
+    Connection(u8),
+    Description(u8),
+    Secret(u8),
+    TokenName(u8),
+    Grants(u8),
+    Interval(u8),
+    Time(u8),
+    Manual(bool),
+    KeepsTokens(bool),
+    KeepsSecret(bool),
     Adopt(bool),
     CreateBeforeDestroy(bool),
 }
@@ -101,7 +128,7 @@ pub enum Kind {
     Kill,
 }
 
-/// How an import names its connection.
+/// How an import names its object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     Id,
@@ -109,7 +136,7 @@ pub enum Key {
     Identity,
 }
 
-/// A change that somebody else makes at the KMS. `which` counts connections from the oldest.
+/// A change that somebody else makes at the KMS. `which` counts objects from the oldest, connections before rotations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edit {
     Describe {
@@ -142,6 +169,28 @@ pub enum Edit {
         url: u8,
         account: u8,
     },
+    /// A rotation made by hand.
+    MakeRotation {
+        config: RotationConfig,
+    },
+    /// Its fields become those of this block, but its names and its place.
+    Reconfigure {
+        which: u8,
+        config: RotationConfig,
+    },
+    /// The KMS rotates by the clock.
+    Rotate {
+        which: u8,
+    },
+    /// dbt begins or ends to refuse to make service tokens, and to revoke them.
+    Refuse {
+        create: bool,
+        delete: bool,
+    },
+    /// The KMS begins or ends to fail where it stores a rotation, which has a token at dbt already.
+    FailToStore {
+        fails: bool,
+    },
     /// A connection of another app, which shares the names.
     MakeOther {
         name: u8,
@@ -164,7 +213,71 @@ fn rather_first<T>(table: &[T]) -> impl Strategy<Value = u8> + use<T> {
 }
 
 fn slot() -> impl Strategy<Value = u8> {
-    prop_oneof![4 => Just(0), 3 => Just(1), 2 => 0..SLOTS]
+    prop_oneof![4 => Just(0), 3 => Just(1), 2 => 0..FIRST_ROTATION]
+}
+
+fn rotation_slot() -> impl Strategy<Value = u8> {
+    prop_oneof![3 => Just(FIRST_ROTATION), 2 => FIRST_ROTATION..SLOTS]
+}
+
+fn any_slot() -> impl Strategy<Value = u8> {
+    prop_oneof![3 => slot(), 2 => rotation_slot()]
+}
+
+fn rotation_config() -> impl Strategy<Value = RotationConfig> {
+    let texts = (
+        rather_first(&NAMES),
+        rather_first(&FOLDERS),
+        rather_first(&CONNECTION_IDS),
+        rather_first(&DESCRIPTIONS),
+        rather_first(&SECRETS),
+        rather_first(&TOKEN_NAMES),
+        rather_first(&GRANTS),
+        rather_first(&INTERVALS),
+        rather_first(&TIMES),
+    );
+    let rarely = || prop::bool::weighted(0.2);
+    (texts, rarely(), rarely(), rarely(), rarely(), rarely()).prop_map(
+        |(texts, manual, keeps_tokens, keeps_secret, adopt, create_before_destroy)| {
+            let (name, folder, connection, description, secret, token_name, grants, interval, time) = texts;
+            RotationConfig {
+                name,
+                folder,
+                connection,
+                description,
+                secret,
+                token_name,
+                grants,
+                interval,
+                time,
+                manual,
+                keeps_tokens,
+                keeps_secret,
+                adopt,
+                create_before_destroy,
+                unique_name: 0,
+            }
+        },
+    )
+}
+
+fn rotation_field() -> impl Strategy<Value = RotationField> {
+    prop_oneof![
+        3 => index(&NAMES).prop_map(RotationField::Name),
+        1 => index(&FOLDERS).prop_map(RotationField::Folder),
+        2 => index(&CONNECTION_IDS).prop_map(RotationField::Connection),
+        1 => index(&DESCRIPTIONS).prop_map(RotationField::Description),
+        3 => index(&SECRETS).prop_map(RotationField::Secret),
+        1 => index(&TOKEN_NAMES).prop_map(RotationField::TokenName),
+        2 => index(&GRANTS).prop_map(RotationField::Grants),
+        1 => index(&INTERVALS).prop_map(RotationField::Interval),
+        1 => index(&TIMES).prop_map(RotationField::Time),
+        1 => any::<bool>().prop_map(RotationField::Manual),
+        1 => any::<bool>().prop_map(RotationField::KeepsTokens),
+        2 => any::<bool>().prop_map(RotationField::KeepsSecret),
+        1 => any::<bool>().prop_map(RotationField::Adopt),
+        1 => any::<bool>().prop_map(RotationField::CreateBeforeDestroy),
+    ]
 }
 
 fn config() -> impl Strategy<Value = Config> {
@@ -174,7 +287,7 @@ fn config() -> impl Strategy<Value = Config> {
         rather_first(&DESCRIPTIONS),
         rather_first(&URLS),
         rather_first(&ACCOUNTS),
-        rather_first(&TOKENS),
+        prop_oneof![9 => rather_first(&TOKENS), 1 => Just(NO_TOKEN)],
         rather_first(&VERSIONS),
     );
     let config = (texts, prop::bool::weighted(0.3), prop::bool::weighted(0.2));
@@ -201,7 +314,7 @@ fn field() -> impl Strategy<Value = Field> {
         2 => index(&DESCRIPTIONS).prop_map(Field::Description),
         1 => index(&URLS).prop_map(Field::Url),
         1 => index(&ACCOUNTS).prop_map(Field::Account),
-        3 => index(&TOKENS).prop_map(Field::Token),
+        4 => prop_oneof![3 => index(&TOKENS), 1 => Just(NO_TOKEN)].prop_map(Field::Token),
         2 => index(&VERSIONS).prop_map(Field::Version),
         1 => any::<bool>().prop_map(Field::Adopt),
         1 => any::<bool>().prop_map(Field::CreateBeforeDestroy),
@@ -219,7 +332,7 @@ fn run() -> impl Strategy<Value = Run> {
     let parts = (
         any::<bool>(),
         tokens,
-        proptest::option::weighted(0.08, slot()),
+        proptest::option::weighted(0.08, any_slot()),
         proptest::option::weighted(0.15, interrupt),
     );
     parts.prop_map(|(parallel, tokens, replace, interrupt)| Run { parallel, tokens, replace, interrupt })
@@ -236,11 +349,16 @@ fn edit() -> impl Strategy<Value = Edit> {
         2 => which().prop_map(|which| Edit::Delete { which }),
         3 => (rather_first(&NAMES), rather_first(&SCOPES), rather_first(&URLS), rather_first(&ACCOUNTS))
             .prop_map(|(name, scope, url, account)| Edit::Make { name, scope, url, account }),
-        3 => (slot(), rather_first(&URLS), rather_first(&ACCOUNTS))
+        3 => (any_slot(), rather_first(&URLS), rather_first(&ACCOUNTS))
             .prop_map(|(slot, url, account)| Edit::MakeWanted { slot, url, account }),
         1 => (rather_first(&NAMES), rather_first(&SCOPES))
             .prop_map(|(name, scope)| Edit::MakeOther { name, scope }),
         1 => (which(), any::<bool>()).prop_map(|(which, used)| Edit::Use { which, used }),
+        2 => rotation_config().prop_map(|config| Edit::MakeRotation { config }),
+        2 => (which(), rotation_config()).prop_map(|(which, config)| Edit::Reconfigure { which, config }),
+        4 => which().prop_map(|which| Edit::Rotate { which }),
+        2 => any::<(bool, bool)>().prop_map(|(create, delete)| Edit::Refuse { create, delete }),
+        1 => any::<bool>().prop_map(|fails| Edit::FailToStore { fails }),
     ]
 }
 
@@ -296,11 +414,11 @@ fn fault() -> impl Strategy<Value = Step> {
     let skip = prop_oneof![4 => Just(0), 1 => 1..3_u8];
     // From 3 on, no retry helps.
     let times = prop_oneof![5 => Just(1), 1 => Just(2), 2 => 3..6_u8];
-    (call(), skip, times, failure()).prop_map(|(call, skip, times, failure)| Step::Fault {
-        call,
-        skip,
-        times,
-        failure,
+    (any::<bool>(), call(), skip, times, failure()).prop_map(|(of_rotations, call, skip, times, failure)| {
+        match of_rotations {
+            false => Step::Fault { call, skip, times, failure },
+            true => Step::RotationFault { call, skip, times, failure },
+        }
     })
 }
 
@@ -309,8 +427,12 @@ fn change() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (slot(), config()).prop_map(|(slot, config)| Step::Write { slot, config }),
         12 => (slot(), field()).prop_map(|(slot, field)| Step::Set { slot, field }),
-        1 => slot().prop_map(|slot| Step::Remove { slot }),
-        1 => (slot(), slot()).prop_map(|(one, other)| Step::Swap { one, other }),
+        3 => (rotation_slot(), rotation_config())
+            .prop_map(|(slot, config)| Step::WriteRotation { slot, config }),
+        12 => (rotation_slot(), rotation_field())
+            .prop_map(|(slot, field)| Step::SetRotation { slot, field }),
+        2 => any_slot().prop_map(|slot| Step::Remove { slot }),
+        2 => (any_slot(), any_slot()).prop_map(|(one, other)| Step::Swap { one, other }),
     ]
 }
 
@@ -318,8 +440,8 @@ fn change() -> impl Strategy<Value = Step> {
 fn disturbance() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => fault(),
-        5 => edit().prop_map(Step::Outside),
-        1 => slot().prop_map(|slot| Step::Forget { slot }),
+        6 => edit().prop_map(Step::Outside),
+        1 => any_slot().prop_map(|slot| Step::Forget { slot }),
         1 => Just(Step::Expire),
         1 => (0..4_u8).prop_map(Step::Uses),
         1 => (0..6_u8).prop_map(Step::Lag),
@@ -333,16 +455,18 @@ fn command() -> impl Strategy<Value = Step> {
         1 => Just(Step::Plan),
         1 => Just(Step::Refresh),
         3 => run().prop_map(Step::Destroy),
-        2 => (slot(), 0..6_u8, key()).prop_map(|(slot, which, by)| Step::Import { slot, which, by }),
+        2 => (any_slot(), 0..6_u8, key()).prop_map(|(slot, which, by)| Step::Import { slot, which, by }),
         1 => key().prop_map(|by| Step::ImportAll { by }),
     ]
 }
 
 /// A life: blocks, then rounds of changes, events and a command.
 pub fn lives() -> impl Strategy<Value = Vec<Step>> {
-    let first = collection::vec((slot(), config()), 1..4);
-    let first = first
-        .prop_map(|blocks| blocks.into_iter().map(|(slot, config)| Step::Write { slot, config }).collect());
+    let first = prop_oneof![
+        (slot(), config()).prop_map(|(slot, config)| Step::Write { slot, config }),
+        (rotation_slot(), rotation_config()).prop_map(|(slot, config)| Step::WriteRotation { slot, config }),
+    ];
+    let first = collection::vec(first, 1..5);
     let round = (collection::vec(change(), 0..3), collection::vec(disturbance(), 0..3), command());
     let round = round.prop_map(|(changes, disturbances, command)| {
         changes.into_iter().chain(disturbances).chain([command]).collect::<Vec<_>>()

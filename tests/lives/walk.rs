@@ -6,14 +6,14 @@ use crate::{
     Checked, Violation,
     calls::{About, Applied, Calls, Object, Planned},
     core::text,
-    model::{Action, Config, Place, Sent, Token, expected_action, expected_patch},
+    model::{Action, Block, Place, Sent, Token, expected_action},
     steps::{Run, Tokens},
 };
 
 /// A resource: its block and its objects in the state.
 #[derive(Clone, Debug, Default)]
 pub struct Slot {
-    pub config: Option<Config>,
+    pub config: Option<Block>,
     pub object: Option<Object>,
     /// Deposed objects, still to be deleted.
     pub deposed: Vec<Object>,
@@ -58,11 +58,12 @@ impl Walk {
         About { run: self.run, slot, action, place }
     }
 
-    fn planned_token(&self, config: &Config) -> Token {
-        match self.options.tokens {
-            Tokens::AsConfigured => Token::Known(config.token),
-            Tokens::Unknown => Token::Unknown,
-            Tokens::Others => Token::Known((config.token + 1) % 3),
+    fn planned_token(&self, block: &Block) -> Token {
+        match (self.options.tokens, block.token()) {
+            (Tokens::AsConfigured, token) => token,
+            (_, Token::Absent) => Token::Absent,
+            (Tokens::Others, Token::Known(token)) => Token::Known((token + 1) % 3),
+            (Tokens::Others | Tokens::Unknown, _) => Token::Unknown,
         }
     }
 
@@ -74,7 +75,9 @@ impl Walk {
             let about = self.about(number, Action::Nothing, Place::of_state(&object.state));
             let Some(read) = self.refresh(&about, &object).await? else { return Ok(None) };
             let Some(object) = read else { continue };
-            let Some(planned) = self.calls.plan_destroy(&about, &object).await? else { return Ok(None) };
+            let Some(planned) = self.calls.of(number).plan_destroy(&about, &object).await? else {
+                return Ok(None);
+            };
             deposed_plans.push(planned);
             deposed.push(object);
         }
@@ -91,22 +94,37 @@ impl Walk {
         let Some(config) = config else {
             let Some(object) = object else { return plan(Action::Nothing, slot, None, false) };
             let about = self.about(number, Action::Nothing, Place::of_state(&object.state));
-            let Some(planned) = self.calls.plan_destroy(&about, object).await? else { return Ok(None) };
+            let Some(planned) = self.calls.of(number).plan_destroy(&about, object).await? else {
+                return Ok(None);
+            };
             return plan(Action::Delete, slot, Some(planned), false);
         };
         let about = self.about(number, Action::Nothing, config.place());
         let token = self.planned_token(config);
         let wanted = config.value(token);
-        if self.calls.validate(&about, &wanted).await?.is_none() {
+        if self.calls.of(number).validate(&about, &wanted).await?.is_none() {
             return Ok(None);
         }
         let replace = self.options.replace == Some(number);
-        let Some(planned) = self.calls.plan(&about, object, &wanted, replace).await? else { return Ok(None) };
-        let action = action_of(object, &planned);
-        let mut expected = expected_action(object, Some(config), token);
+        let mut expected = expected_action(object, config, token);
         if replace && object.is_some() {
             expected = Action::Replace;
         }
+        let is_refused = config.lacks_token(object, expected);
+        let planned = self.calls.of(number).plan(&about, object, &wanted, replace).await?;
+        let Some(planned) = planned else {
+            if is_refused {
+                self.calls.process.refuse(number);
+            }
+            return Ok(None);
+        };
+        if is_refused {
+            return Err(Violation::new(
+                "plan",
+                format!("{expected:?} of resource {number} is planned without a token"),
+            ));
+        }
+        let action = action_of(object, &planned);
         if action != expected {
             let text = format!("{action:?} is planned for resource {number} instead of {expected:?}");
             return Err(Violation::new("plan", text));
@@ -117,10 +135,11 @@ impl Walk {
 
     /// Reads an object of the state. The outer `None` means that it failed.
     async fn refresh(&self, about: &About, object: &Object) -> Checked<Option<Option<Object>>> {
-        if self.calls.process.is_stopping() || self.calls.upgrade(about, object).await?.is_none() {
+        let calls = self.calls.of(about.slot);
+        if calls.process.is_stopping() || calls.upgrade(about, object).await?.is_none() {
             return Ok(None);
         }
-        self.calls.read(about, object).await
+        calls.read(about, object).await
     }
 
     /// Applies the plan of one resource.
@@ -156,13 +175,16 @@ impl Walk {
         result: &mut SlotResult,
     ) -> Checked {
         let Some(old) = result.slot.object.take() else { return Ok(()) };
-        if result.slot.config.is_some_and(|config| config.create_before_destroy) {
+        if result.slot.config.is_some_and(|config| config.creates_before_destroy()) {
             result.slot.deposed.push(old);
+            let failed_before = std::mem::take(&mut result.failed);
             self.write(number, planned, may_vanish, result).await?;
+            let failed = result.failed;
+            result.failed |= failed_before;
             let Some(old) = result.slot.deposed.pop() else { return Ok(()) };
-            if result.failed && result.slot.object.is_none() {
+            if failed && result.slot.object.is_none() {
                 result.slot.object = Some(old);
-            } else if result.failed {
+            } else if failed {
                 result.slot.deposed.push(old);
             } else if let Some(kept) = self.delete(number, &old, None, result).await? {
                 result.slot.deposed.push(kept);
@@ -188,13 +210,14 @@ impl Walk {
     ) -> Checked<Option<Object>> {
         let about = self.about(number, Action::Delete, Place::of_state(&object.state));
         let kept = Ok(Some(object.clone()));
-        if self.calls.process.is_stopping() || self.calls.upgrade(&about, object).await?.is_none() {
+        if self.calls.process.is_stopping() || self.calls.of(number).upgrade(&about, object).await?.is_none()
+        {
             result.failed = true;
             return kept;
         }
         let planned = match planned {
             Some(planned) => planned,
-            None => match self.calls.plan_destroy(&about, object).await? {
+            None => match self.calls.of(number).plan_destroy(&about, object).await? {
                 Some(planned) => planned,
                 None => {
                     result.failed = true;
@@ -202,7 +225,8 @@ impl Walk {
                 }
             },
         };
-        let applied = self.calls.apply(&about, Some(object), planned, &Value::Null, |_| None).await?;
+        let applied =
+            self.calls.of(number).apply(&about, Some(object), planned, &Value::Null, |_| None).await?;
         result.failed |= applied.failed;
         Ok(applied.object)
     }
@@ -219,21 +243,22 @@ impl Walk {
             return Ok(());
         }
         if let Some(object) = &object
-            && self.calls.upgrade(&about, object).await?.is_none()
+            && self.calls.of(number).upgrade(&about, object).await?.is_none()
         {
             return Ok(());
         }
-        let wanted = config.value(Token::Known(config.token));
-        if self.calls.validate(&about, &wanted).await?.is_none() {
+        let wanted = config.value(config.token());
+        if self.calls.of(number).validate(&about, &wanted).await?.is_none() {
             return Ok(());
         }
         // As Terraform 1.16 does and older releases don't.
         let handed_over = if self.run.is_multiple_of(2) { first.private.clone() } else { Vec::new() };
-        let Some(planned) = self.calls.plan_again(&about, object.as_ref(), &wanted, handed_over).await?
+        let Some(planned) =
+            self.calls.of(number).plan_again(&about, object.as_ref(), &wanted, handed_over).await?
         else {
             return Ok(());
         };
-        self.check_second_plan(&first, &planned)?;
+        self.check_second_plan(number, &first, &planned)?;
         let again = action_of(object.as_ref(), &planned);
         if again == Action::Nothing && may_vanish {
             (result.action, result.failed) = (Action::Nothing, failed_before);
@@ -244,17 +269,19 @@ impl Walk {
                 format!("the apply of resource {number} would {again:?} where the plan said {action:?}");
             return Err(Violation::new("core", text));
         }
-        let sends_credentials = object.as_ref().is_none_or(|object| {
-            expected_patch(object, &config, Token::Known(config.token)).contains_key("credentials")
-        });
+        let sends_credentials = object
+            .as_ref()
+            .is_none_or(|object| config.expected_patch(object, config.token()).contains_key("credentials"));
         let earlier = object.as_ref().and_then(|object| object.sent.clone());
-        let sent = |state: &_| match sends_credentials {
-            true => text(state, "credentials_hash")
-                .map(|hash| Sent { token: config.token, hash: hash.to_owned() }),
-            false => earlier,
+        let sent = |state: &_| match (sends_credentials, config.token()) {
+            (true, Token::Known(token)) => {
+                let versioned = config.connection().is_some_and(|config| config.version().is_some());
+                text(state, "credentials_hash").map(|hash| Sent { token, hash: hash.to_owned(), versioned })
+            }
+            _ => earlier,
         };
         let Applied { object, failed, cut } =
-            self.calls.apply(&about, object.as_ref(), planned, &wanted, sent).await?;
+            self.calls.of(number).apply(&about, object.as_ref(), planned, &wanted, sent).await?;
         result.slot.object = object;
         result.failed = failed || failed_before;
         if cut && action == Action::Create {
@@ -264,8 +291,8 @@ impl Walk {
     }
 
     /// The second plan may know more than the first one, but must not contradict it.
-    fn check_second_plan(&self, first: &Planned, second: &Planned) -> Checked {
-        let faults = self.calls.kind.faults_of_completion(&first.state, &second.state);
+    fn check_second_plan(&self, number: u8, first: &Planned, second: &Planned) -> Checked {
+        let faults = self.calls.of(number).kind.faults_of_completion(&first.state, &second.state);
         match faults.is_empty() {
             true => Ok(()),
             false => Err(Violation::new("core", format!("inconsistent final plan: {}", faults.join("; ")))),

@@ -49,6 +49,18 @@ impl Said {
         !self.is_error && self.summary == "Credentials changed outside of Terraform"
     }
 
+    /// Warns that the last rotation failed.
+    pub fn says_the_rotation_failed(&self) -> bool {
+        !self.is_error && self.summary == "The last rotation failed"
+    }
+
+    /// Warns that a create may have left a token of this name at dbt.
+    pub fn warns_of_a_leftover(&self, token_name: &str) -> bool {
+        !self.is_error
+            && self.summary == "Something may be left over"
+            && self.detail.contains(&format!("named \"{token_name}\""))
+    }
+
     /// Advises to import or adopt a connection, whether or not another resource manages it.
     pub fn advises_to_take_over(&self) -> bool {
         let advises = ["terraform import", "set adopt_existing = true", "adopt_existing takes it over"]
@@ -57,9 +69,10 @@ impl Said {
         advises && !self.detail.to_lowercase().contains("if no other resource manages it")
     }
 
-    /// Claims that the name is taken.
+    /// Claims that the name, or that of the secret, is taken.
     pub fn says_the_name_is_lost(&self) -> bool {
-        self.summary == "The connection with this name can't be shown" || self.summary == "Name already taken"
+        self.summary.ends_with("with this name can't be shown")
+            || ["Name already taken", "Secret already exists"].contains(&self.summary.as_str())
     }
 }
 

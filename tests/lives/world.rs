@@ -10,17 +10,19 @@ use tokio::time::Instant;
 
 use crate::{
     Checked, Violation,
-    faults::{Call, Failure, tenths_of_a_second},
-    kms_emulator::{AppConnection, Credentials, Emulator, Options},
-    model::{Config, Place},
+    faults::{Call, Failure, Of, tenths_of_a_second},
+    kms_emulator::{CONNECTIONS, Credentials, Emulator, LoggedRequest, Options, ROTATIONS},
+    leftovers::Leftovers,
+    model::{ACCOUNTS, Block, Config, Kept, Place, TOKENS, URLS},
+    rotation::{CONNECTION_IDS, FOLDERS, RotationConfig},
     running::Running,
     secrets,
-    steps::{Field, SLOTS, Step},
+    steps::{Field, RotationField, SLOTS, Step},
     walk::Slot,
     words::Said,
 };
 
-/// The create that made a connection.
+/// The create that made an object.
 #[derive(Clone, Debug)]
 pub struct Origin {
     pub run: u32,
@@ -33,9 +35,9 @@ pub struct World<'r> {
     pub running: &'r mut Running,
     pub slots: Vec<Slot>,
     pub said: Vec<Said>,
-    /// The connections that the provider created, by ID.
+    /// The objects that the provider created, by ID.
     pub origins: BTreeMap<String, Origin>,
-    /// IDs of connections that others created, and of those that the user removed from the state.
+    /// IDs of objects that others created, and of those that the user removed from the state.
     pub foreign: BTreeSet<String>,
     /// The creates that were sent: run and place.
     pub posts: Vec<(u32, Place)>,
@@ -46,12 +48,21 @@ pub struct World<'r> {
     pub faults: Vec<(Call, Failure)>,
     /// Until when the KMS may still perform earlier requests.
     pub late_until: Instant,
+    pub leftovers: Leftovers,
     log: String,
 }
 
 impl<'r> World<'r> {
     pub async fn new(running: &'r mut Running) -> Self {
         let emulator = Arc::new(Emulator::start(Options::default().without_rate_limits()).await);
+        for (number, id) in CONNECTION_IDS.into_iter().enumerate() {
+            let credentials = Credentials::new(URLS[0], ACCOUNTS[0], TOKENS[0]);
+            let made = emulator.create(&format!("of-rotations-{number}"), None, &credentials);
+            emulator.edit(&made, |connection| connection.id = id.to_owned());
+        }
+        for (project, environment, path) in FOLDERS.into_iter().filter(|(_, _, path)| *path != "/") {
+            emulator.make_folder(project, environment, path);
+        }
         running.take_log();
         Self {
             emulator,
@@ -65,6 +76,7 @@ impl<'r> World<'r> {
             run: 0,
             faults: Vec::new(),
             late_until: Instant::now(),
+            leftovers: Leftovers::default(),
             log: String::new(),
         }
     }
@@ -76,16 +88,22 @@ impl<'r> World<'r> {
 
     pub async fn wait_for_late_writes(&mut self) -> Checked {
         tokio::time::sleep_until(self.late_until).await;
-        self.note_new_connections()
+        self.note_new_objects()
     }
 
     pub async fn take(&mut self, step: &Step) -> Checked {
-        self.note_new_connections()?;
+        self.note_new_objects()?;
         match *step {
-            Step::Write { slot, config } => self.slot(slot).config = Some(config),
+            Step::Write { slot, config } => self.slot(slot).config = Some(Block::Connection(config)),
             Step::Set { slot, field } => {
-                if let Some(config) = &mut self.slot(slot).config {
+                if let Some(Block::Connection(config)) = &mut self.slot(slot).config {
                     set(config, field);
+                }
+            }
+            Step::WriteRotation { slot, config } => self.slot(slot).config = Some(Block::Rotation(config)),
+            Step::SetRotation { slot, field } => {
+                if let Some(Block::Rotation(config)) = &mut self.slot(slot).config {
+                    set_rotation(config, field);
                 }
             }
             Step::Remove { slot } => self.slot(slot).config = None,
@@ -110,8 +128,10 @@ impl<'r> World<'r> {
             }
             Step::Outside(edit) => self.edit(edit),
             Step::Fault { call, skip, times, failure } => {
-                self.emulator.fault(call.target(skip, times), failure.played_by(call, &[]));
-                self.faults.push((call, failure));
+                self.add_fault(call, Of::Connections, (skip, times), failure);
+            }
+            Step::RotationFault { call, skip, times, failure } => {
+                self.add_fault(call, Of::Rotations, (skip, times), failure);
             }
             Step::Expire => self.emulator.expire_tokens(),
             Step::Uses(uses) => {
@@ -130,19 +150,26 @@ impl<'r> World<'r> {
 
     fn swap_names(&mut self, one: u8, other: u8) {
         let (one, other) = (usize::from(one), usize::from(other));
-        if let (Some(a), Some(b)) = (self.slots[one].config, self.slots[other].config) {
-            self.slots[one].config = Some(Config { name: b.name, ..a });
-            self.slots[other].config = Some(Config { name: a.name, ..b });
+        if let (Some(mut a), Some(mut b)) = (self.slots[one].config, self.slots[other].config) {
+            std::mem::swap(a.name_mut(), b.name_mut());
+            (self.slots[one].config, self.slots[other].config) = (Some(a), Some(b));
         }
     }
 
-    /// Ends all faults, limits and lags.
+    fn add_fault(&mut self, call: Call, of: Of, (skip, times): (u8, u8), failure: Failure) {
+        self.emulator.fault(call.target(of, skip, times), failure.played_by(call, &[]));
+        self.faults.push((call, failure));
+    }
+
+    /// Ends all faults, limits, lags and refusals.
     pub fn calm(&mut self) {
         self.emulator.clear_faults();
         self.faults.clear();
         let mut state = self.emulator.state();
         state.identities.token_uses = None;
         state.options.replica_lag = Duration::ZERO;
+        state.options.fails_to_store_rotations = false;
+        (state.dbt.refuses_to_create, state.dbt.refuses_to_delete) = (None, None);
         state.connections.iter_mut().for_each(|connection| connection.in_use = false);
     }
 
@@ -156,13 +183,14 @@ impl<'r> World<'r> {
         managed
     }
 
-    /// Records the origin of new connections.
-    pub fn note_new_connections(&mut self) -> Checked {
-        for connection in self.emulator.connections() {
-            if self.foreign.contains(&connection.id) || self.origins.contains_key(&connection.id) {
+    /// Records the origin of new objects.
+    pub fn note_new_objects(&mut self) -> Checked {
+        self.note_leftovers();
+        for (id, kept) in self.kms() {
+            if self.foreign.contains(&id) || self.origins.contains_key(&id) {
                 continue;
             }
-            let place = Place::of(&connection);
+            let place = kept.place();
             let sent = self.posts.iter().rev().find(|(_, sent)| *sent == place);
             let Some((run, _)) = sent else {
                 return Err(Violation::new(
@@ -170,22 +198,40 @@ impl<'r> World<'r> {
                     format!("{place:?} was made, but nobody asked for it"),
                 ));
             };
-            self.origins.insert(connection.id.clone(), Origin { run: *run, place });
+            self.origins.insert(id, Origin { run: *run, place });
         }
         Ok(())
     }
 
-    /// The connections of the KMS, by ID.
-    pub fn kms(&self) -> BTreeMap<String, (AppConnection, Credentials)> {
+    /// The objects of the KMS, the oldest first, and connections before rotations. Without the connections of the rotations.
+    pub fn objects(&self) -> Vec<Kept> {
         let state = self.emulator.state();
-        let all = state.connections.iter();
-        all.map(|one| (one.id.clone(), (one.clone(), state.sealer.open(&one.credentials)))).collect()
+        let connections =
+            state.connections.iter().filter(|connection| !CONNECTION_IDS.contains(&connection.id.as_str()));
+        let connections =
+            connections.map(|one| Kept::Connection(one.clone(), state.sealer.open(&one.credentials)));
+        connections.chain(state.rotations.iter().cloned().map(Kept::Rotation)).collect()
     }
 
-    pub fn nth(&self, which: u8) -> Option<AppConnection> {
-        let mut connections = self.emulator.connections();
-        let count = connections.len();
-        (count > 0).then(|| connections.swap_remove(usize::from(which) % count))
+    /// The objects of the KMS, by ID.
+    pub fn kms(&self) -> BTreeMap<String, Kept> {
+        self.objects().into_iter().map(|kept| (kept.id().to_owned(), kept)).collect()
+    }
+
+    pub fn nth(&self, which: u8) -> Option<Kept> {
+        let mut objects = self.objects();
+        let count = objects.len();
+        (count > 0).then(|| objects.swap_remove(usize::from(which) % count))
+    }
+
+    /// The requests since the run began that write.
+    pub fn writes(&self) -> Vec<LoggedRequest> {
+        let mut requests = self.emulator.requests();
+        requests.retain(|request| {
+            let path = &request.path;
+            request.method != "GET" && (path.starts_with(CONNECTIONS) || path.starts_with(ROTATIONS))
+        });
+        requests
     }
 
     pub fn take_log(&mut self) {
@@ -198,15 +244,20 @@ impl<'r> World<'r> {
     /// Searches the log, the state and the diagnostics for secrets and panics.
     pub fn check_log(&mut self) -> Checked {
         self.take_log();
-        let tokens: Vec<String> = self.emulator.state().identities.tokens().map(str::to_owned).collect();
+        let mut tokens: Vec<String> = self.emulator.state().identities.tokens().map(str::to_owned).collect();
+        tokens.extend(self.emulator.service_tokens().into_iter().map(|token| token.token));
         secrets::look(&self.log, "the log")?;
         secrets::look_for_access_tokens(&self.log, &tokens, "the log")?;
         for said in &self.said {
             secrets::look_for_access_tokens(&said.detail, &tokens, "a diagnostic")?;
         }
         for object in self.slots.iter().filter_map(|slot| slot.object.as_ref()) {
-            secrets::look(&String::from_utf8_lossy(&object.private), "private state")?;
-            secrets::look(&String::from_utf8_lossy(&object.state.to_msgpack()), "state")?;
+            for (bytes, place) in [(&object.private, "private state"), (&object.state.to_msgpack(), "state")]
+            {
+                let text = String::from_utf8_lossy(bytes);
+                secrets::look(&text, place)?;
+                secrets::look_for_access_tokens(&text, &tokens, place)?;
+            }
         }
         match self.log.lines().find(|line| line.starts_with("panic: ")) {
             Some(line) => Err(Violation::new("crash", line.to_owned())),
@@ -226,5 +277,24 @@ fn set(config: &mut Config, field: Field) {
         Field::Version(version) => config.version = version,
         Field::Adopt(adopt) => config.adopt = adopt,
         Field::CreateBeforeDestroy(first) => config.create_before_destroy = first,
+    }
+}
+
+fn set_rotation(config: &mut RotationConfig, field: RotationField) {
+    match field {
+        RotationField::Name(name) => config.name = name,
+        RotationField::Folder(folder) => config.folder = folder,
+        RotationField::Connection(connection) => config.connection = connection,
+        RotationField::Description(description) => config.description = description,
+        RotationField::Secret(secret) => config.secret = secret,
+        RotationField::TokenName(name) => config.token_name = name,
+        RotationField::Grants(grants) => config.grants = grants,
+        RotationField::Interval(interval) => config.interval = interval,
+        RotationField::Time(time) => config.time = time,
+        RotationField::Manual(manual) => config.manual = manual,
+        RotationField::KeepsTokens(keeps) => config.keeps_tokens = keeps,
+        RotationField::KeepsSecret(keeps) => config.keeps_secret = keeps,
+        RotationField::Adopt(adopt) => config.adopt = adopt,
+        RotationField::CreateBeforeDestroy(first) => config.create_before_destroy = first,
     }
 }

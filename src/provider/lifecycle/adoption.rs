@@ -5,7 +5,7 @@ use super::{
     object::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf},
 };
 use crate::{
-    kms::{self, Object as _},
+    kms::{self, ApiErrorKind, Object as _},
     plugin::{context::Context, diagnostics::Diagnostics, model::AttributeType as _},
     provider::access::Access,
     secret::Secret,
@@ -27,7 +27,7 @@ fn is_placed<T: ManagedObject>(planned: &T::Model) -> bool {
 /// fails. Returns the ID of the object that the apply may take over.
 ///
 /// # Errors
-/// Another resource of the plan manages the object, or takes it over too.
+/// Another resource of the plan manages the object, or takes it over too. Or the KMS gave no answer.
 pub async fn forecast<T: ManagedObject>(
     access: &Access,
     cx: &mut Context,
@@ -42,9 +42,14 @@ pub async fn forecast<T: ManagedObject>(
     let existing = match operation.forecast_by_name::<ObjectOf<T>>(&place).await {
         Ok(Some(existing)) => existing,
         Ok(None) => return Ok(None),
-        Err(error) => {
+        Err(error) if is_refusal(&error) => {
             messages::adoption_unknown::<T>(&place, &error, &mut cx.diagnostics);
             return Ok(None);
+        }
+        // The apply may find what the plan could not, and it doesn't know which objects other resources manage.
+        Err(error) => {
+            let label = messages::quoted(T::name_of(&place));
+            return Err(messages::failure::<T>("look for", &label, &error));
         }
     };
     if replaced.is_some_and(|id| id.eq_ignore_ascii_case(existing.id())) {
@@ -63,6 +68,14 @@ pub async fn forecast<T: ManagedObject>(
         Err(conflict) => return Err(messages::taken_by_another::<T>(&place, &existing, &conflict)),
     }
     Ok(Some(id.to_owned()))
+}
+
+/// Whether the KMS itself refused a look-up. It refuses the one of the apply too, so nothing is taken over.
+fn is_refusal(error: &kms::Error) -> bool {
+    error.api().is_some_and(|api| {
+        let is_passing = matches!(api.kind, ApiErrorKind::RateLimited | ApiErrorKind::Unauthorized);
+        api.status.is_client_error() && !is_passing
+    })
 }
 
 /// Takes over an object that nothing in this run manages, and gives it the planned values.
