@@ -175,3 +175,28 @@ fn a_module_without_a_token_or_a_project_for_it_or_with_two_tokens_says_so() {
         assert!(workspace.emulator.writes().is_empty());
     });
 }
+
+#[test]
+fn a_rotation_comes_with_the_connection_if_it_is_asked_for() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        copy_examples(&workspace);
+        workspace.set_token(TOKEN);
+        let rotation = "  api_token = var.token\n  project_slug = \"analytics\"\n  rotation = {\n    environment = \"prod\"\n    secret_name = \"ROTATED\"\n    permission_grants = [{ permission_set = \"job_admin\" }]\n  }\n";
+        let output = "output \"rotated\" {\n  value = module.orders.last_rotated_at\n}\n";
+        workspace.write("main.tf", &configuration(&[call("orders", rotation), output.into()]));
+        workspace.run(&["get", "-no-color"]).succeeded();
+        workspace.apply().succeeded();
+        for token in workspace.emulator.service_tokens() {
+            workspace.secret(&token.token);
+        }
+        assert_eq!(workspace.emulator.rotation("orders").secret_name, "ROTATED");
+        workspace.assert_clean();
+
+        let without_project = rotation.replace("  project_slug = \"analytics\"\n", "");
+        workspace.write("main.tf", &configuration(&[call("orders", &without_project)]));
+        workspace.run(&["get", "-no-color"]).succeeded();
+        let outcome = workspace.failing_plan();
+        assert!(outcome.error().says(&["A rotation needs project_slug"]), "{outcome:#?}");
+    });
+}

@@ -41,6 +41,22 @@ resource "kms_dbt_connection" "this" {
   }
 }
 
+# The KMS makes dbt service tokens through the connection, and keeps the current one in a secret.
+resource "kms_dbt_service_token_rotation" "this" {
+  count = var.rotation == null ? 0 : 1
+
+  name              = var.name
+  description       = var.description
+  project_id        = one(data.kms_project.this[*].id)
+  connection_id     = kms_dbt_connection.this.id
+  environment       = var.rotation.environment
+  secret_path       = var.rotation.secret_path
+  secret_name       = var.rotation.secret_name
+  token_name        = coalesce(var.rotation.token_name, var.name)
+  permission_grants = var.rotation.permission_grants
+  rotation_interval = var.rotation.interval
+}
+
 # A check can't be switched off, but a module can.
 module "token_health" {
   source = "./token-health"

@@ -50,6 +50,24 @@ variable "secret" {
   }
 }
 
+variable "rotation" {
+  description = "Makes the KMS rotate dbt service tokens through the connection: `environment`, `secret_name`, `permission_grants`, and as needed `secret_path`, `token_name` and `interval` (days). It needs `project_slug`."
+  type = object({
+    environment       = string
+    secret_path       = optional(string, "/")
+    secret_name       = string
+    token_name        = optional(string)
+    permission_grants = set(object({ permission_set = string, project_id = optional(number) }))
+    interval          = optional(number, 30)
+  })
+  default = null
+
+  validation {
+    condition     = var.rotation == null || var.project_slug != null
+    error_message = "A rotation needs project_slug: its secret belongs to a project."
+  }
+}
+
 variable "airflow" {
   description = "Whether to give the connection as Airflow takes it, in `airflow_connection_uri`."
   type        = bool
