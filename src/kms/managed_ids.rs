@@ -12,13 +12,16 @@ use std::{
 #[derive(Debug, Clone, Default)]
 pub struct ManagedIds(Arc<Mutex<Ids>>);
 
-/// Why an object can't have another manager.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Conflict {
+/// Whether an object can be adopted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adoption {
+    /// It has no manager, as far as this process has seen.
+    Free,
+    /// It was read. The plan of its manager may follow, and fails then; or the manager is the one that adopts, and its old
+    /// object is to be destroyed.
+    Read,
     /// A plan keeps, changes or destroys it.
     Managed,
-    /// A plan adopts it for the manager that knows it by this name.
-    Adopted(String),
 }
 
 #[derive(Debug, Default)]
@@ -58,41 +61,34 @@ impl ManagedIds {
         ids.adopted.remove(&id);
     }
 
-    /// Adds an object that a plan keeps, changes or destroys. One that this process has adopted may be planned once more, for
-    /// the manager that it was adopted from.
+    /// Adds an object that a plan keeps, changes or destroys. One process may plan it several times, for one run after the other.
+    /// One that this process has adopted may be planned for the manager that it was adopted from.
     ///
     /// # Errors
-    /// The object would have two managers.
-    pub fn plan(&self, id: &str) -> Result<(), Conflict> {
+    /// A plan adopts it, for the manager that knows it by the name in the error.
+    pub fn plan(&self, id: &str) -> Result<(), String> {
         let id = id.to_ascii_lowercase();
         let mut ids = self.ids();
-        if ids.adopted.contains(&id) {
-            return Ok(());
+        if !ids.adopted.contains(&id) {
+            if let Some(name) = ids.planned_adoptions.get(&id) {
+                return Err(name.clone());
+            }
+            ids.managed.insert(id.clone());
+            ids.planned.insert(id);
         }
-        if let Some(name) = ids.planned_adoptions.get(&id) {
-            return Err(Conflict::Adopted(name.clone()));
-        }
-        ids.managed.insert(id.clone());
-        if ids.planned.insert(id) { Ok(()) } else { Err(Conflict::Managed) }
+        Ok(())
     }
 
-    /// Plans to adopt an object for a manager that knows it by `name`. Returns whether the object is without a manager, as far
-    /// as this process has seen. If it was only read, the plan of its manager may follow, and fails then; or the manager is the
-    /// one that adopts, and its old object is to be destroyed.
-    ///
-    /// # Errors
-    /// Another plan has it: to keep it, to change it, to destroy it, or to adopt it too.
-    pub fn plan_adoption(&self, id: &str, name: &str) -> Result<bool, Conflict> {
+    /// Plans to adopt an object for a manager that knows it by `name`. Of several that want it, only one gets it, in the
+    /// apply.
+    pub fn plan_adoption(&self, id: &str, name: &str) -> Adoption {
         let id = id.to_ascii_lowercase();
         let mut ids = self.ids();
         if ids.planned.contains(&id) {
-            return Err(Conflict::Managed);
-        }
-        if let Some(other) = ids.planned_adoptions.get(&id) {
-            return Err(Conflict::Adopted(other.clone()));
+            return Adoption::Managed;
         }
         ids.planned_adoptions.insert(id.clone(), name.to_owned());
-        Ok(!ids.managed.contains(&id))
+        if ids.managed.contains(&id) { Adoption::Read } else { Adoption::Free }
     }
 
     /// Adds an object that was found at a place, to be taken over. Returns false if it is managed already, or may be the
@@ -154,22 +150,21 @@ mod tests {
     #[test]
     fn a_plan_has_one_manager_of_each_object_in_whatever_order() {
         let ids = ManagedIds::default();
-        let adopted = || Conflict::Adopted("a".to_owned());
         assert_eq!(ids.plan("Kept"), Ok(()));
-        assert_eq!(ids.plan("kept"), Err(Conflict::Managed), "two resources have it");
-        assert_eq!(ids.plan_adoption("kept", "a"), Err(Conflict::Managed));
-        assert_eq!(ids.plan_adoption("Found", "a"), Ok(true));
-        assert_eq!(ids.plan_adoption("found", "b"), Err(adopted()), "a second one wants it too");
-        assert_eq!(ids.plan("FOUND"), Err(adopted()));
+        assert_eq!(ids.plan("kept"), Ok(()), "the apply plans again");
+        assert_eq!(ids.plan_adoption("kept", "a"), Adoption::Managed);
+        assert_eq!(ids.plan_adoption("Found", "a"), Adoption::Free);
+        assert_eq!(ids.plan_adoption("found", "a"), Adoption::Free, "the apply plans again");
+        assert_eq!(ids.plan("FOUND"), Err("a".to_owned()));
         assert!(ids.contains("kept") && !ids.contains("found"));
         ids.add("read");
-        assert_eq!(ids.plan_adoption("read", "c"), Ok(false), "whose it is follows");
+        assert_eq!(ids.plan_adoption("read", "c"), Adoption::Read, "whose it is follows");
     }
 
     #[test]
     fn what_was_adopted_may_be_planned_for_the_manager_that_it_was_adopted_from() {
         let ids = ManagedIds::default();
-        assert_eq!(ids.plan_adoption("found", "a"), Ok(true));
+        assert_eq!(ids.plan_adoption("found", "a"), Adoption::Free);
         assert!(ids.adopt("found", "place"));
         assert_eq!(ids.plan("found"), Ok(()));
     }

@@ -84,7 +84,7 @@ pub use self::{
     error::{AuthError, Error, RequestError, report},
     fate::{Cause, Effect, Fate, Obstacle, Reason},
     list_cache::Scope,
-    managed_ids::{Conflict, ManagedIds},
+    managed_ids::{Adoption, ManagedIds},
     object::{NewObject, Object, ObjectPatch},
     project::{Environment, Project, ProjectKey},
     read::{ListScope, ObjectList},

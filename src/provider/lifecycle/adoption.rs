@@ -5,7 +5,7 @@ use super::{
     object::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf},
 };
 use crate::{
-    kms::{self, ApiErrorKind, Object as _},
+    kms::{self, Adoption, ApiErrorKind, Object as _},
     plugin::{context::Context, diagnostics::Diagnostics, model::AttributeType as _},
     provider::access::Access,
     secret::Secret,
@@ -27,7 +27,7 @@ fn is_placed<T: ManagedObject>(planned: &T::Model) -> bool {
 /// fails. Returns the ID of the object that the apply may take over.
 ///
 /// # Errors
-/// Another resource of the plan manages the object, or takes it over too. Or the KMS gave no answer.
+/// Another resource of the plan manages the object. Or the KMS gave no answer.
 pub async fn forecast<T: ManagedObject>(
     access: &Access,
     cx: &mut Context,
@@ -62,10 +62,10 @@ pub async fn forecast<T: ManagedObject>(
     }
     let id = existing.id();
     match access.managed().plan_adoption(id, T::name_of(&place)) {
-        Ok(true) => messages::will_adopt::<T>(&place, &existing, &mut cx.diagnostics),
+        Adoption::Free => messages::will_adopt::<T>(&place, &existing, &mut cx.diagnostics),
         // A tainted resource has this one, and it will be destroyed. Or another resource has it, whose plan then fails.
-        Ok(false) => {}
-        Err(conflict) => return Err(messages::taken_by_another::<T>(&place, &existing, &conflict)),
+        Adoption::Read => {}
+        Adoption::Managed => return Err(messages::taken_by_another::<T>(&place, &existing)),
     }
     Ok(Some(id.to_owned()))
 }

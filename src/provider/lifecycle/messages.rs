@@ -2,7 +2,7 @@
 
 use super::object::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf};
 use crate::{
-    kms::{self, AdoptError, ApiErrorKind, Conflict, CreateError, Existing, Object as _},
+    kms::{self, AdoptError, ApiErrorKind, CreateError, Existing, Object as _},
     plugin::{diagnostics::Diagnostics, path::Path},
     provider::errors::{self, Blame},
 };
@@ -154,38 +154,24 @@ pub fn taken_by_the_replaced<T: ManagedObject>(place: &PlaceOf<T>, id: &str) -> 
     ))
 }
 
-/// Another resource has the object that has the name, or adopts it too.
-pub fn taken_by_another<T: ManagedObject>(
-    place: &PlaceOf<T>,
-    existing: &ObjectOf<T>,
-    conflict: &Conflict,
-) -> Diagnostics {
-    let reason = match conflict {
-        Conflict::Managed => "manages it, so no other one can",
-        Conflict::Adopted(_) => "is to take it over too, and only one can have it",
-    };
+/// Another resource manages the object that has the name.
+pub fn taken_by_another<T: ManagedObject>(place: &PlaceOf<T>, existing: &ObjectOf<T>) -> Diagnostics {
     name_taken(format!(
-        "{} Another resource of this configuration {reason}. Choose another name.",
+        "{} Another resource of this configuration manages it, so no other one can. Choose another name.",
         there_is::<T>(place, existing)
     ))
 }
 
-/// Two resources of a plan are to have one object.
-pub fn planned_twice<T: ManagedObject>(id: &str, conflict: &Conflict) -> Diagnostics {
+/// A resource of a plan has an object that another one is to adopt.
+pub fn planned_twice<T: ManagedObject>(id: &str, adopting: &str) -> Diagnostics {
     let (noun, type_name) = (T::NOUN, T::TYPE);
-    let other = match conflict {
-        Conflict::Adopted(name) => format!(
-            "Another {type_name} resource, named \"{name}\", has adopt_existing = true and would take it over. Remove \
-             adopt_existing there and choose another name, or remove one of the two resources."
-        ),
-        Conflict::Managed => format!(
-            "Another {type_name} resource manages it too, so they would undo each other's changes, and the end of one would \
-             delete the other's {noun}. Remove one of them from the state with `terraform state rm`, and from the configuration."
-        ),
-    };
     Diagnostics::from_error(
         format!("Two resources for one {noun}"),
-        format!("This resource manages the {noun} {id}. {other}"),
+        format!(
+            "This resource manages the {noun} {id}. Another {type_name} resource, named \"{adopting}\", has adopt_existing = \
+             true and would take it over. Remove adopt_existing there and choose another name, or remove one of the two \
+             resources."
+        ),
     )
 }
 
@@ -264,7 +250,7 @@ pub fn adopt_failure<T: ManagedObject>(
     error: &AdoptError,
 ) -> Diagnostics {
     match error {
-        AdoptError::Managed => taken_by_another::<T>(place, existing, &Conflict::Managed),
+        AdoptError::Managed => taken_by_another::<T>(place, existing),
         AdoptError::Failed(error) => failure::<T>("take over", &quoted(T::name_of(place)), error),
     }
 }

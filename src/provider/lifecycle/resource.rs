@@ -53,7 +53,7 @@ impl<T: ManagedObject> ObjectResource<T> {
     /// Notes that a plan keeps, changes or destroys an object.
     fn plan(&self, state: &T::Model) -> Result<(), Diagnostics> {
         let id = state.id().text();
-        self.access.managed().plan(id).map_err(|conflict| messages::planned_twice::<T>(id, &conflict))
+        self.access.managed().plan(id).map_err(|adopting| messages::planned_twice::<T>(id, &adopting))
     }
 
     fn keep_secret(&self, config: &T::Model) {
@@ -353,7 +353,7 @@ async fn create_or_adopt<T: ManagedObject>(
         return adoption::adopt::<T>(operation, planned, place, existing, secret).await;
     }
     if may_take.managed.contains(id) {
-        return Err(messages::taken_by_another::<T>(place, existing, &kms::Conflict::Managed));
+        return Err(messages::taken_by_another::<T>(place, existing));
     }
     Err(messages::create_failure::<T>(planned, place, error))
 }

@@ -2,7 +2,7 @@
 
 use super::{ManagedObject, ObjectModel as _, ObjectResource};
 use crate::{
-    kms::DbtConnection as Shown,
+    kms::{self, DbtConnection as Shown},
     plugin::{
         context::Context,
         diagnostics::Diagnostics,
@@ -204,7 +204,7 @@ async fn one_plan_gives_a_connection_to_one_resource() {
     let access = Access::default();
     let resource = ObjectResource::<DbtConnection>::new(access.clone());
     let mut cx = Context::default();
-    assert_eq!(access.managed().plan_adoption(ID, "orders"), Ok(true));
+    assert_eq!(access.managed().plan_adoption(ID, "orders"), kms::Adoption::Free);
     let errors = resource.plan_destroy(&mut cx, &Stored::new(stored())).await.unwrap_err();
     assert_eq!(texts(&errors), ["Two resources for one dbt connection"]);
 }
