@@ -1,23 +1,17 @@
 //! Rotating a dbt service token now.
 
 use http::Method;
-use tokio::time::Instant;
 
 use super::{
-    client::Operation,
-    error::Error,
-    history::History,
-    object::Object as _,
-    request::Request,
-    service_token_rotation::ServiceTokenRotation,
-    write::{LOOK_AFTER, is_not_before},
+    client::Operation, error::Error, history::History, object::Object as _, request::Request,
+    service_token_rotation::ServiceTokenRotation, write::LOOK_AFTER,
 };
 
 impl Operation {
     /// Rotates now: the KMS revokes the token before the current one, makes a new one and stores it. Never repeated, because
     /// each call revokes a token.
     ///
-    /// If the fate of the request is unknown, the rotation is read: one that has rotated since the request was sent is the
+    /// If the fate of the request is unknown, the rotation is read: one that has rotated since it was read before is the
     /// result.
     ///
     /// # Errors
@@ -30,6 +24,7 @@ impl Operation {
     pub async fn rotate_service_token(&self, id: &str) -> Result<ServiceTokenRotation, Error> {
         let route = format!("{}/:id/rotate-secrets", ServiceTokenRotation::COLLECTION);
         let request = Request::write_without_body(Method::POST, route, &[id])?;
+        let before = self.get::<ServiceTokenRotation>(id).await?.last_rotated_at;
         let _writing = self.client.writing();
         let mut history = History::default();
         let error = match self.one::<ServiceTokenRotation>(&request, &mut history).await {
@@ -37,21 +32,22 @@ impl Operation {
             Err(error) => error,
         };
         let is_of_kms = error.api().is_some();
-        let Some(since) = history.unknown_since().filter(|_| !is_of_kms) else { return Err(error) };
-        match self.unstoppable().rotated_since(id, since).await {
+        if is_of_kms || history.unknown_since().is_none() {
+            return Err(error);
+        }
+        match self.unstoppable().rotated_after(id, &before).await {
             Some(rotated) => Ok(rotated),
             None => Err(history.end(error)),
         }
     }
 
-    /// The rotation, if it has rotated since a moment.
-    async fn rotated_since(&self, id: &str, since: Instant) -> Option<ServiceTokenRotation> {
+    /// The rotation, if it has rotated after it last did so `before`.
+    async fn rotated_after(&self, id: &str, before: &str) -> Option<ServiceTokenRotation> {
         for wait in LOOK_AFTER {
             tokio::time::sleep(wait).await;
-            let seen = self.get_received::<ServiceTokenRotation>(id).await.ok()?;
-            let earliest = seen.clock.map(|clock| clock.earliest_at(since));
-            if is_not_before(&seen.value.last_rotated_at, earliest) {
-                return Some(seen.value);
+            let seen = self.get::<ServiceTokenRotation>(id).await.ok()?;
+            if seen.last_rotated_at != before {
+                return Some(seen);
             }
         }
         None

@@ -357,7 +357,7 @@ fn key<O: Object>(place: &O::Place) -> String {
 }
 
 /// Whether a timestamp of the server isn't before a moment of its clock. Without that moment nothing is sure.
-pub(super) fn is_not_before(stamp: &str, moment: Option<OffsetDateTime>) -> bool {
+fn is_not_before(stamp: &str, moment: Option<OffsetDateTime>) -> bool {
     match (OffsetDateTime::parse(stamp, &Rfc3339), moment) {
         (Ok(stamp), Some(moment)) => stamp >= moment - CLOCK_SLACK,
         _ => false,

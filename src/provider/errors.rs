@@ -25,6 +25,10 @@ pub struct Blame {
     pub object: Option<&'static str>,
     /// What an object of another kind is, such as `a connection of another app`.
     pub other_kind: &'static str,
+    /// The feature that a server may lack, in the plural.
+    pub feature: Option<&'static str>,
+    /// What to know before the same is tried again after a failure, to follow "Run `terraform plan` to see the current state;".
+    pub again: &'static str,
     /// Attributes, each with the path of its field in a request's body, joined by dots. An empty path stands for the
     /// attribute's name in camel case.
     pub fields: &'static [(&'static str, &'static str)],
@@ -41,6 +45,8 @@ impl Blame {
         secret: None,
         object: None,
         other_kind: "a connection of another app",
+        feature: None,
+        again: "applying again is safe",
         fields: &[],
     };
 
@@ -71,8 +77,11 @@ pub fn failure(task: &str, error: &Error, blame: Blame) -> Diagnostics {
         Error::Request(failed) => match &failed.reason {
             Reason::Api(response) => api_failure(task, response, blame, &mut diagnostics),
             reason => {
-                let (summary, advice) = advice(reason);
-                let consequence = consequence(error);
+                let (summary, mut advice) = advice(reason);
+                if let (Reason::NoRoute, Some(feature)) = (reason, blame.feature) {
+                    advice = format!("This KMS has no {feature}: its release lacks the feature. {advice}");
+                }
+                let consequence = consequence(error, blame.again);
                 let detail = format!("Could not {task}: {}.\n\n{advice}{consequence}", kms::report(error));
                 diagnostics.error(None, summary, detail);
             }
@@ -182,12 +191,13 @@ fn advice(reason: &Reason) -> (&'static str, String) {
 }
 
 /// What the failure means for the object.
-fn consequence(error: &Error) -> &'static str {
+fn consequence(error: &Error, again: &str) -> String {
     if error.may_have_changed_something() {
-        "\n\nThe KMS may have performed the request all the same. Run `terraform plan` to see the current state; applying \
-         again is safe."
+        format!(
+            "\n\nThe KMS may have performed the request. Run `terraform plan` to see the current state; {again}."
+        )
     } else {
-        "\n\nNothing was changed."
+        "\n\nNothing was changed.".to_owned()
     }
 }
 
@@ -259,7 +269,7 @@ fn api_failure(task: &str, error: &ApiError, blame: Blame, diagnostics: &mut Dia
         ApiErrorKind::RotationFailed => {
             let detail = format!(
                 "Could not {task}: the KMS tried to replace the token at dbt, and that failed. The current token stays in the \
-                 secret, and the KMS tries again the next day. {}\n\n{said}",
+                 secret. {}\n\n{said}",
                 blame.credentials_advice
             );
             diagnostics.error(on(blame.credentials), "Rotation failed", detail);
@@ -300,7 +310,8 @@ fn api_failure(task: &str, error: &ApiError, blame: Blame, diagnostics: &mut Dia
         }
         _ if error.status.is_server_error() => {
             let detail = format!(
-                "Could not {task}: the KMS kept returning a server error.\n\n{said}\n\nApplying again later is safe."
+                "Could not {task}: the KMS kept returning a server error.\n\n{said}\n\nBefore you try again later: {}.",
+                blame.again
             );
             diagnostics.error(None, "Server error of the KMS", detail);
         }

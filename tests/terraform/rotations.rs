@@ -381,6 +381,8 @@ fn bad_input_is_refused_in_validation() {
             ("secret_name", "\"a:b\"", "colons"),
             ("token_name", "\" a\"", "white space"),
             ("permission_grants", "[]", "at least one"),
+            ("permission_grants", "[{ permission_set = \"job_admin\" }, null]", "null"),
+            ("connection_id", "\"3F0C5C1E-9d0f-4d43-8c6e-6a8f7f4f1aff\"", "lower case"),
             ("permission_grants", "[{ permission_set = \"\" }]", "must not be empty"),
             ("rotation_interval", "0", "whole number from 1"),
             ("rotation_interval", "1.5", "whole number"),
@@ -448,7 +450,7 @@ fn what_the_server_refuses_is_named_on_its_attribute() {
 fn a_server_without_rotations_and_one_without_the_licence_are_told_apart() {
     under_each_terraform(|version| {
         for (rotations, expected) in [
-            (Rotations::Absent, ["Not supported by this KMS", "no such route"]),
+            (Rotations::Absent, ["Not supported by this KMS", "This KMS has no secret rotations"]),
             (Rotations::Unlicensed, ["Not included in the licence of the KMS", "plan restriction"]),
         ] {
             let (workspace, connection) = workspace(version, Options { rotations, ..Options::default() });
@@ -656,5 +658,46 @@ fn three_hundred_rotations_over_twenty_projects_cost_one_list_each() {
         let reads = requests.iter().filter(|request| request.method == "GET").count();
         assert!(lists <= PROJECTS && reads <= PROJECTS + 2, "{lists} lists of {reads} reads");
         assert!(requests.iter().all(|request| request.status != Some(429)));
+    });
+}
+
+#[test]
+fn a_replacement_says_that_tokens_stay_if_it_does_not_revoke_them() {
+    under_each_terraform(|version| {
+        let (workspace, connection) = start(version);
+        let credentials = Credentials::new("https://cloud.getdbt.com", "12345", TOKEN);
+        let other = workspace.emulator.create("other", None, &credentials);
+        let keeping = ("revoke_tokens_on_destroy", "false");
+        workspace.write("main.tf", &rotation("orders", &connection, &[keeping]));
+        workspace.apply().succeeded();
+        workspace.write("main.tf", &rotation("orders", &other, &[]));
+        let plan = workspace.plan();
+        let warnings = plan.outcome.warnings();
+        assert!(warnings.iter().any(|warning| warning.says(&["Live tokens stay at dbt"])), "{warnings:#?}");
+        workspace.apply_plan(&plan).succeeded();
+        assert_eq!(live(&workspace), ["orders", "orders"]);
+    });
+}
+
+#[test]
+fn a_secret_whose_name_turns_out_the_same_is_deleted_before_its_replacement() {
+    under_each_terraform(|version| {
+        let (workspace, connection) = start(version);
+        let credentials = Credentials::new("https://cloud.getdbt.com", "12345", TOKEN);
+        let other = workspace.emulator.create("other", None, &credentials);
+        let write = |trigger: &str, connection: &str| {
+            let later = format!(
+                "resource \"terraform_data\" \"later\" {{\n  input = \"ORDERS\"\n  triggers_replace = \"{trigger}\"\n}}\n"
+            );
+            let arguments =
+                [("secret_name", "terraform_data.later.output"), ("delete_secret_on_destroy", "false")];
+            workspace.write("main.tf", &(later + &rotation("orders", connection, &arguments)));
+        };
+        write("1", &connection);
+        workspace.apply().succeeded();
+        write("2", &other);
+        workspace.apply().succeeded();
+        assert_eq!(workspace.emulator.rotation("orders").connection_id, other);
+        live(&workspace);
     });
 }

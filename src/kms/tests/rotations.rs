@@ -130,9 +130,9 @@ async fn a_change_sends_only_what_changes() {
 #[tokio::test(start_paused = true)]
 async fn rotating_now_is_sent_once_and_looked_up_if_its_response_is_lost() {
     for is_found in [true, false] {
-        let server = Server::start(move |seen: &Seen, clock| match seen.method.as_str() {
+        let server = Server::start(move |seen: &Seen, _| match seen.method.as_str() {
             "POST" => Reply::close(),
-            _ if is_found => one(shown(&clock.stamp())),
+            _ if is_found && seen.earlier > 0 => one(shown("2026-01-02T00:00:00.000Z")),
             _ => one(shown("2026-01-01T00:00:00.000Z")),
         })
         .await;
@@ -148,8 +148,12 @@ async fn rotating_now_is_sent_once_and_looked_up_if_its_response_is_lost() {
 #[tokio::test(start_paused = true)]
 async fn a_failed_rotation_is_told_apart_from_other_faults_and_never_repeated() {
     let message = "Hanzo KMS encountered an issue while generating credentials with the configured inputs: Invalid token.";
-    let server = Server::start(move |_, _| Reply::error(500, "InternalServerError", message)).await;
+    let server = Server::start(move |seen: &Seen, _| match seen.method.as_str() {
+        "POST" => Reply::error(500, "InternalServerError", message),
+        _ => one(shown("2026-01-01T00:00:00.000Z")),
+    })
+    .await;
     let failed = server.operation().rotate_service_token("r-1").await.unwrap_err();
     assert_eq!(failed.api_kind(), Some(ApiErrorKind::RotationFailed));
-    assert_eq!((server.count("POST"), server.count("GET")), (1, 0));
+    assert_eq!((server.count("POST"), server.count("GET")), (1, 1));
 }

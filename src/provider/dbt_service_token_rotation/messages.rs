@@ -6,14 +6,16 @@ use crate::plugin::{diagnostics::Diagnostics, path::Path};
 /// The KMS failed to rotate.
 pub fn last_rotation_failed(prior: &RotationModel, diagnostics: &mut Diagnostics) {
     let reason = prior.last_rotation_message.as_str().unwrap_or("The KMS gives no reason.");
-    let next =
-        prior.next_rotation_at.as_str().map_or("at no set time".to_owned(), |time| format!("at {time}"));
+    let is_auto = prior.auto_rotation_enabled.known() == Some(&true);
+    let next = match prior.next_rotation_at.as_str().filter(|_| is_auto) {
+        Some(time) => format!("The KMS tries again at {time}."),
+        None => "It does not try again by itself.".to_owned(),
+    };
     diagnostics.warning(
         None,
         "The last rotation failed",
         format!(
-            "The KMS could not rotate the token of \"{}\": {reason}\n\nThe secret keeps the token of {}. The KMS tries again \
-             {next}.",
+            "The KMS could not rotate the token of \"{}\": {reason}\n\nThe secret keeps the token of {}. {next}",
             prior.name.text(),
             prior.last_rotated_at.text()
         ),
@@ -39,16 +41,25 @@ pub fn takes_effect_later(
     attribute: &str,
     property: &str,
     prior: &RotationModel,
+    planned: &RotationModel,
     diagnostics: &mut Diagnostics,
 ) {
-    let next = prior.next_rotation_at.as_str();
+    let keeps_time = prior.auto_rotation_enabled == planned.auto_rotation_enabled
+        && prior.rotation_interval == planned.rotation_interval
+        && prior.rotate_at_utc == planned.rotate_at_utc;
+    let due = match prior.next_rotation_at.as_str().filter(|_| keeps_time) {
+        _ if planned.auto_rotation_enabled.known() == Some(&false) => {
+            "; none is due, because auto_rotation_enabled is false".to_owned()
+        }
+        Some(time) => format!("; it is due at {time}"),
+        None => String::new(),
+    };
     diagnostics.warning(
         Some(Path::attribute(attribute)),
         "Takes effect at the next rotation",
         format!(
-            "The tokens that exist keep their {property}. The next rotation uses the new {attribute}; it is due at {}. To rotate \
-             now, invoke the action kms_dbt_service_token_rotate.",
-            next.unwrap_or("no time, because auto_rotation_enabled is false")
+            "The tokens that exist keep their {property}. The next rotation uses the new {attribute}{due}. To rotate now, invoke \
+             the action kms_dbt_service_token_rotate."
         ),
     );
 }
@@ -86,6 +97,12 @@ pub fn leftover(token_name: &str) -> String {
 /// No grant at all.
 pub fn no_grants(diagnostics: &mut Diagnostics) {
     let detail = "\"permission_grants\" must have at least one element.";
+    diagnostics.error(Some(Path::attribute("permission_grants")), "Invalid permission_grants", detail);
+}
+
+/// A grant that is null.
+pub fn null_grant(diagnostics: &mut Diagnostics) {
+    let detail = "\"permission_grants\" must not have elements that are null.";
     diagnostics.error(Some(Path::attribute("permission_grants")), "Invalid permission_grants", detail);
 }
 

@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     kms::{self, NewServiceTokenRotation, RotationDeletion, RotationPlace, Scope, ServiceTokenRotationPatch},
-    plugin::{diagnostics::Diagnostics, model::Set},
+    plugin::{
+        diagnostics::Diagnostics,
+        model::{Field, Set},
+    },
     secret::Secret,
 };
 
@@ -39,7 +42,9 @@ impl ManagedObject for ServiceTokenRotation {
         name: Some("name"),
         credentials: Some("connection_id"),
         credentials_advice: "The token that the connection stores must not be expired or revoked, and must be allowed to \
-                             manage service tokens of the dbt account.",
+                             manage service tokens of the dbt account. To destroy a rotation without revoking its tokens, \
+                             apply revoke_tokens_on_destroy = false first.",
+        feature: Some("secret rotations"),
         folder: Some("secret_path"),
         secret: Some("secret_name"),
         other_kind: "a secret rotation of another type",
@@ -138,10 +143,13 @@ impl ManagedObject for ServiceTokenRotation {
     }
 
     fn takes_place(prior: &RotationModel, planned: &RotationModel) -> bool {
-        prior.project_id == planned.project_id
-            && prior.environment == planned.environment
-            && prior.secret_path == planned.secret_path
-            && prior.secret_name == planned.secret_name
+        // What isn't known yet may turn out to be the same.
+        let may_be_same =
+            |prior: &Field<String>, planned: &Field<String>| planned.is_unknown() || prior == planned;
+        may_be_same(&prior.project_id, &planned.project_id)
+            && may_be_same(&prior.environment, &planned.environment)
+            && may_be_same(&prior.secret_path, &planned.secret_path)
+            && may_be_same(&prior.secret_name, &planned.secret_name)
     }
 
     fn review(
@@ -155,20 +163,26 @@ impl ManagedObject for ServiceTokenRotation {
             messages::last_rotation_failed(prior, diagnostics);
         }
         if replaces {
+            if prior.revoke_tokens_on_destroy.known() == Some(&false) {
+                messages::tokens_stay(prior, diagnostics);
+            }
             if Self::takes_place(prior, planned) {
                 messages::secret_is_deleted_first(prior.secret_name.text(), diagnostics);
             }
             return;
         }
         if prior.token_name != planned.token_name {
-            messages::takes_effect_later("token_name", "name", prior, diagnostics);
+            messages::takes_effect_later("token_name", "name", prior, planned, diagnostics);
         }
         if prior.permission_grants != planned.permission_grants {
-            messages::takes_effect_later("permission_grants", "permissions", prior, diagnostics);
+            messages::takes_effect_later("permission_grants", "permissions", prior, planned, diagnostics);
         }
     }
 
     fn review_destroy(prior: &RotationModel, diagnostics: &mut Diagnostics) {
+        if prior.status.as_str() == Some("failed") {
+            messages::last_rotation_failed(prior, diagnostics);
+        }
         if prior.revoke_tokens_on_destroy.known() == Some(&false) {
             messages::tokens_stay(prior, diagnostics);
         }
@@ -181,10 +195,20 @@ impl ManagedObject for ServiceTokenRotation {
         Some(messages::leftover(planned.token_name.text()))
     }
 
+    fn keep_spelling(prior: &RotationModel, state: &mut RotationModel) {
+        // Some servers don't show it.
+        if state.token_name.text().is_empty() {
+            state.token_name = prior.token_name.clone();
+        }
+    }
+
     fn validate(config: &RotationModel, diagnostics: &mut Diagnostics) {
         let Some(Set(grants)) = config.permission_grants.known() else { return };
         if grants.is_empty() {
             messages::no_grants(diagnostics);
+        }
+        if grants.iter().any(Field::is_null) {
+            messages::null_grant(diagnostics);
         }
         let sets = grants.iter().filter_map(|grant| grant.known()?.permission_set.as_str());
         for set in sets.filter(|set| !rules::PERMISSION_SETS.contains(set)) {

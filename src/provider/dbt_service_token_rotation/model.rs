@@ -44,7 +44,7 @@ object! {
         project_id: String = required().rule(rules::project_id).requires_replace() => |it| it.project_id.clone(),
         /// ID of the dbt connection through which the KMS makes the tokens. Its token must be allowed to manage service tokens
         /// at dbt.
-        connection_id: String = required().rule(rules::uuid).requires_replace() => |it| it.connection_id.clone(),
+        connection_id: String = required().rule(own::connection_id).requires_replace() => |it| it.connection_id.clone(),
         /// Slug of the environment that holds the secret, such as `prod`.
         environment: String = required().rule(rules::slug).requires_replace() => |it| it.environment.slug.clone(),
         /// Path of the folder that holds the secret. The folder must exist. Default: `/`.

@@ -29,6 +29,8 @@ const BLAME: Blame = Blame {
     credentials: Some("rotation_id"),
     credentials_advice: "The token that the rotation's connection stores must not be expired or revoked, and must be allowed to \
                          manage service tokens of the dbt account.",
+    feature: Some("secret rotations"),
+    again: "look at the rotation's last_rotated_at before you invoke the action again, because each rotation revokes a token",
     ..Blame::NONE
 };
 

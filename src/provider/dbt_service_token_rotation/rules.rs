@@ -72,10 +72,19 @@ pub fn secret_path(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The ID of a connection, in the spelling of the server: in another one, it would be another connection to Terraform.
+pub fn connection_id(text: &str) -> Result<(), String> {
+    rules::uuid(text)?;
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err("must be in lower case, as the KMS writes it.".into());
+    }
+    Ok(())
+}
+
 /// The name of a secret.
 pub fn secret_name(text: &str) -> Result<(), String> {
     rules::trimmed_text(text)?;
-    if text.contains([' ', ':', '/']) {
+    if text.contains(|c: char| c.is_whitespace() || c == ':' || c == '/') {
         return Err("must not have spaces, colons or slashes.".into());
     }
     Ok(())
@@ -93,7 +102,12 @@ mod tests {
                 vec!["/", "/dbt", "/a/b"],
                 vec!["", "dbt", "/a/", "//", "/a//b", "/a "],
             ),
-            (secret_name, vec!["DBT_TOKEN", "a.b-c"], vec!["", "A B", "a:b", "a/b", " a"]),
+            (secret_name, vec!["DBT_TOKEN", "a.b-c"], vec!["", "A B", "a\tb", "a:b", "a/b", " a"]),
+            (
+                connection_id,
+                vec!["6f1f7c0e-6a5b-4d0e-9c3a-0123456789ab"],
+                vec!["", "x", "6F1F7C0E-6a5b-4d0e-9c3a-0123456789ab"],
+            ),
         ] {
             assert!(good.iter().all(|text| rule(text).is_ok()), "{good:?}");
             assert!(bad.iter().all(|text| rule(text).is_err()), "{bad:?}");

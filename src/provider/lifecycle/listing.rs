@@ -78,7 +78,7 @@ impl Search {
         };
         let result = operation.list::<ObjectOf<T>>(scope).await;
         errors::note_waiting(&operation, &mut cx.diagnostics);
-        let blame = Blame { project: Some("project_id"), ..Blame::NONE };
+        let blame = Blame { project: Some("project_id"), ..T::BLAME };
         let task = format!("list the {}s", T::NOUN);
         let list = result.map_err(|error| errors::failure(&task, &error, blame))?;
         if list.unreadable > 0 {

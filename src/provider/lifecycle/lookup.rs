@@ -163,7 +163,7 @@ impl<T: ManagedObject> DataSource for ObjectDataSource<T> {
             }
         };
         errors::note_waiting(&operation, &mut cx.diagnostics);
-        let blame = Blame { object: Some(key), project: Some("project_id"), ..Blame::NONE };
+        let blame = Blame { object: Some(key), project: Some("project_id"), ..T::BLAME };
         let object = result.map_err(|error| errors::failure(&task, &error, blame))?;
         Ok(Lookup(configured_or_shown::<T>(config, &object)))
     }
