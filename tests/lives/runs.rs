@@ -63,7 +63,7 @@ impl RunReport {
 }
 
 impl RunReport {
-    /// The resources whose adoption the plan has to refuse, because another one manages the object, or adopts it too.
+    /// The resources whose adoption the plan has to refuse, because another one manages the object.
     pub fn refused_adoptions(&self) -> Vec<u8> {
         let slots = || (0..).zip(&self.before);
         let is_refused = |(number, slot): &(u8, &Slot)| {
@@ -73,9 +73,7 @@ impl RunReport {
                 let has = |object: &Object| object.id() == id;
                 let own = slot.object.as_ref().is_some_and(has);
                 let other = slots().any(|(other, slot)| {
-                    let wants =
-                        slot.config.is_some_and(|other| other.adopts() && other.place() == config.place());
-                    other != *number && (wants || slot.object.as_ref().is_some_and(has))
+                    (other != *number && slot.object.as_ref().is_some_and(has))
                         || slot.deposed.iter().any(has)
                 });
                 !own && other

@@ -11,7 +11,7 @@ use crate::{
         Credentials, DbtRefusal, Fault, Options, PROJECT_ID, Performed, ROTATIONS, Reply, Rotations, Target,
     },
     plans::Change,
-    workspace::{Workspace, under_each_terraform},
+    workspace::{Workspace, resource, under_each_terraform},
 };
 
 const TOKEN: &str = "dbtu_m4kesS3rv1ceT0k3ns";
@@ -22,7 +22,7 @@ const MOVED: [&str; 5] =
 
 /// A rotation called as its label is, with some arguments set to other expressions, or left out with an empty one.
 fn rotation(label: &str, connection: &str, arguments: &[(&str, &str)]) -> String {
-    let mut all = BTreeMap::from([
+    let usual = BTreeMap::from([
         ("name", format!("\"{}\"", label.replace('_', "-"))),
         ("project_id", format!("\"{PROJECT_ID}\"")),
         ("connection_id", format!("\"{connection}\"")),
@@ -31,15 +31,7 @@ fn rotation(label: &str, connection: &str, arguments: &[(&str, &str)]) -> String
         ("token_name", format!("\"{label}\"")),
         ("permission_grants", "[{ permission_set = \"job_admin\" }]".to_owned()),
     ]);
-    for (name, expression) in arguments {
-        all.insert(name, (*expression).to_owned());
-    }
-    all.retain(|_, expression| !expression.is_empty());
-    let lines = all.iter().map(|(name, expression)| match expression.starts_with("{\n") {
-        true => format!("  {name} {expression}\n"),
-        false => format!("  {name} = {expression}\n"),
-    });
-    format!("\nresource \"kms_dbt_service_token_rotation\" \"{label}\" {{\n{}}}\n", lines.collect::<String>())
+    resource("kms_dbt_service_token_rotation", label, usual, arguments)
 }
 
 fn address(label: &str) -> String {

@@ -255,12 +255,23 @@ pub fn configuration(connections: &[String]) -> String {
 
 /// A connection called as its label is, with some arguments set to other expressions, or left out with an empty one.
 pub fn connection(label: &str, arguments: &[(&str, &str)]) -> String {
-    let mut all = BTreeMap::from([
+    let usual = BTreeMap::from([
         ("name", format!("\"{}\"", label.replace('_', "-"))),
         ("instance_url", "\"https://cloud.getdbt.com\"".to_owned()),
         ("account_id", "\"12345\"".to_owned()),
         ("api_token", "var.token".to_owned()),
     ]);
+    resource("kms_dbt_connection", label, usual, arguments)
+}
+
+/// A resource with its usual arguments, of which some are set to other expressions, or left out with an empty one.
+pub fn resource<'a>(
+    kind: &str,
+    label: &str,
+    usual: BTreeMap<&'a str, String>,
+    arguments: &[(&'a str, &str)],
+) -> String {
+    let mut all = usual;
     for (name, expression) in arguments {
         all.insert(name, (*expression).to_owned());
     }
@@ -269,7 +280,7 @@ pub fn connection(label: &str, arguments: &[(&str, &str)]) -> String {
         true => format!("  {name} {expression}\n"),
         false => format!("  {name} = {expression}\n"),
     });
-    format!("\nresource \"kms_dbt_connection\" \"{label}\" {{\n{}}}\n", lines.collect::<String>())
+    format!("\nresource \"{kind}\" \"{label}\" {{\n{}}}\n", lines.collect::<String>())
 }
 
 /// The address of a connection in the root module.
