@@ -44,9 +44,9 @@ docs: ## Writes docs/ anew from the schemas and examples/
 	UPDATE_DOCS=1 cargo test --quiet --test docs
 
 fmt: ## Formats code and examples
-	cargo fmt
+	cargo fmt --all
 	"$$(scripts/terraform-cli)" fmt -recursive examples
 
 lint: ## Checks formatting and runs clippy
-	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings

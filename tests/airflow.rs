@@ -16,8 +16,6 @@ use tempfile::TempDir;
 
 #[path = "airflow/cases.rs"]
 mod cases;
-#[path = "kms_emulator/mod.rs"]
-mod kms_emulator;
 #[allow(dead_code, reason = "the search in files is used, that in requests is not")]
 #[path = "terraform/leaks.rs"]
 mod leaks;

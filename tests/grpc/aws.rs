@@ -15,6 +15,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use kms_emulator::{
+    AWS_ACCESS_KEY_ID, AWS_LOGIN, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_TEMPORARY_ACCESS_KEY_ID,
+    AWS_TEMPORARY_SECRET_ACCESS_KEY, Emulator, IDENTITY_ID,
+};
 use terraform_provider_kms::{
     plugin::{
         provider::Provider as _,
@@ -26,10 +30,6 @@ use tokio::{net::TcpListener, task::AbortHandle};
 
 use crate::{
     host::{Host, object, proto, told},
-    kms_emulator::{
-        AWS_ACCESS_KEY_ID, AWS_LOGIN, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_TEMPORARY_ACCESS_KEY_ID,
-        AWS_TEMPORARY_SECRET_ACCESS_KEY, Emulator, IDENTITY_ID,
-    },
     resource::{apply, config, configure, emulator},
 };
 

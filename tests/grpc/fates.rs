@@ -3,14 +3,14 @@
 
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
+use kms_emulator::{
+    CONNECTIONS, Emulator, Fault, LOGIN, Options, Target,
+    faults::{Performed, Reply},
+};
 use terraform_provider_kms::plugin::value::{Number, Value};
 
 use crate::{
     host::{Host, message, proto, provider_config, told, value},
-    kms_emulator::{
-        CONNECTIONS, Emulator, Fault, LOGIN, Options, Target,
-        faults::{Performed, Reply},
-    },
     resource::{Stored, TOKEN, TYPE_NAME, apply, config, configure, read, resource_type, set},
 };
 
@@ -277,7 +277,7 @@ impl Case {
         let warning = "warning [name] Create sent more than once";
         let is_warned_of = told(&diagnostics).iter().any(|told| told == warning);
         let open = ["may have performed", "could not determine", "there is now"];
-        let method = |request: &crate::kms_emulator::LoggedRequest| {
+        let method = |request: &kms_emulator::LoggedRequest| {
             request.method == self.call.method()
                 && (request.path == LOGIN) == (self.call == Call::Login)
                 && !request.path.contains("connection-name")

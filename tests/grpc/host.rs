@@ -10,6 +10,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use hyper_util::rt::TokioIo;
+use kms_emulator::{CLIENT_ID, CLIENT_SECRET};
 use rcgen::{CertificateParams, IsCa, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -29,8 +30,6 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
-
-use crate::kms_emulator::{CLIENT_ID, CLIENT_SECRET};
 
 #[allow(clippy::all, missing_docs, dead_code)]
 pub mod proto {

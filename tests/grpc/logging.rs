@@ -1,10 +1,10 @@
 //! What the provider writes to stderr, which Terraform puts into its log.
 
+use kms_emulator::{CLIENT_SECRET, CONNECTIONS};
 use terraform_provider_kms::plugin::value::Value;
 
 use crate::{
     host::{Host, proto, provider_config},
-    kms_emulator::{CLIENT_SECRET, CONNECTIONS},
     resource::{TOKEN, apply, config, configure, emulator},
 };
 
@@ -41,7 +41,7 @@ async fn lines_are_what_terraform_parses_and_each_request_is_one_without_secrets
         .iter()
         .map(|line| (line["method"].as_str().unwrap(), line["path"].as_str().unwrap(), &line["status"]))
         .collect();
-    let login = crate::kms_emulator::LOGIN;
+    let login = kms_emulator::LOGIN;
     assert_eq!(
         summary,
         [

@@ -2,9 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is a failed test")]
 
-#[path = "../kms_emulator/mod.rs"]
-mod kms_emulator;
-
 mod aws;
 mod host;
 

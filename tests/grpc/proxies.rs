@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use kms_emulator::Emulator;
 use terraform_provider_kms::plugin::value::{Number, Value};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
@@ -13,7 +14,6 @@ use tokio::{
 
 use crate::{
     host::{Host, provider_config},
-    kms_emulator::Emulator,
     resource::{apply, config, configure, emulator},
 };
 

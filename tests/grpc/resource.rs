@@ -1,5 +1,6 @@
 //! The life of a `kms_dbt_connection`, call by call.
 
+use kms_emulator::{Emulator, Options};
 use terraform_provider_kms::{
     plugin::{
         provider::{Provider as _, TypeKind},
@@ -8,9 +9,8 @@ use terraform_provider_kms::{
     provider::KmsProvider,
 };
 
-use crate::{
-    host::{Host, Provider, message, object, proto, provider_config, told, unknown_with_prefix, value},
-    kms_emulator::{Emulator, Options},
+use crate::host::{
+    Host, Provider, message, object, proto, provider_config, told, unknown_with_prefix, value,
 };
 
 pub const TYPE_NAME: &str = "kms_dbt_connection";

@@ -5,17 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kms_emulator::{
+    CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials, Emulator, Fault, IDENTITY_ID, LoggedRequest,
+    OTHER_PROJECT_ID, Options, PROJECT_ID, Target,
+    identities::{Action, Identity, Scope},
+    rate_limit::RateLimits,
+};
 use serde_json::json;
 use terraform_provider_kms::plugin::value::Value;
 
 use crate::{
     host::{Host, PATIENCE, Provider, object, proto, provider_config, told, value},
-    kms_emulator::{
-        CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials, Emulator, Fault, IDENTITY_ID, LoggedRequest,
-        OTHER_PROJECT_ID, Options, PROJECT_ID, Target,
-        identities::{Action, Identity, Scope},
-        rate_limit::RateLimits,
-    },
     resource::{Stored, TYPE_NAME, apply, config, configure, configured, emulator, read, resource_type, set},
 };
 

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use kms_emulator::{CONNECTIONS, Fault, Target};
 use nix::sys::signal::Signal;
 use terraform_provider_kms::plugin::value::Value;
 
 use crate::{
     handshake::{ending, signal},
     host::{PATIENCE, proto, told},
-    kms_emulator::{CONNECTIONS, Fault, Target},
     resource::{apply, config, configured, emulator},
 };
 

@@ -2,9 +2,6 @@
 
 #![allow(clippy::print_stdout, reason = "the address on standard output is the interface")]
 
-#[path = "mod.rs"]
-mod kms_emulator;
-
 use std::{io::Write, process::ExitCode, str::FromStr};
 
 use kms_emulator::{Emulator, Options, Server, rate_limit::RateLimits};

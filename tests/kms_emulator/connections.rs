@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::{
     answer::Refusal,
-    options::Server,
     rights::{Action, Caller},
     state::{AppConnection, State},
     validation::{CreateBody, UpdateBody},

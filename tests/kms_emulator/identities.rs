@@ -10,7 +10,7 @@ pub use super::rights::{Action, Caller, Denial, Scope};
 use super::{
     answer::Refusal,
     aws_login::{self, AwsKeys, AwsLogin},
-    options::{Options, Server},
+    options::Options,
     tokens::Tokens,
     validation,
 };

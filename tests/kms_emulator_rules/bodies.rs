@@ -1,11 +1,9 @@
 //! What bodies may hold, and what the server says of those that hold something else.
 
+use kms_emulator::{CONNECTIONS, Emulator, Options, validation::NameRule};
 use serde_json::{Value, json};
 
-use crate::{
-    client::{Client, valid, with},
-    kms_emulator::{CONNECTIONS, Emulator, Options, validation::NameRule},
-};
+use crate::client::{Client, valid, with};
 
 // I services/app-connection/dbt/dbt-connection-schemas.ts @ 773db693, services/app-connection/app-connection-schemas.ts
 // @ f3a8e305, server/lib/schemas.ts @ 98d4103a; H server/plugins/error-handler.ts @ 5a78334c. Texts and order: probe.

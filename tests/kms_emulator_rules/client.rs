@@ -1,8 +1,7 @@
 //! A client without any manners of its own.
 
+use kms_emulator::{CONNECTIONS, Emulator, PROJECT_ID, STATIC_TOKEN};
 use serde_json::{Value, json};
-
-use crate::kms_emulator::{CONNECTIONS, Emulator, PROJECT_ID, STATIC_TOKEN};
 
 pub struct Answer {
     pub status: u16,

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
+use kms_emulator::{
+    CONNECTIONS, Credentials, EmptyFields, Emulator, ORG_ID, OTHER_PROJECT_ID, Options, PROJECT_ID, Server,
+};
 use serde_json::{Value, json};
 
-use crate::{
-    client::{Client, valid, with},
-    kms_emulator::{
-        CONNECTIONS, Credentials, EmptyFields, Emulator, ORG_ID, OTHER_PROJECT_ID, Options, PROJECT_ID,
-        Server,
-    },
-};
+use crate::client::{Client, valid, with};
 
 fn of_hand() -> Credentials {
     Credentials::new("https://au.dbt.com", "1", "dbtc_x")

@@ -1,11 +1,9 @@
 //! The KMS's errors about dbt.
 
+use kms_emulator::{CONNECTIONS, Credentials, Emulator, Options};
 use serde_json::{Value, json};
 
-use crate::{
-    client::{Client, with},
-    kms_emulator::{CONNECTIONS, Credentials, Emulator, Options},
-};
+use crate::client::{Client, with};
 
 // H services/app-connection/dbt/dbt-connection-fns.ts @ 8040b54e, I lib/validator/validate-url.ts @ 0b22effc. At a create,
 // only the message of the HTTP library's errors is returned. A host without an address fails earlier, with an error of

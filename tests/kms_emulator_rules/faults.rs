@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kms_emulator::{CONNECTIONS, Credentials, Emulator, Fault, Options, Performed, ROTATIONS, Reply, Target};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -9,10 +10,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{
-    client::{Client, valid, valid_rotation, with},
-    kms_emulator::{CONNECTIONS, Credentials, Emulator, Fault, Options, Performed, ROTATIONS, Reply, Target},
-};
+use crate::client::{Client, valid, valid_rotation, with};
 
 #[tokio::test]
 async fn faults_strike_before_or_after_the_server_has_acted() {

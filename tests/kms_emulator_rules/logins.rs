@@ -1,18 +1,16 @@
 //! Logins, and what each method says of a refused one.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use kms_emulator::{
+    AWS_LOGIN, CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials, Emulator, IDENTITY_ID, JWT, LOGIN,
+    Options,
+    aws_login::{AwsLogin, check},
+    identities::Identity,
+};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime, macros::datetime};
 
-use crate::{
-    client::Client,
-    kms_emulator::{
-        AWS_LOGIN, CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials, Emulator, IDENTITY_ID, JWT, LOGIN,
-        Options,
-        aws_login::{AwsLogin, check},
-        identities::Identity,
-    },
-};
+use crate::client::Client;
 
 const OIDC: &str = "/api/v1/auth/oidc-auth/login";
 const KUBERNETES: &str = "/api/v1/auth/kubernetes-auth/login";
@@ -41,7 +39,7 @@ async fn three_wrong_secrets_lock_for_five_minutes_and_are_forgotten_after_half_
     };
     let seconds = |seconds| tokio::time::advance(std::time::Duration::from_secs(seconds));
     let message = |outcome: Result<Value, _>| -> Value {
-        let refusal: crate::kms_emulator::answer::Refusal = outcome.unwrap_err();
+        let refusal: kms_emulator::answer::Refusal = outcome.unwrap_err();
         assert_eq!((refusal.status, refusal.error), (401, "UnauthorizedError"));
         refusal.message
     };
@@ -67,9 +65,9 @@ async fn three_wrong_secrets_lock_for_five_minutes_and_are_forgotten_after_half_
     }
 }
 
-fn identities() -> crate::kms_emulator::identities::Identities {
+fn identities() -> kms_emulator::identities::Identities {
     let options = Options::default();
-    crate::kms_emulator::identities::Identities::new(options.identities, options.organizations)
+    kms_emulator::identities::Identities::new(options.identities, options.organizations)
 }
 
 // H services/identity-ua/identity-ua-service.ts @ 8fca3735: an unknown client looks like a wrong secret.

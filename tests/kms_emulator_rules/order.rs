@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
+use kms_emulator::{CONNECTIONS, Emulator, LOGIN, Options, STATIC_TOKEN, rate_limit::RateLimits};
 use serde_json::{Value, json};
 
-use crate::{
-    client::{Client, valid, with},
-    kms_emulator::{CONNECTIONS, Emulator, LOGIN, Options, STATIC_TOKEN, rate_limit::RateLimits},
-};
+use crate::client::{Client, valid, with};
 
 const INTERNAL: (u16, &str, &str) = (500, "InternalServerError", "Something went wrong");
 
@@ -98,13 +96,13 @@ async fn a_body_that_cannot_be_read_is_an_internal_error() {
         assert_eq!(answer.header("x-ratelimit-limit"), None, "it counts for no limit");
         assert_eq!(answer.header("connection"), large.then_some("close"));
     }
-    let id = emulator.state().insert("x", None, None, crate::kms_emulator::ORG_ID, &credentials()).id.clone();
+    let id = emulator.state().insert("x", None, None, kms_emulator::ORG_ID, &credentials()).id.clone();
     let deleted = client.send("DELETE", &format!("{CONNECTIONS}/{id}"), json, None).await.unwrap();
     assert_eq!(deleted.status, 200, "a deletion has no body, whatever it announces");
 }
 
-fn credentials() -> crate::kms_emulator::Credentials {
-    crate::kms_emulator::Credentials::new("https://au.dbt.com", "1", "dbtc_x")
+fn credentials() -> kms_emulator::Credentials {
+    kms_emulator::Credentials::new("https://au.dbt.com", "1", "dbtc_x")
 }
 
 // I server/config/rateLimiter.ts @ 69acdd0d (`hook: "preValidation"`), H server/plugins/inject-rate-limits.ts @ 8fca3735

@@ -1,14 +1,12 @@
 //! Projects.
 
+use kms_emulator::{
+    CLIENT_ID, CLIENT_SECRET, Emulator, IDENTITY_ID, OTHER_PROJECT_ID, Options, PROJECT_ID, Routes, Server,
+    identities::Identity,
+};
 use serde_json::{Value, json};
 
-use crate::{
-    client::Client,
-    kms_emulator::{
-        CLIENT_ID, CLIENT_SECRET, Emulator, IDENTITY_ID, OTHER_PROJECT_ID, Options, PROJECT_ID, Routes,
-        Server, identities::Identity,
-    },
-};
+use crate::client::Client;
 
 fn identity() -> Identity {
     Identity::new(IDENTITY_ID, CLIENT_ID, CLIENT_SECRET)

@@ -1,15 +1,13 @@
 //! Which right an operation needs, on what, and how the two servers refuse who lacks it.
 
+use kms_emulator::{
+    CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials, Emulator, IDENTITY_ID, LOGIN, OTHER_PROJECT_ID,
+    Options, PROJECT_ID, Server,
+    identities::{Action, Identity, Scope},
+};
 use serde_json::{Value, json};
 
-use crate::{
-    client::{Client, valid, with},
-    kms_emulator::{
-        CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials, Emulator, IDENTITY_ID, LOGIN, OTHER_PROJECT_ID,
-        Options, PROJECT_ID, Server,
-        identities::{Action, Identity, Scope},
-    },
-};
+use crate::client::{Client, valid, with};
 
 fn identity() -> Identity {
     Identity::new(IDENTITY_ID, CLIENT_ID, CLIENT_SECRET)
@@ -116,10 +114,8 @@ async fn a_list_leaves_out_what_a_rule_of_its_own_forbids() {
     let client = Client::new(&emulator);
     let hidden = emulator.create("hidden", Some(PROJECT_ID), &of_hand());
     emulator.create("shown", Some(PROJECT_ID), &of_hand());
-    let denial = crate::kms_emulator::rights::Denial {
-        action: Action::Read,
-        scope: Scope::Connection(hidden.clone()),
-    };
+    let denial =
+        kms_emulator::rights::Denial { action: Action::Read, scope: Scope::Connection(hidden.clone()) };
     emulator.state().identities.identities[0].denied.push(denial);
     assert_eq!(client.get(CONNECTIONS).await.names(), ["shown"]);
     assert_eq!(client.get(&format!("{CONNECTIONS}?projectId={PROJECT_ID}")).await.names(), ["shown"]);

@@ -1,12 +1,10 @@
 //! What rotations do at dbt, on request and by the clock.
 
+use kms_emulator::{Credentials, DbtRefusal, Emulator, Options, PROJECT_ID, ROTATIONS, Server};
 use serde_json::{Value, json};
 use time::{Date, Month, OffsetDateTime, Time};
 
-use crate::{
-    client::{Answer, Client, valid_rotation},
-    kms_emulator::{Credentials, DbtRefusal, Emulator, Options, PROJECT_ID, ROTATIONS, Server},
-};
+use crate::client::{Answer, Client, valid_rotation};
 
 const TOKEN: &str = "dbtc_connection";
 

@@ -1,11 +1,9 @@
 //! What bodies and queries of rotations may hold.
 
+use kms_emulator::{Credentials, Emulator, Options, PROJECT_ID, ROTATIONS, validation::NameRule};
 use serde_json::{Value, json};
 
-use crate::{
-    client::{Client, valid_rotation},
-    kms_emulator::{Credentials, Emulator, Options, PROJECT_ID, ROTATIONS, validation::NameRule},
-};
+use crate::client::{Client, valid_rotation};
 
 async fn start(options: Options) -> (Emulator, Value) {
     let emulator = Emulator::start(options).await;

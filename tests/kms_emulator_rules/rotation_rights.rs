@@ -1,15 +1,13 @@
 //! Which right an operation on rotations needs.
 
+use kms_emulator::{
+    CLIENT_ID, CLIENT_SECRET, Credentials, Emulator, IDENTITY_ID, OTHER_PROJECT_ID, Options, PROJECT_ID,
+    ROTATIONS, Server,
+    identities::{Action, Denial, Identity, Scope},
+};
 use serde_json::{Value, json};
 
-use crate::{
-    client::{Client, valid_rotation},
-    kms_emulator::{
-        CLIENT_ID, CLIENT_SECRET, Credentials, Emulator, IDENTITY_ID, OTHER_PROJECT_ID, Options, PROJECT_ID,
-        ROTATIONS, Server,
-        identities::{Action, Denial, Identity, Scope},
-    },
-};
+use crate::client::{Client, valid_rotation};
 
 const ACTIONS: [(Action, &str); 6] = [
     (Action::ReadRotation, "read"),

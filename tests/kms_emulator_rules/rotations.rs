@@ -1,14 +1,12 @@
 //! Rotations as they are made, shown, listed, changed and deleted.
 
+use kms_emulator::{
+    CONNECTIONS, Credentials, EmptyFields, Emulator, OTHER_PROJECT_ID, Options, PROJECT_ID, ROTATIONS,
+    Rotations, Server, rate_limit::RateLimits,
+};
 use serde_json::{Value, json};
 
-use crate::{
-    client::{Answer, Client, valid_rotation},
-    kms_emulator::{
-        CONNECTIONS, Credentials, EmptyFields, Emulator, OTHER_PROJECT_ID, Options, PROJECT_ID, ROTATIONS,
-        Rotations, Server, rate_limit::RateLimits,
-    },
-};
+use crate::client::{Answer, Client, valid_rotation};
 
 const TOKEN: &str = "dbtc_connection";
 
@@ -106,10 +104,8 @@ async fn a_creation_is_refused_in_the_order_of_its_checks() {
     let (emulator, connection) = start(Options::default()).await;
     let client = Client::new(&emulator);
     client.post(ROTATIONS, valid_rotation(&connection)).await;
-    emulator.refuse_service_tokens(Some(crate::kms_emulator::DbtRefusal {
-        status: 403,
-        reason: "You may not.".into(),
-    }));
+    emulator
+        .refuse_service_tokens(Some(kms_emulator::DbtRefusal { status: 403, reason: "You may not.".into() }));
     let project = PROJECT_ID;
     let unknown = "00000000-0000-4000-8000-000000000000";
     // Each body breaks one rule more than the one after it.
@@ -376,7 +372,7 @@ async fn a_deletion_with_a_revocation_that_fails_deletes_nothing() {
     let made = rotation(&client.post(ROTATIONS, valid_rotation(&connection)).await);
     let path = format!("{}?deleteSecrets=true&revokeGeneratedCredentials=true", path_of(&made));
     emulator.state().dbt.refuses_to_delete =
-        Some(crate::kms_emulator::DbtRefusal { status: 500, reason: String::new() });
+        Some(kms_emulator::DbtRefusal { status: 500, reason: String::new() });
     let refused = client.call("DELETE", &path, None).await;
     assert_eq!(
         refused.refusal(),

@@ -1,15 +1,13 @@
 //! One secret, over both of its routes.
 
+use kms_emulator::{
+    CLIENT_ID, CLIENT_SECRET, Credentials, Emulator, IDENTITY_ID, OTHER_PROJECT_ID, Options, PROJECT_ID,
+    ROTATIONS, Routes, Server, StoredSecret,
+    identities::{Action, Identity, Scope},
+};
 use serde_json::{Value, json};
 
-use crate::{
-    client::{Answer, Client, valid_rotation},
-    kms_emulator::{
-        CLIENT_ID, CLIENT_SECRET, Credentials, Emulator, IDENTITY_ID, OTHER_PROJECT_ID, Options, PROJECT_ID,
-        ROTATIONS, Routes, Server, StoredSecret,
-        identities::{Action, Identity, Scope},
-    },
-};
+use crate::client::{Answer, Client, valid_rotation};
 
 fn secret() -> StoredSecret {
     StoredSecret {
@@ -228,10 +226,8 @@ async fn a_value_that_is_not_asked_for_is_hidden() {
         let denied = emulator.state().identities.identities[0].denied.clone();
         emulator.state().identities.identities[0].denied.clear();
         assert_eq!(found(&client.get(&format!("{path}true")).await)["secretValueHidden"], json!(false));
-        let describe = crate::kms_emulator::identities::Denial {
-            action: Action::DescribeSecret,
-            scope: Scope::Everywhere,
-        };
+        let describe =
+            kms_emulator::identities::Denial { action: Action::DescribeSecret, scope: Scope::Everywhere };
         emulator.state().identities.identities[0].denied.push(describe);
         let refused = client.get(&format!("{path}false")).await;
         assert_eq!(

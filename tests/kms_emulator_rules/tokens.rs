@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
+use kms_emulator::{
+    CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Emulator, LOGIN, Options, Server, validation::NameRule,
+};
 use serde_json::json;
 
-use crate::{
-    client::Client,
-    kms_emulator::{
-        CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Emulator, LOGIN, Options, Server, validation::NameRule,
-    },
-};
+use crate::client::Client;
 
 async fn logged_in(emulator: &Emulator) -> Client<'_> {
     let client = Client::without_token(emulator);

@@ -1,14 +1,12 @@
 //! The emulator as a tool: its log, its own paths, TLS and threads.
 
+use kms_emulator::{
+    self, CONNECTIONS, Emulator, Options, PROJECT_ID, Part, ROTATIONS, Rotations, Routes, STATIC_TOKEN,
+    Server,
+};
 use serde_json::{Value, json};
 
-use crate::{
-    client::{Client, valid_rotation, with},
-    kms_emulator::{
-        self, CONNECTIONS, Emulator, Options, PROJECT_ID, Part, ROTATIONS, Rotations, Routes, STATIC_TOKEN,
-        Server,
-    },
-};
+use crate::client::{Client, valid_rotation, with};
 
 #[tokio::test]
 async fn the_log_shows_bodies_without_secrets_and_finds_texts() {

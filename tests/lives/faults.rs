@@ -4,9 +4,8 @@
 
 use std::time::Duration;
 
+use kms_emulator::{CLIENT_SECRET, CONNECTIONS, Fault, LOGIN, Performed, ROTATIONS, Reply, Target};
 use serde_json::json;
-
-use crate::kms_emulator::{CLIENT_SECRET, CONNECTIONS, Fault, LOGIN, Performed, ROTATIONS, Reply, Target};
 
 /// Which requests a fault hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use kms_emulator::{LoggedRequest, ROTATIONS};
+
 use crate::{
     Checked, Violation,
     calls::Object,
     core::text,
     faults::{Call, Failure},
-    kms_emulator::{LoggedRequest, ROTATIONS},
     leftovers::has_failed,
     model::{Action, Block, Body, Kept, Place, Token, body_is, shown_credentials},
     rotation::{deletion, scope_of},

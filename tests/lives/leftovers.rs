@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kms_emulator::{LoggedRequest, ROTATIONS};
 use terraform_provider_kms::plugin::value::Value;
 
 use crate::{
     Checked, Violation,
     core::get,
-    kms_emulator::{LoggedRequest, ROTATIONS},
     model::{Action, Block, Kept, body_is},
     rotation::{TOKEN_NAMES, scope_of},
     runs::RunReport,

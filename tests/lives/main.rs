@@ -12,9 +12,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a panic is a failed test")]
 
-#[path = "../kms_emulator/mod.rs"]
-mod kms_emulator;
-
 #[path = "../grpc/host.rs"]
 #[allow(dead_code, reason = "the other tests use the rest")]
 mod host;

@@ -3,6 +3,9 @@
 //!
 //! All values come from small tables, so that sequences are short to print and resources often compete.
 
+use kms_emulator::{
+    AppConnection, Credentials, Folder, LoggedRequest, OTHER_PROJECT_ID, PROJECT_ID, Rotation, fingerprint,
+};
 use terraform_provider_kms::plugin::value::Value;
 use time::OffsetDateTime;
 
@@ -10,10 +13,6 @@ use crate::{
     calls::Object,
     core::{DBT_CONNECTION, get, text},
     host::object,
-    kms_emulator::{
-        AppConnection, Credentials, Folder, LoggedRequest, OTHER_PROJECT_ID, PROJECT_ID, Rotation,
-        fingerprint,
-    },
     rotation::{self, RotationConfig, scope_of},
     steps::FIRST_ROTATION,
 };

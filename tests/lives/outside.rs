@@ -1,11 +1,12 @@
 //! Changes that others make at the KMS, within its rules.
 
+use kms_emulator::{
+    Credentials, DbtRefusal,
+    rights::Caller,
+    rotation_rules::{self, UpdateRotation},
+};
+
 use crate::{
-    kms_emulator::{
-        Credentials, DbtRefusal,
-        rights::Caller,
-        rotation_rules::{self, UpdateRotation},
-    },
     model::{ACCOUNTS, Block, DESCRIPTIONS, Kept, NAMES, Place, SCOPES, TOKENS, URLS},
     rotation::RotationConfig,
     steps::Edit,

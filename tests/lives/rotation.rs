@@ -1,5 +1,6 @@
 //! The model of a `kms_dbt_service_token_rotation`: its configurations, what is sent, and the agreement of state and KMS.
 
+use kms_emulator::{Folder, OTHER_PROJECT_ID, PROJECT_ID, Rotation};
 use serde_json::{Map, json};
 use terraform_provider_kms::plugin::value::{Number, Value};
 use time::OffsetDateTime;
@@ -8,7 +9,6 @@ use crate::{
     calls::Object,
     core::{ROTATION, get, text},
     host::object,
-    kms_emulator::{Folder, OTHER_PROJECT_ID, PROJECT_ID, Rotation},
     model::{Action, DESCRIPTIONS, NAMES, Place},
 };
 

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use kms_emulator::{CONNECTIONS, Fault, Folder, LOGIN, LoggedRequest, ROTATIONS, Target};
 use terraform_provider_kms::plugin::value::{Number, Value};
 use tokio::{task::JoinHandle, time::Instant};
 
@@ -15,7 +16,6 @@ use crate::{
     core::kind_of,
     faults::{Call, Failure, REQUEST_TIMEOUT},
     host::{Provider, message, object, proto, provider_config, told},
-    kms_emulator::{CONNECTIONS, Fault, Folder, LOGIN, LoggedRequest, ROTATIONS, Target},
     model::{Action, Kept, Place, TOKENS},
     rotation::scope_of,
     steps::{Interrupt, Key, Kind, Run},

@@ -6,13 +6,10 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
+use kms_emulator::{CLIENT_SECRET, STATIC_TOKEN};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{
-    Checked, Violation,
-    kms_emulator::{CLIENT_SECRET, STATIC_TOKEN},
-    model::TOKENS,
-};
+use crate::{Checked, Violation, model::TOKENS};
 
 /// A secret in one of its encodings.
 struct Form {

@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
+use kms_emulator::{CONNECTIONS, Credentials, Emulator, LoggedRequest, Options, ROTATIONS};
 use tokio::time::Instant;
 
 use crate::{
     Checked, Violation,
     faults::{Call, Failure, Of, tenths_of_a_second},
-    kms_emulator::{CONNECTIONS, Credentials, Emulator, LoggedRequest, Options, ROTATIONS},
     leftovers::Leftovers,
     model::{ACCOUNTS, Block, Config, Kept, Place, TOKENS, URLS},
     rotation::{CONNECTION_IDS, FOLDERS, RotationConfig},

@@ -1,12 +1,11 @@
 //! The provider block: where the host and the credentials come from, and what is said when they are no good.
 
-use crate::{
-    kms_emulator::{
-        AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, CLIENT_ID, CLIENT_SECRET, IDENTITY_ID, JWT, LOGIN, Options,
-        STATIC_TOKEN,
-    },
-    workspace::{Outcome, Workspace, configuration, connection, under_each_terraform},
+use kms_emulator::{
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, CLIENT_ID, CLIENT_SECRET, IDENTITY_ID, JWT, LOGIN, Options,
+    STATIC_TOKEN,
 };
+
+use crate::workspace::{Outcome, Workspace, configuration, connection, under_each_terraform};
 
 const TOKEN: &str = "dbtu_4uth3nt1c4t3Z9x8c7";
 

@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use kms_emulator::{Credentials, OTHER_PROJECT_ID, Options, PROJECT_ID};
+
 use crate::{
     capabilities::{Capability, under_each_terraform_with},
-    kms_emulator::{Credentials, OTHER_PROJECT_ID, Options, PROJECT_ID},
     plans::{self, Change, MOVED_BY_CREDENTIALS},
     queries::list,
     workspace::{Workspace, address, configuration, connection, under_each_terraform},

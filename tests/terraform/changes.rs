@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use kms_emulator::{OTHER_PROJECT_ID, fingerprint};
 use serde_json::json;
 
 use crate::{
-    kms_emulator::{OTHER_PROJECT_ID, fingerprint},
     plans::{Change, MOVED_BY_ANY_WRITE, MOVED_BY_CREDENTIALS},
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };

@@ -1,12 +1,12 @@
 //! Looking connections up, and watching the health of their tokens.
 
+use kms_emulator::{
+    CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials, Emulator, IDENTITY_ID, LoggedRequest,
+    OTHER_PROJECT_ID, Options, PROJECT_ID, Server, dbt_cloud, identities::Identity,
+};
 use serde_json::{Value, json};
 
 use crate::{
-    kms_emulator::{
-        CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials, Emulator, IDENTITY_ID, LoggedRequest,
-        OTHER_PROJECT_ID, Options, PROJECT_ID, Server, dbt_cloud, identities::Identity,
-    },
     plans::{Change, Plan},
     workspace::{Outcome, Workspace, address, configuration, connection, under_each_terraform},
 };

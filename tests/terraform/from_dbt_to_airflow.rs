@@ -2,10 +2,10 @@
 
 use std::{fs, path::Path};
 
+use kms_emulator::{PROJECT_ID, fingerprint};
 use serde_json::json;
 
 use crate::{
-    kms_emulator::{PROJECT_ID, fingerprint},
     plans::Plan,
     workspace::{Workspace, under_each_terraform},
 };

@@ -1,10 +1,10 @@
 //! The functions, in a life with connections. What they make of their arguments is the matter of `tests/airflow.rs`.
 
+use kms_emulator::PROJECT_ID;
 use serde_json::{Value, json};
 
 use crate::{
     capabilities::{Capability, under_each_terraform_with},
-    kms_emulator::PROJECT_ID,
     workspace::{Workspace, configuration, connection},
 };
 

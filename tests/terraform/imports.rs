@@ -2,12 +2,12 @@
 
 use std::fs;
 
+use kms_emulator::{Credentials, OTHER_PROJECT_ID, PROJECT_ID};
 use serde_json::{Value, json};
 
 use crate::{
     capabilities::{Capability, under_each_terraform_with},
     events::words,
-    kms_emulator::{Credentials, OTHER_PROJECT_ID, PROJECT_ID},
     plans::{Change, MOVED_BY_CREDENTIALS},
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };

@@ -7,15 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kms_emulator::{CONNECTIONS, Fault, Target};
 use nix::{
     sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
 
-use crate::{
-    kms_emulator::{CONNECTIONS, Fault, Target},
-    workspace::{Workspace, address, configuration, connection, under_each_terraform},
-};
+use crate::workspace::{Workspace, address, configuration, connection, under_each_terraform};
 
 const TOKEN: &str = "dbtu_1nt3rruptP2o3i4u5y";
 

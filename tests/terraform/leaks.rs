@@ -3,10 +3,9 @@
 use std::{fs, path::Path, process::Command};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use kms_emulator::{CONNECTIONS, Emulator, Part};
 use regex::bytes::Regex;
 use serde_json::Value;
-
-use crate::kms_emulator::{CONNECTIONS, Emulator, Part};
 
 /// Searches all files under `dir`, unpacked plans and decoded private state included, and all that was printed.
 pub fn search(dir: &Path, transcript: &str, secrets: &[String]) {

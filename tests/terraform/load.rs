@@ -2,11 +2,11 @@
 
 use std::{fs, time::Instant};
 
+use kms_emulator::{Credentials, Options, PROJECT_ID, rate_limit::RateLimits};
 use serde_json::{Value, json};
 
 use crate::{
     capabilities::{Capability, under_each_terraform_with},
-    kms_emulator::{Credentials, Options, PROJECT_ID, rate_limit::RateLimits},
     queries::list,
     workspace::{Workspace, configuration},
 };

@@ -1,11 +1,9 @@
 //! Answers that never arrive: what the server did is not lost, and nothing is done twice.
 
+use kms_emulator::{CONNECTIONS, Credentials, Fault, Target};
 use serde_json::json;
 
-use crate::{
-    kms_emulator::{CONNECTIONS, Credentials, Fault, Target},
-    workspace::{Workspace, address, configuration, connection, under_each_terraform},
-};
+use crate::workspace::{Workspace, address, configuration, connection, under_each_terraform};
 
 const TOKEN: &str = "dbtu_l0stL3tt3rsK7j8h9g";
 

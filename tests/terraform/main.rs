@@ -12,9 +12,6 @@
     reason = "tests: a panic is a failure, and what they print explains it"
 )]
 
-#[path = "../kms_emulator/mod.rs"]
-mod kms_emulator;
-
 mod capabilities;
 mod cli;
 mod diagnostics;

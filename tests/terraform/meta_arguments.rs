@@ -1,9 +1,8 @@
 //! Terraform's own arguments of a resource do what people expect of them.
 
-use crate::{
-    kms_emulator::{OTHER_PROJECT_ID, PROJECT_ID},
-    workspace::{Workspace, address, configuration, connection, under_each_terraform},
-};
+use kms_emulator::{OTHER_PROJECT_ID, PROJECT_ID};
+
+use crate::workspace::{Workspace, address, configuration, connection, under_each_terraform};
 
 const TOKEN: &str = "dbtu_m3t4Argum3ntsF1g2h3";
 

@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path};
 
+use kms_emulator::PROJECT_ID;
+
 use crate::{
     events,
-    kms_emulator::PROJECT_ID,
     plans::MOVED_BY_CREDENTIALS,
     workspace::{Outcome, Workspace, configuration, under_each_terraform},
 };

@@ -1,12 +1,12 @@
 //! Projects, looked up by slug or ID.
 
+use kms_emulator::{
+    CLIENT_ID, CLIENT_SECRET, IDENTITY_ID, ORG_ID, OTHER_PROJECT_ID, Options, PROJECT_ID, Routes, Server,
+    identities::Identity,
+};
 use serde_json::{Value, json};
 
 use crate::{
-    kms_emulator::{
-        CLIENT_ID, CLIENT_SECRET, IDENTITY_ID, ORG_ID, OTHER_PROJECT_ID, Options, PROJECT_ID, Routes, Server,
-        identities::Identity,
-    },
     plans::Change,
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };

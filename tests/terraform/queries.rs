@@ -6,15 +6,15 @@ use std::{
     time::Duration,
 };
 
+use kms_emulator::{
+    CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials, IDENTITY_ID, OTHER_PROJECT_ID, Options, PROJECT_ID,
+    Server, identities::Identity,
+};
 use serde_json::{Value, json};
 
 use crate::{
     capabilities::{Capability, under_each_terraform_with},
     events,
-    kms_emulator::{
-        CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials, IDENTITY_ID, OTHER_PROJECT_ID, Options,
-        PROJECT_ID, Server, identities::Identity,
-    },
     workspace::{Outcome, Workspace},
 };
 

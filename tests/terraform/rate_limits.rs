@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{
-    kms_emulator::{Credentials, Options, PROJECT_ID, rate_limit::RateLimits},
-    workspace::{Workspace, configuration, connection, under_each_terraform},
-};
+use kms_emulator::{Credentials, Options, PROJECT_ID, rate_limit::RateLimits};
+
+use crate::workspace::{Workspace, configuration, connection, under_each_terraform};
 
 fn many() -> String {
     let arguments = [

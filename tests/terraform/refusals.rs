@@ -1,14 +1,13 @@
 //! What only the server can refuse.
 
+use kms_emulator::{
+    CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Emulator, Fault, IDENTITY_ID, LOGIN, Options, PROJECT_ID, Target,
+    identities::{Action, Identity, Scope},
+    validation::NameRule,
+};
 use serde_json::json;
 
 use crate::{
-    kms_emulator::{
-        CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Emulator, Fault, IDENTITY_ID, LOGIN, Options, PROJECT_ID,
-        Target,
-        identities::{Action, Identity, Scope},
-        validation::NameRule,
-    },
     plans::{Change, MOVED_BY_CREDENTIALS},
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };

@@ -1,9 +1,8 @@
 //! What was applied is not planned again.
 
-use crate::{
-    kms_emulator::PROJECT_ID,
-    workspace::{Workspace, address, configuration, connection, under_each_terraform},
-};
+use kms_emulator::PROJECT_ID;
+
+use crate::workspace::{Workspace, address, configuration, connection, under_each_terraform};
 
 #[test]
 fn applying_leaves_nothing_to_change_for_any_set_of_arguments() {

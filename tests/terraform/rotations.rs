@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use kms_emulator::{
+    Credentials, DbtRefusal, Fault, Options, PROJECT_ID, Performed, ROTATIONS, Reply, Rotations, Target,
+};
 use serde_json::{Value, json};
 
 use crate::{
     capabilities::{Capability, under_each_terraform_with},
     events,
-    kms_emulator::{
-        Credentials, DbtRefusal, Fault, Options, PROJECT_ID, Performed, ROTATIONS, Reply, Rotations, Target,
-    },
     plans::Change,
     workspace::{Workspace, resource, under_each_terraform},
 };

@@ -1,15 +1,15 @@
 //! The dbt token as a secret of the KMS, which reaches a connection without touching a file.
 
+use kms_emulator::{
+    CLIENT_ID, CLIENT_SECRET, IDENTITY_ID, Options, PROJECT_ID, Routes,
+    faults::{Fault, Target},
+    identities::{Action, Identity, Scope},
+    projects::Folder,
+};
 use serde_json::json;
 
 use crate::{
     capabilities::{Capability, under_each_terraform_with},
-    kms_emulator::{
-        CLIENT_ID, CLIENT_SECRET, IDENTITY_ID, Options, PROJECT_ID, Routes,
-        faults::{Fault, Target},
-        identities::{Action, Identity, Scope},
-        projects::Folder,
-    },
     plans::{Change, MOVED_BY_CREDENTIALS},
     workspace::{Workspace, address, configuration, connection},
 };
@@ -216,8 +216,7 @@ fn a_pinned_version_stays_while_the_secret_changes() {
             write(&[("secret_version", "1")]);
             workspace.apply().succeeded();
             let id = workspace.emulator.connection("orders").id;
-            let change =
-                |version: &mut crate::kms_emulator::secrets::SecretVersion| version.value = later.into();
+            let change = |version: &mut kms_emulator::secrets::SecretVersion| version.value = later.into();
             workspace.emulator.state().write_secret(&folder, "DBT_TOKEN", change).unwrap();
             workspace.assert_clean();
             assert_eq!(workspace.emulator.stored_credentials(&id).api_token, TOKEN);

@@ -1,9 +1,8 @@
 //! Names that somebody else took first.
 
-use crate::{
-    kms_emulator::{Credentials, PROJECT_ID},
-    workspace::{Workspace, address, configuration, connection, under_each_terraform},
-};
+use kms_emulator::{Credentials, PROJECT_ID};
+
+use crate::workspace::{Workspace, address, configuration, connection, under_each_terraform};
 
 const TOKEN: &str = "dbtu_t4k3nN4m3sB6n7m8qw";
 

@@ -1,7 +1,8 @@
 //! Values that become known only during the apply, and values that never show at all.
 
+use kms_emulator::{Credentials, PROJECT_ID};
+
 use crate::{
-    kms_emulator::{Credentials, PROJECT_ID},
     plans::{Change, MOVED_BY_CREDENTIALS},
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };

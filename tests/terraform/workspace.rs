@@ -14,11 +14,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub use crate::cli::{Outcome, terraform, under_each_terraform};
-use crate::{
-    kms_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Options, PROJECT_ID, StoredSecret},
-    leaks,
-    plans::Plan,
-};
+use kms_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Options, PROJECT_ID, StoredSecret};
+
+use crate::{leaks, plans::Plan};
 
 /// A scratch directory under one Terraform. Dropping it after a passed scenario searches it for secrets.
 pub struct Workspace {

@@ -13,12 +13,10 @@
 //! in `tests/kms_emulator_rules` that names the source it follows.
 
 #![allow(
-    dead_code,
-    unused_imports,
     missing_docs,
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test tool: each test uses a part of it, and a panic is a failed test"
+    reason = "a test tool: a panic is a failed test"
 )]
 
 pub mod admin;
