@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use regex::Regex;
+
 /// Every source file under a folder of `src`, by its path there.
 fn sources(folder: &str) -> BTreeMap<String, String> {
     fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
@@ -107,6 +109,19 @@ fn secrets_are_exposed_only_where_they_must_be() {
     let allowed: BTreeMap<_, _> =
         EXPOSED.iter().map(|(file, count, _)| ((*file).to_owned(), *count)).collect();
     assert_eq!(found, allowed);
+}
+
+/// What users read is written in one module of each layer, where snapshots show it. The others pass facts to it.
+#[test]
+fn diagnostics_are_worded_in_the_messages_of_their_layer() {
+    let worded = Regex::new(r"\.(error|warning)\(|Diagnostics::from_(attribute_)?error\(").unwrap();
+    let elsewhere: Vec<_> = sources("provider")
+        .into_iter()
+        .filter(|(file, _)| !file.starts_with("provider/messages/") && !is_test(file))
+        .filter(|(_, text)| worded.is_match(text.split("#[cfg(test)]").next().unwrap()))
+        .map(|(file, _)| file)
+        .collect();
+    assert_eq!(elsewhere, Vec::<String>::new());
 }
 
 #[test]

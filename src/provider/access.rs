@@ -6,6 +6,7 @@ use super::lifecycle::{ImportWarning, Imports};
 use crate::{
     kms,
     plugin::{context::Context, diagnostics::Diagnostics},
+    provider::messages::settings,
     secret::Secret,
 };
 
@@ -75,18 +76,8 @@ impl Access {
     pub(super) fn operation(&self, cx: &Context) -> Result<kms::Operation, Diagnostics> {
         match &self.run().state {
             State::Ready(client) => Ok(client.operation(cx.stop.clone())),
-            State::Waiting(unknown) => Err(Diagnostics::from_error(
-                "The provider's configuration is not known yet",
-                format!(
-                    "This needs the KMS now, but these attributes of the provider block are known only after apply: \
-                     {}. Apply first what they depend on, with -target, or set them in another way.",
-                    unknown.join(", ")
-                ),
-            )),
-            State::NotConfigured => Err(Diagnostics::from_error(
-                "The provider is not configured",
-                "This needs the KMS, but Terraform has not configured the provider.",
-            )),
+            State::Waiting(unknown) => Err(settings::not_known_yet(unknown)),
+            State::NotConfigured => Err(settings::not_configured()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The provider `hanzoai/kms`: what Terraform sees of the KMS. The only layer that knows both.
 //!
-//! Each kind of object has a folder with all that is its own; `lifecycle` has what all kinds share. [`KmsProvider::types`] is
+//! Each kind of object has a folder with all that is its own; `lifecycle` has what all kinds share, `messages` the
+//! texts of diagnostics. [`KmsProvider::types`] is
 //! the registry.
 
 mod access;
@@ -8,8 +9,8 @@ mod airflow;
 mod config;
 mod dbt_connection;
 mod dbt_service_token_rotation;
-mod errors;
 mod lifecycle;
+mod messages;
 mod project;
 mod rules;
 mod secret;

@@ -10,12 +10,11 @@ use crate::{
         data_source::DataSource,
         diagnostics::Diagnostics,
         model::{Field, Model as _},
-        path::Path,
         schema::{Schema, computed, optional_computed},
     },
     provider::{
         access::Access,
-        errors::{self, Blame},
+        messages::{arguments, attribute_map::AttributeMap, failures},
         rules,
     },
 };
@@ -64,10 +63,9 @@ impl DataSource for ProjectDataSource {
 
     fn validate(&self, config: &ProjectData, diagnostics: &mut Diagnostics) {
         if config.slug.is_null() && config.id.is_null() {
-            diagnostics.error(None, "Missing argument", "Set \"slug\" or \"id\".");
+            arguments::neither("slug", "id", diagnostics);
         } else if config.slug.known().is_some() && config.id.known().is_some() {
-            let detail = "\"id\" and \"slug\" are both set. Remove one of them.";
-            diagnostics.error(Some(Path::attribute("slug")), "Conflicting arguments", detail);
+            arguments::conflict("id", "slug", diagnostics);
         }
     }
 
@@ -81,9 +79,10 @@ impl DataSource for ProjectDataSource {
             }
         };
         let result = operation.project(&key).await;
-        errors::note_waiting(&operation, &mut cx.diagnostics);
-        let blame = Blame { project: Some(attribute), fields: &[("slug", "")], ..Blame::NONE };
-        let project = result.map_err(|error| errors::failure(&task, &error, blame))?;
+        failures::note_waiting(&operation, &mut cx.diagnostics);
+        let attributes =
+            AttributeMap { project: Some(attribute), fields: &[("slug", "")], ..AttributeMap::NONE };
+        let project = result.map_err(|error| failures::failure(&task, &error, attributes))?;
         Ok(found(project, config))
     }
 }

@@ -6,10 +6,7 @@
 
 use std::time::Duration;
 
-use crate::{
-    kms::{Host, HostError},
-    plugin::value::Number,
-};
+use crate::kms::{Host, HostError};
 
 /// The longest name, in characters. Servers of older releases take only 32.
 const NAME_LENGTH: usize = 64;
@@ -128,6 +125,15 @@ pub fn uuid(text: &str) -> Checked {
     }
 }
 
+/// A UUID in the spelling of the server. In another one, it would be another object to Terraform.
+pub fn canonical_uuid(text: &str) -> Checked {
+    uuid(text)?;
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err("must be in lower case, as the KMS writes it.".into());
+    }
+    Ok(())
+}
+
 /// Whether this is a UUID in its usual form, with hyphens.
 pub fn is_uuid(text: &str) -> bool {
     text.len() == 36 && uuid::Uuid::try_parse(text).is_ok()
@@ -138,14 +144,24 @@ pub fn folder_path(text: &str) -> Checked {
     if text.starts_with('/') { Ok(()) } else { Err("must begin with \"/\".".into()) }
 }
 
-/// The number of a version of a secret, which the server keeps in 32 bits. The attribute's type refuses fractions.
-pub fn secret_version(number: &Number) -> Checked {
-    match number.as_i64() {
-        Some(version) if !(1..=i64::from(i32::MAX)).contains(&version) => {
-            Err(format!("must be a number from 1 to {}.", i32::MAX))
-        }
-        _ => Ok(()),
+/// The path of a folder of secrets in the form in which the server shows it. In another one, it would be another folder to
+/// Terraform.
+pub fn canonical_folder_path(text: &str) -> Checked {
+    folder_path(text)?;
+    trimmed(text)?;
+    if text != "/" && (text.ends_with('/') || text.contains("//")) {
+        return Err("must not end with \"/\" or have two in a row, unless it is \"/\" alone.".into());
     }
+    Ok(())
+}
+
+/// The name of a secret.
+pub fn secret_name(text: &str) -> Checked {
+    trimmed_text(text)?;
+    if text.contains(|c: char| c.is_whitespace() || c == ':' || c == '/') {
+        return Err("must not have spaces, colons or slashes.".into());
+    }
+    Ok(())
 }
 
 /// The KMS's address.
@@ -193,16 +209,6 @@ pub fn positive_duration(text: &str) -> Checked {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_of_secrets_count_from_1() {
-        for good in [1, 7, i64::from(i32::MAX)] {
-            assert_eq!(secret_version(&Number::Int(good)), Ok(()));
-        }
-        for bad in [0, -1, i64::from(i32::MAX) + 1] {
-            assert!(secret_version(&Number::Int(bad)).unwrap_err().ends_with('.'), "{bad}");
-        }
-    }
 
     /// Every rule with what it takes and what it refuses.
     #[test]
@@ -254,6 +260,24 @@ mod tests {
                 uuid,
                 vec!["6f1f7c0e-6a5b-4d0e-9c3a-0123456789ab".into()],
                 vec!["".into(), "6f1f7c0e6a5b4d0e9c3a0123456789ab".into(), "analytics".into()],
+            ),
+            (
+                "connection_id",
+                canonical_uuid,
+                vec!["6f1f7c0e-6a5b-4d0e-9c3a-0123456789ab".into()],
+                vec!["".into(), "x".into(), "6F1F7C0E-6a5b-4d0e-9c3a-0123456789ab".into()],
+            ),
+            (
+                "secret_path",
+                canonical_folder_path,
+                vec!["/".into(), "/dbt".into(), "/a/b".into()],
+                ["", "dbt", "/a/", "//", "/a//b", "/a "].map(String::from).into(),
+            ),
+            (
+                "secret_name",
+                secret_name,
+                vec!["DBT_TOKEN".into(), "a.b-c".into()],
+                ["", "A B", "a\tb", "a:b", "a/b", " a"].map(String::from).into(),
             ),
             ("folder_path", folder_path, vec!["/".into(), "/dbt".into()], vec!["".into(), "dbt".into()]),
             (

@@ -14,7 +14,7 @@ use crate::{
     },
     provider::{
         access::Access,
-        errors::{self, Blame},
+        messages::{attribute_map::AttributeMap, failures},
         rules,
     },
     secret::Secret,
@@ -36,7 +36,7 @@ model! {
         folder_path: String = optional_computed().rule(rules::folder_path),
         /// Which version of the secret to read, for a pinned one: versions count from 1, and each change of the secret makes
         /// one. A version is found by the name that the secret had then. Without it, the current version is read.
-        secret_version: i64 = optional().number_rule(rules::secret_version),
+        secret_version: i64 = optional().between(1, i32::MAX.into()),
         /// Value of the secret.
         value: Secret = computed().sensitive(),
         /// Metadata of the secret: keys and values.
@@ -76,7 +76,7 @@ impl EphemeralResource for SecretEphemeral {
             version: config.secret_version.known().copied(),
         };
         let result = operation.get_secret(&query).await;
-        errors::note_waiting(&operation, &mut cx.diagnostics);
+        failures::note_waiting(&operation, &mut cx.diagnostics);
         let version = query.version.map(|version| format!("version {version} of ")).unwrap_or_default();
         let task = format!(
             "read {version}the secret \"{}\" in {folder} of the environment \"{}\"",
@@ -85,15 +85,15 @@ impl EphemeralResource for SecretEphemeral {
         let object = if query.version.is_some() { "secret_version" } else { "name" };
         // Each environment has a root folder, so it is the environment that is missing.
         let folder_attribute = if folder == ROOT_FOLDER { "env_slug" } else { "folder_path" };
-        let blame = Blame {
+        let attributes = AttributeMap {
             object: Some(object),
             project: Some("workspace_id"),
             folder: Some(folder_attribute),
             secret: Some("name"),
-            ..Blame::NONE
+            ..AttributeMap::NONE
         };
-        let secret = result.map_err(|error| errors::failure(&task, &error, blame))?;
-        let value = secret.value.ok_or_else(|| errors::value_hidden(&task, None, "name"))?;
+        let secret = result.map_err(|error| failures::failure(&task, &error, attributes))?;
+        let value = secret.value.ok_or_else(|| failures::value_hidden(&task, None, "name"))?;
         Ok(SecretData {
             folder_path: Field::Known(folder),
             value: Field::Known(value),

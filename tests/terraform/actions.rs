@@ -42,7 +42,7 @@ fn the_test_reports_its_progress_and_what_dbt_says() {
 
         workspace.emulator.clear_requests();
         let outcome = workspace.run(INVOKE).succeeded();
-        let asking = format!("Asking dbt through the connection {id} ...");
+        let asking = format!("Testing the dbt connection {id} ...");
         let accepted = "dbt accepts the token. Projects: Analytics, Marketing.";
         assert_eq!(progress(&outcome), [asking.as_str(), accepted]);
         assert_eq!(events::of_type(&outcome, "action_complete").len(), 1);

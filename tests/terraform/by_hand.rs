@@ -132,7 +132,7 @@ fn without_a_token_the_plan_refuses_what_needs_one() {
         write(&workspace, &[NO_TOKEN, ("api_token_version", "\"1\"")]);
         let outcome = workspace.failing_plan();
         assert_eq!(outcome.error().attribute, "api_token_version");
-        assert!(outcome.error().says(&["needs that", "\"api_token\""]), "{outcome:#?}");
+        assert!(outcome.error().says(&["only controls when", "\"api_token\""]), "{outcome:#?}");
         assert!(workspace.emulator.writes().is_empty());
     });
 }

@@ -150,7 +150,7 @@ fn a_secret_that_is_not_there_is_an_error_on_the_attribute_that_names_it() {
             ("env_slug", "\"qa\"", &["Unknown folder or environment", "environment \"qa\""]),
             ("folder_path", "\"/elsewhere\"", &["Unknown folder or environment", "in /elsewhere of"]),
             ("secret_version", "7", &["Not found", "version 7 of the secret \"DBT_TOKEN\""]),
-            ("secret_version", "0", &["\"secret_version\" must be a number from 1"]),
+            ("secret_version", "0", &["\"secret_version\" must be a whole number from 1"]),
             ("secret_version", "1.5", &["whole number"]),
             ("workspace_id", &missing_project, &["Unknown project", missing]),
             ("name", "\"\"", &["\"name\" must not be empty"]),

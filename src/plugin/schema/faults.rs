@@ -108,14 +108,19 @@ impl Check {
                 Kind::Nested(..) => None,
             };
             match (rule, element) {
-                (Rule::String(_), Some(Type::String)) | (Rule::Number(_), Some(Type::Number)) => {}
+                (Rule::String(_), Some(Type::String))
+                | (Rule::Number(_) | Rule::Between(..), Some(Type::Number)) => {}
                 (Rule::String(_), _) => {
                     self.fault(path, "a rule for strings, but neither a string nor a collection of strings")
                 }
-                (Rule::Number(_), _) => {
+                (Rule::Number(_) | Rule::Between(..), _) => {
                     self.fault(path, "a rule for numbers, but neither a number nor a collection of numbers")
                 }
             }
+        }
+        let is_collection = matches!(attribute.value_type(), Type::List(_) | Type::Set(_) | Type::Map(_));
+        if attribute.filled && !(is_collection && attribute.is_configurable()) {
+            self.fault(path, "filled, but not a list, set or map that the configuration may set");
         }
         if attribute.is_configurable() && !attribute.elements_may_be_unknown {
             self.fault(
@@ -340,6 +345,9 @@ mod tests {
             (Resource, vec![a(required().rule(fine), Kind::Plain(Type::Bool))], "a: a rule for strings"),
             (Resource, vec![inside(Single, optional().rule(fine), required())], "a: a rule for strings"),
             (Resource, vec![plain(required().number_rule(|_| Ok(())))], "a: a rule for numbers"),
+            (Resource, vec![plain(required().between(1, 2))], "a: a rule for numbers"),
+            (Resource, vec![plain(required().filled())], "a: filled, but not a list"),
+            (Resource, vec![a(computed().filled(), list_of(Type::String))], "a: filled, but not a list"),
             (
                 Resource,
                 vec![a(Attribute { elements_may_be_unknown: false, ..optional() }, list_of(Type::String))],

@@ -73,6 +73,8 @@ pub enum Rule {
     String(StringRule),
     /// For numbers.
     Number(NumberRule),
+    /// For whole numbers: the least and the greatest. The type of the attribute refuses fractions.
+    Between(i64, i64),
 }
 
 /// The attributes of a stored state or identity, in JSON.
@@ -123,6 +125,8 @@ pub struct Attribute {
     pub default: Option<Value>,
     /// What known values must satisfy.
     pub rules: Vec<Rule>,
+    /// A collection must have an element, and none that is null.
+    pub filled: bool,
     /// Whether the Rust type has room for unknown and null elements, which a configuration may contain.
     pub elements_may_be_unknown: bool,
 }
@@ -142,6 +146,7 @@ pub fn required() -> Attribute {
         not_null: false,
         default: None,
         rules: Vec::new(),
+        filled: false,
         elements_may_be_unknown: true,
     }
 }
@@ -171,6 +176,18 @@ impl Attribute {
     /// Adds a rule that known numbers must satisfy.
     pub fn number_rule(mut self, rule: NumberRule) -> Self {
         self.rules.push(Rule::Number(rule));
+        self
+    }
+
+    /// Adds the rule that known whole numbers must lie between two others, both included.
+    pub fn between(mut self, least: i64, greatest: i64) -> Self {
+        self.rules.push(Rule::Between(least, greatest));
+        self
+    }
+
+    /// Refuses a list, set or map that is empty or has a null element.
+    pub fn filled(mut self) -> Self {
+        self.filled = true;
         self
     }
 

@@ -4,7 +4,7 @@ use super::{
     super::{
         diagnostics::Diagnostics,
         path::{Path, Step},
-        value::Value,
+        value::{Number, Value},
     },
     Attribute, Kind, Nesting, Rule, Schema, Usage, any_attribute,
 };
@@ -96,10 +96,28 @@ impl Validation {
             let detail = format!("\"{}\" is deprecated. {instead}", place.text);
             self.diagnostics.warning(Some(place.path.clone()), "Deprecated attribute", detail);
         }
+        if attribute.filled {
+            self.filled(attribute, value, place);
+        }
         match &attribute.kind {
             Kind::Plain(_) => self.plain(attribute, value, place),
             Kind::Nested(nesting, nested) => self.nested(*nesting, nested, value, place),
         }
+    }
+
+    fn filled(&mut self, attribute: &Attribute, collection: &Value, place: &Place) {
+        let elements: Vec<&Value> = match collection {
+            Value::Sequence(elements) => elements.iter().collect(),
+            Value::Map(elements) => elements.values().collect(),
+            _ => return,
+        };
+        let problem = match elements.as_slice() {
+            [] => "must have at least one element.",
+            elements if elements.iter().any(|element| element.is_null()) => "must not have null elements.",
+            _ => return,
+        };
+        let summary = format!("Invalid {}", attribute.name);
+        self.error(place, summary, format!("\"{}\" {problem}", place.text));
     }
 
     fn nested(&mut self, nesting: Nesting, attributes: &[Attribute], value: &Value, place: &Place) {
@@ -162,6 +180,7 @@ impl Validation {
             let result = match (rule, value) {
                 (Rule::String(rule), Value::String(text)) => rule(text),
                 (Rule::Number(rule), Value::Number(number)) => rule(number),
+                (Rule::Between(least, greatest), Value::Number(number)) => between(number, *least, *greatest),
                 _ => Ok(()),
             };
             if let Err(problem) = result {
@@ -186,14 +205,20 @@ impl Validation {
     }
 }
 
+fn between(number: &Number, least: i64, greatest: i64) -> Result<(), String> {
+    match number.as_i64() {
+        Some(number) if !(least..=greatest).contains(&number) => {
+            Err(format!("must be a whole number from {least} to {greatest}."))
+        }
+        // The type of the attribute refuses fractions.
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{
-            super::value::{Number, Type},
-            computed, optional, required,
-            testing::*,
-        },
+        super::{super::value::Type, computed, optional, required, testing::*},
         *,
     };
 
@@ -247,6 +272,37 @@ mod tests {
 
     fn problems(name: &str, value: Value) -> Vec<String> {
         problems_with(name, value, true)
+    }
+
+    #[test]
+    fn ranges_and_filled_collections_are_checked() {
+        let schema = Schema::new(
+            "Test.",
+            vec![
+                attribute("port", optional().between(1, 9), Kind::Plain(Type::Number)),
+                attribute("tags", optional().filled(), Kind::Plain(Type::List(Box::new(Type::String)))),
+                attribute("sets", optional().filled(), Kind::Nested(Nesting::Set, inner())),
+            ],
+        );
+        let problem = |name, value| {
+            let diagnostics = schema.validate(&object([(name, value)]), true);
+            diagnostics.iter().map(|found| found.detail.clone()).collect::<Vec<_>>().join(" ")
+        };
+        for number in [1, 9] {
+            assert_eq!(problem("port", number.into()), "");
+        }
+        for number in [0, 10] {
+            assert_eq!(problem("port", number.into()), "\"port\" must be a whole number from 1 to 9.");
+        }
+        for name in ["tags", "sets"] {
+            assert_eq!(problem(name, list([])), format!("\"{name}\" must have at least one element."));
+            assert_eq!(
+                problem(name, list([Value::Null])),
+                format!("\"{name}\" must not have null elements.")
+            );
+            assert_eq!(problem(name, list([Value::unknown()])), "");
+            assert_eq!(problem(name, Value::unknown()), "");
+        }
     }
 
     #[test]

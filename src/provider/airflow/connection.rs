@@ -64,13 +64,13 @@ impl AirflowConnection {
     pub(super) fn from_arguments(arguments: Vec<Value>) -> Result<Self, FunctionError> {
         let [instance_url, account_id, api_token] = texts(arguments)?;
         // Terraform puts the argument's name before the text and a full stop after it.
-        let blame = |argument, text: &str| FunctionError {
+        let refusal = |argument, text: &str| FunctionError {
             text: text.strip_suffix('.').unwrap_or(text).to_owned(),
             argument: Some(argument),
         };
-        let host = host_name(&instance_url).map_err(|problem| blame(0, &problem))?;
+        let host = host_name(&instance_url).map_err(|problem| refusal(0, &problem))?;
         for (argument, text) in [(1, &account_id), (2, &api_token)] {
-            rules::not_empty(text).map_err(|problem| blame(argument, &problem))?;
+            rules::not_empty(text).map_err(|problem| refusal(argument, &problem))?;
         }
         Ok(Self { host, account_id, api_token: Secret::new(api_token) })
     }

@@ -38,8 +38,8 @@ impl Function for ParseAirflowConnection {
 
     fn call(&self, arguments: Vec<Value>) -> Result<Value, FunctionError> {
         let [text] = connection::texts(arguments)?;
-        let blame = |text| FunctionError { text, argument: Some(0) };
-        AirflowConnection::parse(&text).map(AirflowConnection::into_value).map_err(blame)
+        let refusal = |text| FunctionError { text, argument: Some(0) };
+        AirflowConnection::parse(&text).map(AirflowConnection::into_value).map_err(refusal)
     }
 }
 

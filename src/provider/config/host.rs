@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     kms,
-    plugin::{diagnostics::Diagnostics, path::Path},
-    provider::rules,
+    plugin::diagnostics::Diagnostics,
+    provider::{messages::settings, rules},
 };
 
 const DEFAULT_HOST: &str = "https://app.kms.hanzo.ai";
@@ -17,11 +17,7 @@ const DEFAULT_HOST: &str = "https://app.kms.hanzo.ai";
 /// Refuses contradictions within the block.
 pub fn validate(config: &ProviderConfig, diagnostics: &mut Diagnostics) {
     if [&config.ca_certificate_file, &config.ca_certificate_pem].into_iter().all(is_set) {
-        diagnostics.error(
-            Some(Path::attribute("ca_certificate_pem")),
-            "Certificates from two places",
-            "\"ca_certificate_file\" and \"ca_certificate_pem\" are both set. Keep one of them.",
-        );
+        settings::two_certificates(diagnostics);
     }
     // Where the block doesn't say, the environment may allow it: that is seen when the provider is configured.
     if config.allow_plain_http.known() == Some(&false)
@@ -37,8 +33,12 @@ pub fn host(config: &ProviderConfig, source: Source<'_>, diagnostics: &mut Diagn
     let host = match kms::Host::parse(&text) {
         Ok(host) => host,
         Err(error) => {
-            let detail = format!("{} {}", HOST.subject(is_set(&config.host)), rules::host_problem(error));
-            diagnostics.error(Some(Path::attribute("host")), "Invalid host", detail);
+            settings::invalid(
+                "host",
+                &HOST.subject(is_set(&config.host)),
+                rules::host_problem(error),
+                diagnostics,
+            );
             return None;
         }
     };
@@ -48,8 +48,7 @@ pub fn host(config: &ProviderConfig, source: Source<'_>, diagnostics: &mut Diagn
             None | Some("false" | "0") => false,
             Some("true" | "1") => true,
             Some(_) => {
-                let detail = format!("{} must be \"true\" or \"false\".", ALLOW_PLAIN_HTTP.subject(false));
-                diagnostics.error(None, "Invalid environment variable", detail);
+                settings::not_a_bool(&ALLOW_PLAIN_HTTP.subject(false), diagnostics);
                 return None;
             }
         },
@@ -64,12 +63,7 @@ pub fn host(config: &ProviderConfig, source: Source<'_>, diagnostics: &mut Diagn
 
 fn refuse_plain_http(host: &kms::Host, diagnostics: &mut Diagnostics) {
     if host.is_plain_http_beyond_loopback() {
-        let detail = format!(
-            "With the host {host}, access tokens and dbt tokens would travel in plain text. Use an https:// address. \
-             If the way there is safe by other means, set \"{}\" to true (or {}).",
-            ALLOW_PLAIN_HTTP.attribute, ALLOW_PLAIN_HTTP.variable
-        );
-        diagnostics.error(Some(Path::attribute("host")), "Plain HTTP", detail);
+        settings::plain_http(host, diagnostics);
     }
 }
 
@@ -83,11 +77,10 @@ pub fn ca_certificate(
         return Some(kms::CaCertificate::Pem(pem.as_bytes().to_vec()));
     }
     let file = source.text(&CA_CERTIFICATE_FILE, Some(&config.ca_certificate_file))?;
-    // It is read at the first call. That it can be read is worth knowing before, while the block can be blamed.
+    // It is read at the first call. That it can be read is worth knowing before, while the error can name the attribute.
     if let Err(error) = std::fs::File::open(&file) {
         let subject = CA_CERTIFICATE_FILE.subject(is_set(&config.ca_certificate_file));
-        let detail = format!("{subject} names {file}, which can't be read: {error}.");
-        diagnostics.error(Some(Path::attribute("ca_certificate_file")), "Certificate file", detail);
+        settings::unreadable_certificate(&subject, &file, &error, diagnostics);
     }
     Some(kms::CaCertificate::File(PathBuf::from(file)))
 }

@@ -7,8 +7,8 @@ use super::{
     source::{Setting, Source, is_set},
 };
 use crate::{
-    plugin::{diagnostics::Diagnostics, model::Field, path::Path, schema::StringRule},
-    provider::rules,
+    plugin::{diagnostics::Diagnostics, model::Field, schema::StringRule},
+    provider::{messages::settings, rules},
 };
 
 const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -73,12 +73,7 @@ fn retries(number: Option<i64>) -> Result<u32, String> {
 }
 
 fn invalid(setting: &Setting, in_block: bool, problem: &str, diagnostics: &mut Diagnostics) {
-    let detail = format!("{} {problem}", setting.subject(in_block));
-    diagnostics.error(
-        Some(Path::attribute(setting.attribute)),
-        format!("Invalid {}", setting.attribute),
-        detail,
-    );
+    settings::invalid(setting.attribute, &setting.subject(in_block), problem, diagnostics);
 }
 
 #[cfg(test)]

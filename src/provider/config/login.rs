@@ -5,12 +5,7 @@ use super::{
     methods::{Inputs, METHODS, Method},
     source::Source,
 };
-use crate::{
-    kms,
-    plugin::{diagnostics::Diagnostics, path::Path},
-};
-
-const SEVERAL: &str = "Several ways to log in";
+use crate::{kms, plugin::diagnostics::Diagnostics, provider::messages::settings};
 
 impl Method {
     /// Its place in the provider block, in words.
@@ -47,11 +42,7 @@ fn configured(config: &ProviderConfig) -> impl Iterator<Item = &'static Method> 
 pub fn validate(config: &ProviderConfig, diagnostics: &mut Diagnostics) {
     let found: Vec<String> = configured(config).map(Method::place).collect();
     if found.len() > 1 {
-        let detail = format!(
-            "More than one login method is configured: {}. Keep exactly one of them.",
-            found.join(", ")
-        );
-        diagnostics.error(Some(Path::attribute("auth")), SEVERAL, detail);
+        settings::several_logins(&found, diagnostics);
     }
 }
 
@@ -65,12 +56,7 @@ pub fn auth(config: &ProviderConfig, source: Source<'_>, diagnostics: &mut Diagn
     let auth = (method.login)(&mut inputs);
     let missing = inputs.into_missing();
     if !missing.is_empty() {
-        let detail = format!(
-            "{} has no value for: {}. Set each of them in the provider block or in the environment.",
-            method.place(),
-            missing.join("; ")
-        );
-        diagnostics.error(Some(Path::attribute("auth")), "Incomplete login", detail);
+        settings::incomplete_login(&method.place(), &missing, diagnostics);
     }
     auth
 }
@@ -78,24 +64,19 @@ pub fn auth(config: &ProviderConfig, source: Source<'_>, diagnostics: &mut Diagn
 fn method_of_environment(source: Source<'_>, diagnostics: &mut Diagnostics) -> Option<&'static Method> {
     let chosen = METHODS.iter().filter_map(|method| Some((method, method.chosen_by(source)?)));
     let chosen: Vec<_> = chosen.collect();
-    let (summary, detail) = match chosen.as_slice() {
+    match chosen.as_slice() {
         [(method, _)] => return Some(method),
-        [] => ("No way to log in", nothing_chosen(source)),
+        [] => settings::no_login(&incomplete_variables(source), &instructions("  "), diagnostics),
         several => {
             let variables: Vec<&str> = several.iter().map(|(_, variable)| *variable).collect();
-            let detail = format!(
-                "More than one login method is configured by the environment variables {}. Unset all but one of \
-                 them, or choose a method in the provider block.",
-                variables.join(", ")
-            );
-            (SEVERAL, detail)
+            settings::several_logins_in_environment(&variables, diagnostics);
         }
-    };
-    diagnostics.error(Some(Path::attribute("auth")), summary, detail);
+    }
     None
 }
 
-fn nothing_chosen(source: Source<'_>) -> String {
+/// The variables that are set, though they choose no method.
+fn incomplete_variables(source: Source<'_>) -> Vec<&'static str> {
     let mut found: Vec<&str> = Vec::new();
     for method in METHODS {
         for variable in method.required_variables.iter().chain(method.choosing_variables) {
@@ -104,12 +85,7 @@ fn nothing_chosen(source: Source<'_>) -> String {
             }
         }
     }
-    let found = if found.is_empty() {
-        "Nothing was found, neither in the provider block nor in the environment.".to_owned()
-    } else {
-        format!("Only {} was found, which doesn't choose a login method.", found.join(", "))
-    };
-    format!("{found} Set one of:\n\n{}", instructions("  "))
+    found
 }
 
 /// How to configure each method, a line each, indented.

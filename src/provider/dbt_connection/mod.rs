@@ -5,8 +5,8 @@ mod test;
 
 pub(super) use self::{projects::DbtProjectsDataSource, test::DbtConnectionTest};
 use super::{
-    errors::Blame,
     lifecycle::{ManagedObject, SecretAttribute, SentWith, object},
+    messages::attribute_map::AttributeMap,
     rules,
 };
 use crate::{
@@ -81,13 +81,13 @@ impl ManagedObject for DbtConnection {
     const PLACE: &'static [&'static str] = &["name", "project_id"];
     const IMPORT_FORMS: &'static str =
         "PROJECT_ID/NAME for a connection of a project, or NAME for one of the organization";
-    const BLAME: Blame = Blame {
+    const ATTRIBUTES: AttributeMap = AttributeMap {
         project: Some("project_id"),
         name: Some("name"),
         credentials: Some("api_token"),
         credentials_advice: "\"instance_url\", \"account_id\" and \"api_token\" must belong together, the token must not be \
                              expired or revoked, and the KMS must be able to reach the instance.",
-        ..Blame::NONE
+        ..AttributeMap::NONE
     };
     const SECRET: Option<SecretAttribute<DbtConnectionModel>> = Some(SecretAttribute {
         name: "api_token",

@@ -12,18 +12,18 @@ use crate::{
     },
     provider::{
         access::Access,
-        errors::{self, Blame},
+        messages::{attribute_map::AttributeMap, failures},
         rules,
     },
 };
 
-/// What to blame when dbt refuses what a connection stores.
-pub(super) const STORED_CREDENTIALS: Blame = Blame {
+/// The attributes that failures belong to when dbt refuses what a connection stores.
+pub(super) const STORED_CREDENTIALS: AttributeMap = AttributeMap {
     object: Some("connection_id"),
     credentials: Some("connection_id"),
     credentials_advice: "The token that the connection stores may be expired or revoked: give the connection another one. \
                          The KMS must also be able to reach the instance.",
-    ..Blame::NONE
+    ..AttributeMap::NONE
 };
 
 model! {
@@ -78,9 +78,9 @@ impl DataSource for DbtProjectsDataSource {
         let operation = self.access.operation(cx)?;
         let id = config.connection_id.text();
         let result = operation.dbt_projects(id).await;
-        errors::note_waiting(&operation, &mut cx.diagnostics);
+        failures::note_waiting(&operation, &mut cx.diagnostics);
         let task = format!("read the dbt projects of the connection {id}");
-        let mut projects = result.map_err(|error| errors::failure(&task, &error, STORED_CREDENTIALS))?;
+        let mut projects = result.map_err(|error| failures::failure(&task, &error, STORED_CREDENTIALS))?;
         projects.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         let projects = Field::Known(projects.into_iter().map(project).collect());
         Ok(DbtProjectsData { projects, ..config })

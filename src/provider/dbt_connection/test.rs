@@ -9,7 +9,12 @@ use crate::{
         model::Model as _,
         schema::{Schema, required},
     },
-    provider::{access::Access, dbt_connection::projects::STORED_CREDENTIALS, errors, rules},
+    provider::{
+        access::Access,
+        dbt_connection::projects::STORED_CREDENTIALS,
+        messages::{actions, failures},
+        rules,
+    },
 };
 
 model! {
@@ -49,19 +54,14 @@ impl Action for DbtConnectionTest {
     ) -> Result<(), Diagnostics> {
         let operation = self.access.operation(cx)?;
         let id = config.connection_id.text();
-        progress.say(format!("Asking dbt through the connection {id} ...")).await;
+        progress.say(actions::testing(id)).await;
         let result = operation.dbt_projects(id).await;
-        errors::note_waiting(&operation, &mut cx.diagnostics);
+        failures::note_waiting(&operation, &mut cx.diagnostics);
         let task = format!("test the dbt connection {id}");
-        let projects = result.map_err(|error| errors::failure(&task, &error, STORED_CREDENTIALS))?;
+        let projects = result.map_err(|error| failures::failure(&task, &error, STORED_CREDENTIALS))?;
         let mut names: Vec<_> = projects.iter().map(|project| project.name.as_str()).collect();
         names.sort_unstable();
-        progress
-            .say(match names.as_slice() {
-                [] => "dbt accepts the token. It sees no projects.".to_owned(),
-                names => format!("dbt accepts the token. Projects: {}.", names.join(", ")),
-            })
-            .await;
+        progress.say(actions::tested(&names)).await;
         Ok(())
     }
 }

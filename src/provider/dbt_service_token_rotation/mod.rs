@@ -1,16 +1,14 @@
 //! Rotations of dbt service tokens: the KMS makes a new token every so many days, and keeps the current one in a secret.
 
-mod messages;
-mod model;
+pub(super) mod model;
 mod rotate;
-mod rules;
 
-use self::model::{RotationModel, parameters, time_of_day};
+use self::model::{PERMISSION_SETS, RotationModel, parameters, time_of_day};
 pub(super) use self::rotate::RotateServiceToken;
 use super::{
-    errors::Blame,
     lifecycle::{ManagedObject, SecretAttribute},
-    rules as common,
+    messages::{attribute_map::AttributeMap, rotation as messages},
+    rules,
 };
 use crate::{
     kms::{self, NewServiceTokenRotation, RotationDeletion, RotationPlace, Scope, ServiceTokenRotationPatch},
@@ -37,7 +35,7 @@ impl ManagedObject for ServiceTokenRotation {
     const PLACE: &'static [&'static str] = &["name", "project_id", "environment", "secret_path"];
     const IMPORT_FORMS: &'static str =
         "PROJECT_ID/ENVIRONMENT/PATH/NAME, where PATH may be empty or have slashes";
-    const BLAME: Blame = Blame {
+    const ATTRIBUTES: AttributeMap = AttributeMap {
         project: Some("project_id"),
         name: Some("name"),
         credentials: Some("connection_id"),
@@ -48,7 +46,7 @@ impl ManagedObject for ServiceTokenRotation {
         folder: Some("secret_path"),
         secret: Some("secret_name"),
         other_kind: "a secret rotation of another type",
-        ..Blame::NONE
+        ..AttributeMap::NONE
     };
     const SECRET: Option<SecretAttribute<RotationModel>> = None;
 
@@ -77,10 +75,10 @@ impl ManagedObject for ServiceTokenRotation {
         let (project_id, rest) = rest.split_once('/')?;
         let (environment, path) = rest.split_once('/').unwrap_or((rest, ""));
         let secret_path = format!("/{path}");
-        let is_legal = common::slug(name).is_ok()
-            && common::project_id(project_id).is_ok()
-            && common::slug(environment).is_ok()
-            && rules::secret_path(&secret_path).is_ok();
+        let is_legal = rules::slug(name).is_ok()
+            && rules::project_id(project_id).is_ok()
+            && rules::slug(environment).is_ok()
+            && rules::canonical_folder_path(&secret_path).is_ok();
         is_legal.then(|| RotationPlace {
             name: name.to_owned(),
             project_id: project_id.to_owned(),
@@ -204,14 +202,8 @@ impl ManagedObject for ServiceTokenRotation {
 
     fn validate(config: &RotationModel, diagnostics: &mut Diagnostics) {
         let Some(Set(grants)) = config.permission_grants.known() else { return };
-        if grants.is_empty() {
-            messages::no_grants(diagnostics);
-        }
-        if grants.iter().any(Field::is_null) {
-            messages::null_grant(diagnostics);
-        }
         let sets = grants.iter().filter_map(|grant| grant.known()?.permission_set.as_str());
-        for set in sets.filter(|set| !rules::PERMISSION_SETS.contains(set)) {
+        for set in sets.filter(|set| PERMISSION_SETS.split(' ').all(|known| known != *set)) {
             messages::unknown_permission_set(set, diagnostics);
         }
     }

@@ -1,6 +1,5 @@
 //! The attributes of a rotation.
 
-use super::rules as own;
 use crate::{
     kms::{self, PermissionGrant, TimeOfDay, TokenParameters},
     model,
@@ -11,6 +10,16 @@ use crate::{
     },
     provider::{lifecycle::object, rules},
 };
+
+/// dbt's sets of permissions that the server knows, separated by spaces.
+pub const PERMISSION_SETS: &str = "account_admin account_viewer admin analyst billing_admin cost_insights_admin \
+     cost_insights_viewer cost_management_admin cost_management_viewer database_admin developer fusion_admin git_admin job_admin \
+     job_runner job_viewer manage_marketplace_apps member metadata_only owner project_creator readonly scim_only security_admin \
+     semantic_layer_only stakeholder team_admin webhooks_only";
+
+/// The longest interval, in days, that the server's database has room for. The server accepts a fraction and then fails, after
+/// it has created a token.
+const LONGEST_INTERVAL: i64 = i32::MAX as i64;
 
 model! {
     /// What the tokens may do.
@@ -26,9 +35,9 @@ model! {
     /// A time of day.
     pub struct RotateAt {
         /// Hour, from 0 to 23. Default: 0.
-        hours: i64 = optional().default(0).number_rule(own::hours),
+        hours: i64 = optional().default(0).between(0, 23),
         /// Minute, from 0 to 59. Default: 0.
-        minutes: i64 = optional().default(0).number_rule(own::minutes),
+        minutes: i64 = optional().default(0).between(0, 59),
     }
 }
 
@@ -44,23 +53,23 @@ object! {
         project_id: String = required().rule(rules::project_id).requires_replace() => |it| it.project_id.clone(),
         /// ID of the dbt connection through which the KMS makes the tokens. Its token must be allowed to manage service tokens
         /// at dbt.
-        connection_id: String = required().rule(own::connection_id).requires_replace() => |it| it.connection_id.clone(),
+        connection_id: String = required().rule(rules::canonical_uuid).requires_replace() => |it| it.connection_id.clone(),
         /// Slug of the environment that holds the secret, such as `prod`.
         environment: String = required().rule(rules::slug).requires_replace() => |it| it.environment.slug.clone(),
         /// Path of the folder that holds the secret. The folder must exist. Default: `/`.
-        secret_path: String = optional().default("/").rule(own::secret_path).requires_replace()
+        secret_path: String = optional().default("/").rule(rules::canonical_folder_path).requires_replace()
             => |it| it.folder.path.clone(),
         /// Name of the KMS secret that holds the current token. A changed name renames the secret in place.
-        secret_name: String = required().rule(own::secret_name)
+        secret_name: String = required().rule(rules::secret_name)
             => "secretsMapping.serviceToken" |it| it.secrets_mapping.service_token.clone(),
         /// Name of the tokens at dbt. A changed name takes effect at the next rotation.
         token_name: String = required().rule(rules::trimmed_text)
             => "parameters.tokenName" |it| it.parameters.token_name.clone(),
         /// What the tokens may do, one grant or more. Changed grants take effect at the next rotation.
-        permission_grants: Set<Field<Grant>> = required()
+        permission_grants: Set<Field<Grant>> = required().filled()
             => "parameters.permissionGrants" |it| grants(&it.parameters),
         /// Days between rotations. Default: 30.
-        rotation_interval: i64 = optional().default(30).number_rule(own::interval) => |it| it.rotation_interval,
+        rotation_interval: i64 = optional().default(30).between(1, LONGEST_INTERVAL) => |it| it.rotation_interval,
         /// Time of day at which the KMS rotates, in UTC. Default: midnight.
         rotate_at_utc: RotateAt = optional().default(midnight()) => |it| RotateAt {
             hours: it.rotate_at_utc.hours.into(),

@@ -11,7 +11,7 @@ use crate::{
     },
     provider::{
         access::Access,
-        errors::{self, Blame},
+        messages::{actions, attribute_map::AttributeMap, failures},
         rules,
     },
 };
@@ -24,14 +24,14 @@ model! {
     }
 }
 
-const BLAME: Blame = Blame {
+const ATTRIBUTES: AttributeMap = AttributeMap {
     object: Some("rotation_id"),
     credentials: Some("rotation_id"),
     credentials_advice: "The token that the rotation's connection stores must not be expired or revoked, and must be allowed to \
                          manage service tokens of the dbt account.",
     feature: Some("secret rotations"),
     again: "look at the rotation's last_rotated_at before you invoke the action again, because each rotation revokes a token",
-    ..Blame::NONE
+    ..AttributeMap::NONE
 };
 
 /// The action type.
@@ -64,22 +64,12 @@ impl Action for RotateServiceToken {
     ) -> Result<(), Diagnostics> {
         let operation = self.access.operation(cx)?;
         let id = config.rotation_id.text();
-        progress.say(format!("Rotating the dbt service token of {id} ...")).await;
+        progress.say(actions::rotating(id)).await;
         let result = operation.rotate_service_token(id).await;
-        errors::note_waiting(&operation, &mut cx.diagnostics);
+        failures::note_waiting(&operation, &mut cx.diagnostics);
         let task = format!("rotate the dbt service token of {id}");
-        let rotation = result.map_err(|error| errors::failure(&task, &error, BLAME))?;
-        let secret = &rotation.secrets_mapping.service_token;
-        progress
-            .say(format!(
-                "The secret {secret} in {} of {} has a new token since {}. Readers of the secret have to read it again: the token \
-                 before it is revoked at the next rotation{}.",
-                rotation.folder.path,
-                rotation.environment.slug,
-                rotation.last_rotated_at,
-                rotation.next_rotation_at.map(|time| format!(", at {time}")).unwrap_or_default()
-            ))
-            .await;
+        let rotation = result.map_err(|error| failures::failure(&task, &error, ATTRIBUTES))?;
+        progress.say(actions::rotated(&rotation)).await;
         Ok(())
     }
 }

@@ -1,13 +1,10 @@
 //! Taking over an object that exists already: saying so in the plan, and doing it in the apply.
 
-use super::{
-    messages,
-    object::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf},
-};
+use super::object::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf};
 use crate::{
     kms::{self, Adoption, ApiErrorKind, Object as _},
     plugin::{context::Context, diagnostics::Diagnostics, model::AttributeType as _},
-    provider::access::Access,
+    provider::{access::Access, messages::lifecycle as messages},
     secret::Secret,
 };
 

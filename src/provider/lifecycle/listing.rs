@@ -16,13 +16,12 @@ use crate::{
         diagnostics::Diagnostics,
         list_resource::{Found, FoundSender, ListResource},
         model::{AttributeType, Attributes, Field, Model},
-        path::Path,
         schema::{Attribute, Kind, Nesting, Schema, computed, optional, required},
         value::{CodecError, Value},
     },
     provider::{
         access::Access,
-        errors::{self, Blame},
+        messages::{arguments, attribute_map::AttributeMap, failures},
         rules,
     },
 };
@@ -56,8 +55,7 @@ impl Search {
 
     fn validate(&self, diagnostics: &mut Diagnostics) {
         if self.project_id.known().is_some() && self.all_projects.known() == Some(&true) {
-            let detail = "\"project_id\" and \"all_projects\" are both set. Remove one of them.";
-            diagnostics.error(Some(Path::attribute("all_projects")), "Conflicting arguments", detail);
+            arguments::conflict("project_id", "all_projects", diagnostics);
         }
     }
 
@@ -77,17 +75,12 @@ impl Search {
             (None, _) => ListScope::Organization,
         };
         let result = operation.list::<ObjectOf<T>>(scope).await;
-        errors::note_waiting(&operation, &mut cx.diagnostics);
-        let blame = Blame { project: Some("project_id"), ..T::BLAME };
+        failures::note_waiting(&operation, &mut cx.diagnostics);
+        let attributes = AttributeMap { project: Some("project_id"), ..T::ATTRIBUTES };
         let task = format!("list the {}s", T::NOUN);
-        let list = result.map_err(|error| errors::failure(&task, &error, blame))?;
+        let list = result.map_err(|error| failures::failure(&task, &error, attributes))?;
         if list.unreadable > 0 {
-            let detail = format!(
-                "The KMS listed {} {}s in a form that this version of the provider can't read. They are left out.",
-                list.unreadable,
-                T::NOUN
-            );
-            cx.diagnostics.warning(None, "Incomplete list", detail);
+            arguments::incomplete_list(list.unreadable, T::NOUN, &mut cx.diagnostics);
         }
         let prefix = self.name_prefix.text();
         let found = list.objects.iter().map(T::Model::found);

@@ -2,10 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::{
-    messages,
-    object::{ManagedObject, ObjectModel as _, ObjectOf},
-};
+use super::object::{ManagedObject, ObjectModel as _, ObjectOf};
 use crate::{
     kms::Scope,
     plugin::{
@@ -18,7 +15,7 @@ use crate::{
     },
     provider::{
         access::Access,
-        errors::{self, Blame},
+        messages::{arguments, attribute_map::AttributeMap, failures},
         rules,
     },
 };
@@ -127,17 +124,17 @@ impl<T: ManagedObject> DataSource for ObjectDataSource<T> {
         let config = &config.0;
         let (has_id, has_name) = (config.id().known().is_some(), config.name().known().is_some());
         if config.id().is_null() && config.name().is_null() {
-            messages::missing_key::<T>(diagnostics);
+            arguments::missing_key::<T>(diagnostics);
         } else if has_id && has_name {
-            messages::two_keys(diagnostics);
+            arguments::conflict("id", "name", diagnostics);
         } else {
             let value = config.clone().into_value();
             let is_null = |name: &str| value.attribute(name).is_none_or(Value::is_null);
             for name in &T::PLACE[1..] {
                 if has_id && !is_null(name) {
-                    messages::only_by_name(name, diagnostics);
+                    arguments::only_by_name(name, diagnostics);
                 } else if has_name && is_null(name) && is_required::<T>(name) {
-                    messages::needed_by_name(name, diagnostics);
+                    arguments::needed_by_name(name, diagnostics);
                 }
             }
         }
@@ -158,13 +155,13 @@ impl<T: ManagedObject> DataSource for ObjectDataSource<T> {
             }
             (None, None) => {
                 let mut diagnostics = Diagnostics::new();
-                messages::missing_key::<T>(&mut diagnostics);
+                arguments::missing_key::<T>(&mut diagnostics);
                 return Err(diagnostics);
             }
         };
-        errors::note_waiting(&operation, &mut cx.diagnostics);
-        let blame = Blame { object: Some(key), project: Some("project_id"), ..T::BLAME };
-        let object = result.map_err(|error| errors::failure(&task, &error, blame))?;
+        failures::note_waiting(&operation, &mut cx.diagnostics);
+        let attributes = AttributeMap { object: Some(key), project: Some("project_id"), ..T::ATTRIBUTES };
+        let object = result.map_err(|error| failures::failure(&task, &error, attributes))?;
         Ok(Lookup(configured_or_shown::<T>(config, &object)))
     }
 }

@@ -3,18 +3,18 @@
 //! ```text
 //! object             what a kind of object says of itself, and the macro that declares its attributes
 //! secret, secret_digest   when a secret is sent that the KMS never shows
-//! messages           every text
 //! adoption           taking over an object that exists
 //! resource           plan, create, read, update, delete, import
 //! lookup             the data source that looks up one object
 //! listing            the data source and the list resource that find many
 //! ```
+//!
+//! The texts are in [`messages`](super::messages).
 
 mod adoption;
 mod import_warnings;
 mod listing;
 mod lookup;
-mod messages;
 mod object;
 mod resource;
 mod secret;
@@ -26,7 +26,7 @@ pub(super) use self::{
     import_warnings::{ImportWarning, Imports},
     listing::{ObjectList, ObjectsDataSource},
     lookup::ObjectDataSource,
-    object::{ManagedObject, ObjectModel, object},
+    object::{ManagedObject, ObjectModel, ObjectOf, PlaceOf, object},
     resource::ObjectResource,
     secret::{SecretAttribute, SentWith},
 };

@@ -10,7 +10,7 @@ use crate::{
         model::{Field, Model},
         value::Value,
     },
-    provider::errors::Blame,
+    provider::messages::attribute_map::AttributeMap,
     secret::Secret,
 };
 
@@ -32,8 +32,8 @@ pub trait ManagedObject: Clone + Debug + Send + Sync + 'static {
     const PLACE: &'static [&'static str];
     /// The text that finds it by name in an import, in words, such as `NAME for a connection of the organization`.
     const IMPORT_FORMS: &'static str;
-    /// Which attributes to blame for errors of the KMS. The fields of requests come from the attributes' declarations.
-    const BLAME: Blame;
+    /// Which attributes the errors of the KMS belong to. The fields of requests come from the attributes' declarations.
+    const ATTRIBUTES: AttributeMap;
     /// The secret that the configuration holds and the KMS never shows, if there is one.
     const SECRET: Option<SecretAttribute<Self::Model>>;
 

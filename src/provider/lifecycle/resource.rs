@@ -5,7 +5,6 @@ use std::marker::PhantomData;
 use super::{
     adoption,
     import_warnings::ImportWarning,
-    messages,
     object::{ManagedObject, NewOf, ObjectModel, ObjectOf, PlaceOf},
     secret::{self, Due, SecretAttribute},
 };
@@ -20,7 +19,11 @@ use crate::{
         resource::{Create, ImportKey, PlanCreate, PlanUpdate, Read, Resource, Stored, Update},
         schema::{Schema, required},
     },
-    provider::{access::Access, errors, rules},
+    provider::{
+        access::Access,
+        messages::{failures, lifecycle as messages},
+        rules,
+    },
     secret::Secret,
 };
 
@@ -198,7 +201,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         };
         let new = T::new_object(&planned, secret.clone());
         let result = create_or_adopt::<T>(&operation, &planned, &place, new, may_take, secret.clone()).await;
-        errors::note_waiting(&operation, &mut cx.diagnostics);
+        failures::note_waiting(&operation, &mut cx.diagnostics);
         if operation.may_still_create() {
             messages::create_still_open::<T>(planned.name().text(), &mut cx.diagnostics);
         }
@@ -218,7 +221,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         let operation = self.access.operation(cx)?;
         let (id, scope) = (prior.id().text(), T::scope(&prior));
         let result = operation.read::<ObjectOf<T>>(id, scope).await;
-        errors::note_waiting(&operation, &mut cx.diagnostics);
+        failures::note_waiting(&operation, &mut cx.diagnostics);
         match result {
             Ok(object) => {
                 let mut state = prior.clone();
@@ -262,7 +265,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         }
         let operation = self.access.operation(cx)?;
         let result = operation.update::<ObjectOf<T>>(prior.id().text(), &patch).await;
-        errors::note_waiting(&operation, &mut cx.diagnostics);
+        failures::note_waiting(&operation, &mut cx.diagnostics);
         let object = match result {
             Ok(object) => object,
             Err(error) => {
@@ -287,7 +290,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         let deletion = T::deletion(&prior.state, is_replaced);
         let operation = self.access.operation(cx)?;
         let result = operation.delete::<ObjectOf<T>>(id, deletion).await;
-        errors::note_waiting(&operation, &mut cx.diagnostics);
+        failures::note_waiting(&operation, &mut cx.diagnostics);
         result.map_err(|error| messages::failure::<T>("delete", &messages::quoted(name), &error))?;
         self.access.managed().remove(id);
         Ok(())
@@ -306,7 +309,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         let place = T::parse_place(&text).ok_or_else(|| messages::invalid_import::<T>(&text))?;
         let operation = self.access.operation(cx)?;
         let result = operation.read_by_name::<ObjectOf<T>>(&place).await;
-        errors::note_waiting(&operation, &mut cx.diagnostics);
+        failures::note_waiting(&operation, &mut cx.diagnostics);
         match result {
             Ok(object) => Ok(Stored::new(T::Model::found(&object))),
             Err(error) if error.is_not_found() => Err(messages::nothing_at::<T>(&place)),

@@ -1,20 +1,20 @@
 //! The texts of the lifecycle, for every kind of object.
 
-use super::object::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf};
+use super::{attribute_map::AttributeMap, failures};
 use crate::{
     kms::{self, AdoptError, ApiErrorKind, CreateError, Existing, Object as _},
     plugin::{diagnostics::Diagnostics, path::Path},
-    provider::errors::{self, Blame},
+    provider::lifecycle::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf},
 };
 
-/// Which attributes stand for what in errors of the KMS.
-pub fn blame<T: ManagedObject>() -> Blame {
-    Blame { fields: T::Model::FIELDS, ..T::BLAME }
+/// The attribute map of a kind, with the fields of its declaration.
+pub fn attributes<T: ManagedObject>() -> AttributeMap {
+    AttributeMap { fields: T::Model::FIELDS, ..T::ATTRIBUTES }
 }
 
 /// The failure of a call. `task` is a verb, such as `create`, for the object of that name or ID.
 pub fn failure<T: ManagedObject>(task: &str, label: &str, error: &kms::Error) -> Diagnostics {
-    errors::failure(&format!("{task} the {} {label}", T::NOUN), error, blame::<T>())
+    failures::failure(&format!("{task} the {} {label}", T::NOUN), error, attributes::<T>())
 }
 
 /// A name as texts show it.
@@ -238,7 +238,7 @@ fn of_other_kind<T: ManagedObject>(place: &PlaceOf<T>) -> String {
     format!(
         "In {}, {} has the name \"{}\". Choose another name.",
         T::scope_words(place),
-        T::BLAME.other_kind,
+        T::ATTRIBUTES.other_kind,
         T::name_of(place)
     )
 }
@@ -315,7 +315,7 @@ fn secret_missing(name: &'static str, reason: &str) -> Diagnostics {
         Path::attribute(name),
         format!("Missing {name}"),
         format!(
-            "{reason}\n\nIf {name:?} is set and ignore_changes lists it, remove it from there, because Terraform then hides it from \
+            "{reason}\n\nIf the configuration sets {name:?} and ignore_changes lists it, remove it from ignore_changes: Terraform hides it from \
              the provider."
         ),
     )
@@ -338,7 +338,7 @@ pub fn secret_gone<T: ManagedObject>() -> Diagnostics {
 pub fn version_without_secret<T: ManagedObject>(diagnostics: &mut Diagnostics) {
     let Some(secret) = T::SECRET else { return };
     let detail = format!(
-        "{:?} says when {:?} is sent, so it needs that. Set {:?}, or remove {:?}.",
+        "{:?} only controls when {:?} is sent. Set {:?} too, or remove {:?}.",
         secret.version_name, secret.name, secret.name, secret.version_name
     );
     diagnostics.error(Some(Path::attribute(secret.version_name)), format!("Missing {}", secret.name), detail);
@@ -377,14 +377,13 @@ pub fn written_elsewhere<T: ManagedObject>(prior: &T::Model, is_due: bool, diagn
     let consequence = if is_due {
         format!("The next apply sends the configured {} again.", secret.name)
     } else {
-        format!("They stay as they are until {:?} changes.", secret.version_name)
+        format!("Terraform leaves them alone until {:?} changes.", secret.version_name)
     };
     diagnostics.warning(
         Some(Path::attribute(secret.name)),
         "Credentials changed outside of Terraform",
         format!(
-            "The credentials of the {} \"{}\" are not those that Terraform sent last. Its latest change of any kind was \
-             at {}. {consequence}",
+            "The {} \"{}\" no longer has the credentials that Terraform sent last. It was last changed at {}. {consequence}",
             T::NOUN,
             prior.name().text(),
             prior.updated_at().text()
@@ -411,7 +410,7 @@ pub fn no_such_id<T: ManagedObject>(id: &str) -> Diagnostics {
     Diagnostics::from_error(
         format!("No such {noun}"),
         format!(
-            "There is no {noun} with the ID {id}, neither of the organization nor in any project that this machine identity \
+            "There is no {noun} with the ID {id}, neither in the organization nor in any project that this machine identity \
              sees."
         ),
     )
@@ -438,30 +437,4 @@ pub fn invalid_import<T: ManagedObject>(text: &str) -> Diagnostics {
         "Invalid import ID",
         format!("\"{text}\" does not identify a {noun}. Give its ID (a UUID), or {}.", T::IMPORT_FORMS),
     )
-}
-
-/// A look-up of nothing.
-pub fn missing_key<T: ManagedObject>(diagnostics: &mut Diagnostics) {
-    let others: Vec<_> = T::PLACE[1..].iter().map(|name| quoted(name)).collect();
-    let detail = format!("Set \"id\", or \"name\" together with {} as needed.", others.join(", "));
-    diagnostics.error(None, "Missing argument", detail);
-}
-
-/// A look-up by ID and by name.
-pub fn two_keys(diagnostics: &mut Diagnostics) {
-    let detail = "\"id\" and \"name\" are both set. Remove one of them.";
-    diagnostics.error(Some(Path::attribute("name")), "Conflicting arguments", detail);
-}
-
-/// A look-up by ID with an argument of a look-up by name.
-pub fn only_by_name(name: &str, diagnostics: &mut Diagnostics) {
-    let detail =
-        format!("{name:?} is only for a look-up by name. Remove it, or set \"name\" instead of \"id\".");
-    diagnostics.error(Some(Path::attribute(name)), "Conflicting arguments", detail);
-}
-
-/// A look-up by name without an argument that it needs.
-pub fn needed_by_name(name: &str, diagnostics: &mut Diagnostics) {
-    let detail = format!("A look-up by name needs {name:?} too. Set it, or set \"id\" instead of \"name\".");
-    diagnostics.error(Some(Path::attribute(name)), "Missing argument", detail);
 }

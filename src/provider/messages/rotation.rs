@@ -1,7 +1,9 @@
 //! The texts about rotations.
 
-use super::{model::RotationModel, rules};
-use crate::plugin::{diagnostics::Diagnostics, path::Path};
+use crate::{
+    plugin::{diagnostics::Diagnostics, path::Path},
+    provider::dbt_service_token_rotation::model::{PERMISSION_SETS, RotationModel},
+};
 
 /// The KMS failed to rotate.
 pub fn last_rotation_failed(prior: &RotationModel, diagnostics: &mut Diagnostics) {
@@ -94,18 +96,6 @@ pub fn leftover(token_name: &str) -> String {
     )
 }
 
-/// No grant at all.
-pub fn no_grants(diagnostics: &mut Diagnostics) {
-    let detail = "\"permission_grants\" must have at least one element.";
-    diagnostics.error(Some(Path::attribute("permission_grants")), "Invalid permission_grants", detail);
-}
-
-/// A grant that is null.
-pub fn null_grant(diagnostics: &mut Diagnostics) {
-    let detail = "\"permission_grants\" must not have elements that are null.";
-    diagnostics.error(Some(Path::attribute("permission_grants")), "Invalid permission_grants", detail);
-}
-
 /// A permission set that only a newer server may know.
 pub fn unknown_permission_set(set: &str, diagnostics: &mut Diagnostics) {
     diagnostics.warning(
@@ -114,7 +104,7 @@ pub fn unknown_permission_set(set: &str, diagnostics: &mut Diagnostics) {
         format!(
             "This version of the provider does not know the permission set \"{set}\". If the KMS does not know it either, the \
              apply fails. Known are: {}.",
-            rules::PERMISSION_SETS.join(", ")
+            PERMISSION_SETS.replace(' ', ", ")
         ),
     );
 }

@@ -1,87 +1,26 @@
-//! What the user reads when a call to the KMS fails. The only place that words such failures.
+//! The texts of failed calls to the KMS.
 
+use std::time::Duration;
+
+use super::attribute_map::AttributeMap;
 use crate::{
     kms::{self, ApiError, ApiErrorKind, AuthError, AwsError, Error, Obstacle, Reason},
     plugin::{diagnostics::Diagnostics, path::Path},
 };
 
-/// Which attribute of a type stands for which field of the server's requests. Fields that are not listed are blamed on
-/// the whole.
-#[derive(Clone, Copy, Debug)]
-pub struct Blame {
-    /// The attribute of a project that is unknown.
-    pub project: Option<&'static str>,
-    /// The attribute of a name that is taken.
-    pub name: Option<&'static str>,
-    /// The attribute of credentials that are refused.
-    pub credentials: Option<&'static str>,
-    /// What to do about credentials that are refused, as sentences.
-    pub credentials_advice: &'static str,
-    /// The attribute of a folder that is unknown.
-    pub folder: Option<&'static str>,
-    /// The attribute of a secret's name that is taken.
-    pub secret: Option<&'static str>,
-    /// The attribute of an object that is not found, or is of another kind.
-    pub object: Option<&'static str>,
-    /// What an object of another kind is, such as `a connection of another app`.
-    pub other_kind: &'static str,
-    /// The feature that a server may lack, in the plural.
-    pub feature: Option<&'static str>,
-    /// What to know before the same is tried again after a failure, to follow "Run `terraform plan` to see the current state;".
-    pub again: &'static str,
-    /// Attributes, each with the path of its field in a request's body, joined by dots. An empty path stands for the
-    /// attribute's name in camel case.
-    pub fields: &'static [(&'static str, &'static str)],
-}
-
-impl Blame {
-    /// No attribute at all.
-    pub const NONE: Self = Self {
-        project: None,
-        name: None,
-        credentials: None,
-        credentials_advice: "",
-        folder: None,
-        secret: None,
-        object: None,
-        other_kind: "a connection of another app",
-        feature: None,
-        again: "applying again is safe",
-        fields: &[],
-    };
-
-    fn field(&self, path: &[String]) -> Option<&'static str> {
-        let path = path.join(".");
-        let is_at = |(attribute, field): &&(&'static str, &str)| match *field {
-            "" => camel_case(attribute) == path,
-            field => field == path,
-        };
-        self.fields.iter().find(is_at).map(|(attribute, _)| *attribute)
-    }
-}
-
-fn camel_case(name: &str) -> String {
-    let mut words = name.split('_');
-    let first = words.next().unwrap_or_default().to_owned();
-    words.fold(first, |name, word| {
-        let mut letters = word.chars();
-        name + &letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect::<String>()
-    })
-}
-
 /// The diagnostics of a failed call. `task` completes the sentence "Could not ...", for instance
 /// `create the dbt connection "analytics"`.
-pub fn failure(task: &str, error: &Error, blame: Blame) -> Diagnostics {
+pub fn failure(task: &str, error: &Error, attributes: AttributeMap) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     match error {
         Error::Request(failed) => match &failed.reason {
-            Reason::Api(response) => api_failure(task, response, blame, &mut diagnostics),
+            Reason::Api(response) => api_failure(task, response, attributes, &mut diagnostics),
             reason => {
                 let (summary, mut advice) = advice(reason);
-                if let (Reason::NoRoute, Some(feature)) = (reason, blame.feature) {
+                if let (Reason::NoRoute, Some(feature)) = (reason, attributes.feature) {
                     advice = format!("This KMS has no {feature}: its release lacks the feature. {advice}");
                 }
-                let consequence = consequence(error, blame.again);
+                let consequence = consequence(error, attributes.again);
                 let detail = format!("Could not {task}: {}.\n\n{advice}{consequence}", kms::report(error));
                 diagnostics.error(None, summary, detail);
             }
@@ -201,78 +140,84 @@ fn consequence(error: &Error, again: &str) -> String {
     }
 }
 
-/// How long the server wanted the user to wait is worth a word from here on.
-const NOTABLE_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
+/// The shortest wait for the rate limit that is worth a warning.
+const NOTABLE_WAIT: Duration = Duration::from_secs(30);
 
-/// Says that an operation was slow because of the rate limit, if it was.
+/// Warns of an operation that was slow because of the rate limit.
 pub fn note_waiting(operation: &kms::Operation, diagnostics: &mut Diagnostics) {
     let waited = operation.waited();
     if waited >= NOTABLE_WAIT {
-        diagnostics.warning(
-            None,
-            "Slowed down by the rate limit of the KMS",
-            format!(
-                "This operation waited {} seconds, because the KMS allows only so many requests a minute.",
-                waited.as_secs()
-            ),
-        );
+        slowed_down(waited, diagnostics);
     }
 }
 
-fn api_failure(task: &str, error: &ApiError, blame: Blame, diagnostics: &mut Diagnostics) {
+/// The rate limit made an operation slow.
+pub fn slowed_down(waited: Duration, diagnostics: &mut Diagnostics) {
+    let detail = format!(
+        "This operation waited {} seconds, because the KMS limits the number of requests a minute.",
+        waited.as_secs()
+    );
+    diagnostics.warning(None, "Slowed down by the rate limit of the KMS", detail);
+}
+
+fn api_failure(task: &str, error: &ApiError, attributes: AttributeMap, diagnostics: &mut Diagnostics) {
     let said = said_by_server(error);
     let on = |attribute: Option<&'static str>| attribute.map(Path::attribute);
     match error.kind {
         ApiErrorKind::CredentialsRefused => {
             let detail = format!(
                 "Could not {task}: the KMS tried the credentials at dbt, and that failed. {}\n\n{said}",
-                blame.credentials_advice
+                attributes.credentials_advice
             );
-            diagnostics.error(on(blame.credentials), "dbt refused the credentials", detail);
+            diagnostics.error(on(attributes.credentials), "dbt refused the credentials", detail);
         }
         ApiErrorKind::NameTaken => {
-            diagnostics.error(on(blame.name), "Name already taken", format!("Could not {task}.\n\n{said}"));
+            diagnostics.error(
+                on(attributes.name),
+                "Name already taken",
+                format!("Could not {task}.\n\n{said}"),
+            );
         }
         ApiErrorKind::UnknownProject => {
             let detail = format!(
                 "Could not {task}: the KMS has no such project, or this machine identity doesn't see it.\n\n{said}"
             );
-            diagnostics.error(on(blame.project), "Unknown project", detail);
+            diagnostics.error(on(attributes.project), "Unknown project", detail);
         }
         ApiErrorKind::PermissionDenied => {
             let detail = format!(
-                "Could not {task}: the machine identity that the provider logs in with lacks a right. Give it a role \
-                 that has it, in the project or the organization.\n\n{said}"
+                "Could not {task}: the machine identity that the provider logs in with lacks a permission. Give it a \
+                 role that has the permission, in the project or the organization.\n\n{said}"
             );
             diagnostics.error(None, "Not allowed", detail);
         }
         ApiErrorKind::NotFound => {
             let detail = format!("Could not {task}: it doesn't exist.\n\n{said}");
-            diagnostics.error(on(blame.object), "Not found", detail);
+            diagnostics.error(on(attributes.object), "Not found", detail);
         }
         ApiErrorKind::SecretTaken => {
             let detail = format!(
                 "Could not {task}: the folder already has a secret of that name. Choose another name, or delete that secret \
                  first.\n\n{said}"
             );
-            diagnostics.error(on(blame.secret), "Secret already exists", detail);
+            diagnostics.error(on(attributes.secret), "Secret already exists", detail);
         }
         ApiErrorKind::UnknownFolder => {
             let detail = format!(
                 "Could not {task}: the project has no such environment or folder. Create it in the KMS first.\n\n{said}"
             );
-            diagnostics.error(on(blame.folder), "Unknown folder or environment", detail);
+            diagnostics.error(on(attributes.folder), "Unknown folder or environment", detail);
         }
         ApiErrorKind::ValueHidden => {
-            diagnostics.extend(value_hidden(task, Some(error), blame.secret.unwrap_or_default()));
+            diagnostics.extend(value_hidden(task, Some(error), attributes.secret.unwrap_or_default()));
         }
         ApiErrorKind::RotationFailed => {
             let detail = format!(
                 "Could not {task}: the KMS tried to replace the token at dbt, and that failed. The current token stays in the \
                  secret. {}\n\n{said}",
-                blame.credentials_advice
+                attributes.credentials_advice
             );
-            diagnostics.error(on(blame.credentials), "Rotation failed", detail);
+            diagnostics.error(on(attributes.credentials), "Rotation failed", detail);
         }
         ApiErrorKind::InProgress => {
             let detail =
@@ -297,12 +242,12 @@ fn api_failure(task: &str, error: &ApiError, blame: Blame, diagnostics: &mut Dia
             for issue in &error.issues {
                 let detail =
                     format!("Could not {task}: the KMS refused a value. {issue}.{}", request_id(error));
-                diagnostics.error(on(blame.field(&issue.path)), "Refused by the KMS", detail);
+                diagnostics.error(on(attributes.field(&issue.path)), "Refused by the KMS", detail);
             }
         }
         ApiErrorKind::OtherApp => {
-            let detail = format!("Could not {task}: it is {}.\n\n{said}", blame.other_kind);
-            diagnostics.error(on(blame.object), "Of another kind", detail);
+            let detail = format!("Could not {task}: it is {}.\n\n{said}", attributes.other_kind);
+            diagnostics.error(on(attributes.object), "Of another kind", detail);
         }
         ApiErrorKind::Unauthorized => {
             let detail = format!("Could not {task}.\n\n{said}");
@@ -311,7 +256,7 @@ fn api_failure(task: &str, error: &ApiError, blame: Blame, diagnostics: &mut Dia
         _ if error.status.is_server_error() => {
             let detail = format!(
                 "Could not {task}: the KMS kept returning a server error.\n\n{said}\n\nBefore you try again later: {}.",
-                blame.again
+                attributes.again
             );
             diagnostics.error(None, "Server error of the KMS", detail);
         }

@@ -1,0 +1,34 @@
+//! What actions report while they run.
+
+use crate::kms::ServiceTokenRotation;
+
+/// A connection's test begins.
+pub fn testing(id: &str) -> String {
+    format!("Testing the dbt connection {id} ...")
+}
+
+/// dbt accepted the token, and returned these projects.
+pub fn tested(projects: &[&str]) -> String {
+    match projects {
+        [] => "dbt accepts the token. It has access to no projects.".to_owned(),
+        names => format!("dbt accepts the token. Projects: {}.", names.join(", ")),
+    }
+}
+
+/// A rotation begins.
+pub fn rotating(id: &str) -> String {
+    format!("Rotating the dbt service token of {id} ...")
+}
+
+/// The secret has a new token.
+pub fn rotated(rotation: &ServiceTokenRotation) -> String {
+    let next = rotation.next_rotation_at.as_ref().map(|time| format!(", at {time}")).unwrap_or_default();
+    format!(
+        "The secret {} in {} of {} has a new token since {}. Readers of the secret have to read it again: the token before it is \
+         revoked at the next rotation{next}.",
+        rotation.secrets_mapping.service_token,
+        rotation.folder.path,
+        rotation.environment.slug,
+        rotation.last_rotated_at,
+    )
+}

@@ -1,0 +1,65 @@
+//! Which attribute a failure belongs to.
+
+/// Maps the fields and the errors of the server to the attributes of a type. What is not listed belongs to the block as a whole.
+#[derive(Clone, Copy, Debug)]
+pub struct AttributeMap {
+    /// The attribute of a project that is unknown.
+    pub project: Option<&'static str>,
+    /// The attribute of a name that is taken.
+    pub name: Option<&'static str>,
+    /// The attribute of credentials that are refused.
+    pub credentials: Option<&'static str>,
+    /// What to do about credentials that are refused, as sentences.
+    pub credentials_advice: &'static str,
+    /// The attribute of a folder that is unknown.
+    pub folder: Option<&'static str>,
+    /// The attribute of a secret's name that is taken.
+    pub secret: Option<&'static str>,
+    /// The attribute of an object that is not found, or is of another kind.
+    pub object: Option<&'static str>,
+    /// What an object of another kind is, such as `a connection of another app`.
+    pub other_kind: &'static str,
+    /// The feature that a server may lack, in the plural.
+    pub feature: Option<&'static str>,
+    /// What to know before the same is tried again after a failure, to follow "Run `terraform plan` to see the current state;".
+    pub again: &'static str,
+    /// Attributes, each with the path of its field in a request's body, joined by dots. An empty path stands for the
+    /// attribute's name in camel case.
+    pub fields: &'static [(&'static str, &'static str)],
+}
+
+impl AttributeMap {
+    /// No attribute at all.
+    pub const NONE: Self = Self {
+        project: None,
+        name: None,
+        credentials: None,
+        credentials_advice: "",
+        folder: None,
+        secret: None,
+        object: None,
+        other_kind: "a connection of another app",
+        feature: None,
+        again: "applying again is safe",
+        fields: &[],
+    };
+
+    /// The attribute of a field in the body of a request.
+    pub fn field(&self, path: &[String]) -> Option<&'static str> {
+        let path = path.join(".");
+        let is_at = |(attribute, field): &&(&'static str, &str)| match *field {
+            "" => camel_case(attribute) == path,
+            field => field == path,
+        };
+        self.fields.iter().find(is_at).map(|(attribute, _)| *attribute)
+    }
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |name, word| {
+        let mut letters = word.chars();
+        name + &letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect::<String>()
+    })
+}

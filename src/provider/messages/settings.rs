@@ -1,0 +1,106 @@
+//! The texts about the provider block and the environment.
+
+use std::io;
+
+use crate::{
+    kms::Host,
+    plugin::{diagnostics::Diagnostics, path::Path},
+};
+
+const AUTH: &str = "auth";
+const SEVERAL_LOGINS: &str = "Several ways to log in";
+
+/// A setting has a value that it can't have. `subject` names where it is set, and `problem` completes the sentence.
+pub fn invalid(attribute: &str, subject: &str, problem: &str, diagnostics: &mut Diagnostics) {
+    let summary = format!("Invalid {attribute}");
+    diagnostics.error(Some(Path::attribute(attribute)), summary, format!("{subject} {problem}"));
+}
+
+/// An environment variable that is neither true nor false.
+pub fn not_a_bool(subject: &str, diagnostics: &mut Diagnostics) {
+    let detail = format!("{subject} must be \"true\" or \"false\".");
+    diagnostics.error(None, "Invalid environment variable", detail);
+}
+
+/// CA certificates as a file and as text.
+pub fn two_certificates(diagnostics: &mut Diagnostics) {
+    diagnostics.error(
+        Some(Path::attribute("ca_certificate_pem")),
+        "Certificates from two places",
+        "\"ca_certificate_file\" and \"ca_certificate_pem\" are both set. Keep one of them.",
+    );
+}
+
+/// A file of CA certificates can't be opened.
+pub fn unreadable_certificate(subject: &str, file: &str, error: &io::Error, diagnostics: &mut Diagnostics) {
+    let detail = format!("{subject} names {file}, which can't be read: {error}.");
+    diagnostics.error(Some(Path::attribute("ca_certificate_file")), "Certificate file", detail);
+}
+
+/// Tokens would travel in plain text.
+pub fn plain_http(host: &Host, diagnostics: &mut Diagnostics) {
+    let detail = format!(
+        "With the host {host}, access tokens and dbt tokens would travel in plain text. Use an https:// address. If the network \
+         path is secure by other means, set \"allow_plain_http\" to true (or KMS_ALLOW_PLAIN_HTTP)."
+    );
+    diagnostics.error(Some(Path::attribute("host")), "Plain HTTP", detail);
+}
+
+/// The block configures several login methods.
+pub fn several_logins(methods: &[String], diagnostics: &mut Diagnostics) {
+    let detail = format!(
+        "More than one login method is configured: {}. Keep exactly one of them.",
+        methods.join(", ")
+    );
+    diagnostics.error(Some(Path::attribute(AUTH)), SEVERAL_LOGINS, detail);
+}
+
+/// The environment configures several login methods.
+pub fn several_logins_in_environment(variables: &[&str], diagnostics: &mut Diagnostics) {
+    let detail = format!(
+        "More than one login method is configured by the environment variables {}. Unset all but one of them, or choose a method \
+         in the provider block.",
+        variables.join(", ")
+    );
+    diagnostics.error(Some(Path::attribute(AUTH)), SEVERAL_LOGINS, detail);
+}
+
+/// No login method is configured. `found` are variables that choose none, and `instructions` list the methods.
+pub fn no_login(found: &[&str], instructions: &str, diagnostics: &mut Diagnostics) {
+    let found = if found.is_empty() {
+        "Nothing was found, neither in the provider block nor in the environment.".to_owned()
+    } else {
+        format!("Only {} was found, which doesn't choose a login method.", found.join(", "))
+    };
+    let detail = format!("{found} Set one of:\n\n{instructions}");
+    diagnostics.error(Some(Path::attribute(AUTH)), "No way to log in", detail);
+}
+
+/// A login method lacks values.
+pub fn incomplete_login(method: &str, missing: &[String], diagnostics: &mut Diagnostics) {
+    let detail = format!(
+        "{method} has no value for: {}. Set each of them in the provider block or in the environment.",
+        missing.join("; ")
+    );
+    diagnostics.error(Some(Path::attribute(AUTH)), "Incomplete login", detail);
+}
+
+/// A call needs the provider block, of which some attributes are unknown.
+pub fn not_known_yet(unknown: &[String]) -> Diagnostics {
+    Diagnostics::from_error(
+        "The provider's configuration is not known yet",
+        format!(
+            "This needs the KMS now, but these attributes of the provider block are known only after apply: {}. Apply what they \
+             depend on first, with -target, or set them in another way.",
+            unknown.join(", ")
+        ),
+    )
+}
+
+/// A call came before the provider was configured.
+pub fn not_configured() -> Diagnostics {
+    Diagnostics::from_error(
+        "The provider is not configured",
+        "This needs the KMS, but Terraform has not configured the provider.",
+    )
+}

@@ -1,0 +1,357 @@
+//! Every text of this layer as users read it. A snapshot holds all texts of one module.
+
+use std::{io, sync::Arc, time::Duration};
+
+use http::{Method, StatusCode};
+
+use super::{actions, arguments, attribute_map::AttributeMap, failures, lifecycle, rotation, settings};
+use crate::{
+    kms::{
+        self, AdoptError, ApiError, ApiErrorKind, AuthError, AwsError, Cause, CreateError, Effect, Error,
+        Existing, Issue, Obstacle, Reason, RequestError,
+    },
+    plugin::diagnostics::Diagnostics,
+    provider::{
+        dbt_connection::{DbtConnection, DbtConnectionModel},
+        dbt_service_token_rotation::{ServiceTokenRotation, model::RotationModel},
+        lifecycle::{ManagedObject as _, ObjectModel as _},
+    },
+};
+
+const ID: &str = "6f1f7c0e-6a5b-4d0e-9c3a-0123456789ab";
+
+/// The texts of a module, each under the name of its case.
+#[derive(Default)]
+struct Texts(String);
+
+impl Texts {
+    fn text(&mut self, case: &str, text: &str) {
+        self.0 += &format!("# {case}\n{text}\n\n");
+    }
+
+    fn add(&mut self, case: &str, diagnostics: &Diagnostics) {
+        assert!(!diagnostics.is_empty(), "{case}");
+        for diagnostic in diagnostics.iter() {
+            let attribute =
+                diagnostic.attribute.as_ref().map(|path| format!(" on {path}")).unwrap_or_default();
+            let severity = format!("{:?}", diagnostic.severity).to_lowercase();
+            self.text(case, &format!("{severity}{attribute}: {}\n{}", diagnostic.summary, diagnostic.detail));
+        }
+    }
+
+    /// For a text that is added to diagnostics.
+    fn added(&mut self, case: &str, add: impl FnOnce(&mut Diagnostics)) {
+        let mut diagnostics = Diagnostics::new();
+        add(&mut diagnostics);
+        self.add(case, &diagnostics);
+    }
+}
+
+fn connection() -> kms::DbtConnection {
+    serde_json::from_value(serde_json::json!({
+        "id": ID, "name": "orders", "projectId": null, "description": null, "version": 1, "orgId": "o",
+        "createdAt": "2026-01-01T00:00:00.000Z", "updatedAt": "2026-01-02T00:00:00.000Z", "method": "api-token",
+        "credentialsHash": "0123", "credentials": {"instanceUrl": "https://cloud.getdbt.com", "accountId": "1"},
+    }))
+    .unwrap()
+}
+
+fn token_rotation() -> kms::ServiceTokenRotation {
+    serde_json::from_value(serde_json::json!({
+        "id": ID, "name": "airflow", "projectId": "p", "description": null, "connectionId": ID,
+        "environment": {"slug": "prod"}, "folder": {"path": "/dbt"}, "secretsMapping": {"serviceToken": "DBT_TOKEN"},
+        "parameters": {"tokenName": "airflow", "permissionGrants": []}, "rotationInterval": 30,
+        "rotateAtUtc": {"hours": 0, "minutes": 0}, "isAutoRotationEnabled": true, "rotationStatus": "failed",
+        "lastRotationMessage": "dbt is down", "lastRotatedAt": "2026-01-01T00:00:00.000Z",
+        "nextRotationAt": "2026-02-01T00:00:00.000Z", "createdAt": "2026-01-01T00:00:00.000Z",
+        "updatedAt": "2026-01-02T00:00:00.000Z",
+    }))
+    .unwrap()
+}
+
+fn failed(effect: Effect, reason: Reason) -> Error {
+    let (method, route) = (Method::POST, "/api/v1/app-connections/dbt".to_owned());
+    Error::Request(Box::new(RequestError { method, route, effect, since: None, reason }))
+}
+
+fn cause() -> Cause {
+    Arc::new(io::Error::other("connection reset"))
+}
+
+fn host() -> String {
+    "https://kms.example.com".to_owned()
+}
+
+fn lost() -> Error {
+    failed(Effect::Write, Reason::NoResponse { host: host(), source: cause() })
+}
+
+fn response(kind: ApiErrorKind, status: u16) -> ApiError {
+    let path = vec!["credentials".to_owned(), "accountId".to_owned()];
+    let issue = Issue { path, message: "Account ID required".to_owned() };
+    ApiError {
+        kind,
+        status: StatusCode::from_u16(status).unwrap(),
+        message: "The words of the server.".to_owned(),
+        issues: if kind == ApiErrorKind::Invalid { vec![issue] } else { Vec::new() },
+        req_id: Some("req-1".to_owned()),
+    }
+}
+
+fn refused(kind: ApiErrorKind, status: u16) -> Error {
+    failed(Effect::Write, Reason::Api(Box::new(response(kind, status))))
+}
+
+#[test]
+fn failures() {
+    use ApiErrorKind::{
+        CredentialsRefused, InProgress, InUse, Invalid, NameTaken, NotFound, Other, OtherApp,
+        PermissionDenied, PlanRestricted, RotationFailed, SecretTaken, Unauthorized, UnknownFolder,
+        UnknownProject, ValueHidden,
+    };
+    let mut texts = Texts::default();
+    let task = "create the dbt connection \"orders\"";
+    let of_connection = lifecycle::attributes::<DbtConnection>();
+    let of_rotation = lifecycle::attributes::<ServiceTokenRotation>();
+    let mut failure = |case: &str, error: &Error, attributes: AttributeMap| {
+        texts.add(case, &failures::failure(task, error, attributes));
+    };
+    for (kind, status) in [
+        (CredentialsRefused, 400),
+        (InUse, 400),
+        (Invalid, 422),
+        (NameTaken, 400),
+        (NotFound, 404),
+        (OtherApp, 400),
+        (PermissionDenied, 403),
+        (Unauthorized, 401),
+        (UnknownProject, 404),
+        (Other, 400),
+        (Other, 500),
+    ] {
+        failure(&format!("{kind:?} {status}"), &refused(kind, status), of_connection);
+    }
+    for (kind, status) in [
+        (CredentialsRefused, 400),
+        (InProgress, 400),
+        (OtherApp, 400),
+        (PlanRestricted, 400),
+        (RotationFailed, 500),
+        (SecretTaken, 400),
+        (UnknownFolder, 404),
+        (ValueHidden, 403),
+    ] {
+        failure(&format!("rotation: {kind:?} {status}"), &refused(kind, status), of_rotation);
+    }
+    use Obstacle::{CertificateDates, NotHttp, NotTls, UntrustedCertificate, WrongName};
+    for obstacle in [UntrustedCertificate, WrongName, CertificateDates, NotTls, NotHttp]
+        .map(Some)
+        .into_iter()
+        .chain([None])
+    {
+        let error = failed(Effect::Write, Reason::NoConnection { host: host(), obstacle, source: cause() });
+        failure(&format!("NoConnection {obstacle:?}"), &error, of_connection);
+    }
+    let status = StatusCode::BAD_GATEWAY;
+    for reason in [
+        Reason::NoResponse { host: host(), source: cause() },
+        Reason::Page { status, problem: None },
+        Reason::Page { status: StatusCode::OK, problem: Some("it is not JSON") },
+        Reason::NoRoute,
+        Reason::Redirected { status: StatusCode::FOUND, to: Some("https://other.example.com".to_owned()) },
+        Reason::Redirected { status: StatusCode::FOUND, to: None },
+        Reason::Unreadable { problem: "a field is missing".to_owned() },
+    ] {
+        failure(&format!("{reason:?}"), &failed(Effect::Write, reason), of_connection);
+    }
+    failure("NoRoute, for a feature", &failed(Effect::Write, Reason::NoRoute), of_rotation);
+    failure("Unreachable", &Error::Unreachable { source: Box::new(lost()) }, of_connection);
+    failure(
+        "Config",
+        &Error::Config { message: "the CA certificate can't be read".to_owned(), source: None },
+        of_connection,
+    );
+    let (waited, asked) = (Duration::from_secs(600), Duration::from_secs(60));
+    let request = "GET /api/v1/app-connections/dbt".to_owned();
+    failure("RateLimited", &Error::RateLimited { request, waited, asked, message: None }, of_connection);
+    failure("Cancelled", &Error::Cancelled, of_connection);
+
+    let source = || Box::new(response(Unauthorized, 401));
+    for (case, error) in [
+        ("LoginRefused", AuthError::LoginRefused { method: "Universal Auth", source: source() }),
+        ("TokenRefused", AuthError::TokenRefused { source: source() }),
+        ("FreshTokensRefused", AuthError::FreshTokensRefused { source: source() }),
+        ("ServiceAccountToken", AuthError::ServiceAccountToken { path: "/token".into(), source: cause() }),
+        ("AwsIdentityUnverified", AuthError::AwsIdentityUnverified { source: source() }),
+        ("TokenMalformed", AuthError::TokenMalformed),
+        ("Aws NotFound", AwsError::NotFound { tried: vec!["environment: not set".to_owned()] }.into()),
+        ("Aws Region", AwsError::Region { region: "nowhere!".to_owned() }.into()),
+        ("Aws TimedOut", AwsError::TimedOut.into()),
+    ] {
+        failure(case, &error.into(), of_connection);
+    }
+    texts.add("value_hidden", &failures::value_hidden("read the secret \"DBT_TOKEN\"", None, "name"));
+    texts.added("slowed_down", |diagnostics| failures::slowed_down(Duration::from_secs(42), diagnostics));
+    insta::assert_snapshot!(texts.0);
+}
+
+#[test]
+fn lifecycle() {
+    type T = DbtConnection;
+    let mut texts = Texts::default();
+    let existing = connection();
+    let planned = DbtConnectionModel::found(&existing);
+    let place = T::place(&planned);
+    let mut other = connection();
+    other.credentials.account_id = "2".to_owned();
+    let name_taken =
+        |existing| CreateError::NameTaken { existing, error: refused(ApiErrorKind::NameTaken, 400) };
+    let unconfirmed = |found| CreateError::Unconfirmed { found, error: lost() };
+    for (case, error) in [
+        ("NameTaken Visible, alike", name_taken(Existing::Visible(Box::new(connection())))),
+        ("NameTaken Visible, different", name_taken(Existing::Visible(Box::new(other.clone())))),
+        ("NameTaken OfOtherApp", name_taken(Existing::OfOtherApp)),
+        ("NameTaken NotVisible", name_taken(Existing::NotVisible)),
+        ("NameTaken Unknown", name_taken(Existing::Unknown(lost()))),
+        ("Unconfirmed, found", unconfirmed(Some(Box::new(connection())))),
+        ("Unconfirmed", unconfirmed(None)),
+        ("Failed", CreateError::Failed(refused(ApiErrorKind::PermissionDenied, 403))),
+    ] {
+        texts
+            .add(&format!("create_failure {case}"), &lifecycle::create_failure::<T>(&planned, &place, error));
+    }
+    let of_rotation = RotationModel::found(&token_rotation());
+    let place_of_rotation = ServiceTokenRotation::place(&of_rotation);
+    texts.add(
+        "create_failure of a rotation",
+        &lifecycle::create_failure::<ServiceTokenRotation>(
+            &of_rotation,
+            &place_of_rotation,
+            CreateError::Failed(lost()),
+        ),
+    );
+    texts.added("create_still_open", |d| lifecycle::create_still_open::<T>("orders", d));
+    texts.add("taken_by_the_replaced", &lifecycle::taken_by_the_replaced::<T>(&place, ID));
+    texts.add("taken_by_another", &lifecycle::taken_by_another::<T>(&place, &existing));
+    texts.add("planned_twice", &lifecycle::planned_twice::<T>(ID, "orders"));
+    texts.added("will_adopt", |d| lifecycle::will_adopt::<T>(&place, &existing, d));
+    texts.added("will_adopt of a rotation", |d| {
+        lifecycle::will_adopt::<ServiceTokenRotation>(&place_of_rotation, &token_rotation(), d);
+    });
+    let differences = T::differences(&planned, &other);
+    texts.added("will_not_adopt", |d| lifecycle::will_not_adopt::<T>(&place, &existing, &differences, d));
+    texts.added("adoption_unknown", |d| lifecycle::adoption_unknown::<T>(&place, &lost(), d));
+    texts.added("adoption_unknown OtherApp", |d| {
+        lifecycle::adoption_unknown::<T>(&place, &refused(ApiErrorKind::OtherApp, 400), d);
+    });
+    texts.add(
+        "adopt_failure Managed",
+        &lifecycle::adopt_failure::<T>(&place, &existing, &AdoptError::Managed),
+    );
+    texts
+        .add("adopt_failure", &lifecycle::adopt_failure::<T>(&place, &existing, &AdoptError::Failed(lost())));
+    texts.add("update_failure", &lifecycle::update_failure::<T>(&planned, &lost(), None));
+    texts.add(
+        "update_failure, name taken",
+        &lifecycle::update_failure::<T>(
+            &planned,
+            &refused(ApiErrorKind::NameTaken, 400),
+            Some((&place, &existing)),
+        ),
+    );
+    texts.add("secret_missing_to_create", &lifecycle::secret_missing_to_create::<T>());
+    texts.add("secret_missing_to_update", &lifecycle::secret_missing_to_update::<T>(&planned, &planned));
+    let changed = DbtConnectionModel::found(&other);
+    texts.add(
+        "secret_missing_to_update, account",
+        &lifecycle::secret_missing_to_update::<T>(&planned, &changed),
+    );
+    texts.add("secret_gone", &lifecycle::secret_gone::<T>());
+    texts.added("version_without_secret", lifecycle::version_without_secret::<T>);
+    texts.added("sent_once", |d| lifecycle::sent_once::<T>("orders", false, false, d));
+    texts
+        .added("sent_once, with a version, the last", |d| lifecycle::sent_once::<T>("orders", true, true, d));
+    texts.added("written_elsewhere, due", |d| lifecycle::written_elsewhere::<T>(&planned, true, d));
+    texts.added("written_elsewhere", |d| lifecycle::written_elsewhere::<T>(&planned, false, d));
+    texts.added("kept", |d| lifecycle::kept::<T>("orders", ID, d));
+    texts.add("no_such_id", &lifecycle::no_such_id::<T>(ID));
+    texts.add("nothing_at", &lifecycle::nothing_at::<T>(&place));
+    texts.add("nothing_at, rotation", &lifecycle::nothing_at::<ServiceTokenRotation>(&place_of_rotation));
+    texts.add("invalid_import", &lifecycle::invalid_import::<T>("a b"));
+    insta::assert_snapshot!(texts.0);
+}
+
+#[test]
+fn rotation() {
+    let mut texts = Texts::default();
+    let prior = RotationModel::found(&token_rotation());
+    let mut by_hand = prior.clone();
+    by_hand.auto_rotation_enabled = crate::plugin::model::Field::Known(false);
+    texts.added("last_rotation_failed", |d| rotation::last_rotation_failed(&prior, d));
+    texts.added("last_rotation_failed, by hand", |d| rotation::last_rotation_failed(&by_hand, d));
+    texts.added("secret_is_deleted_first", |d| rotation::secret_is_deleted_first("DBT_TOKEN", d));
+    texts.added("takes_effect_later", |d| {
+        rotation::takes_effect_later("token_name", "name", &prior, &prior, d)
+    });
+    texts.added("takes_effect_later, by hand", |d| {
+        rotation::takes_effect_later("permission_grants", "permissions", &prior, &by_hand, d);
+    });
+    texts.added("tokens_stay", |d| rotation::tokens_stay(&prior, d));
+    texts.added("secret_stays", |d| rotation::secret_stays(&prior, d));
+    texts.text("leftover", &rotation::leftover("airflow"));
+    texts.added("unknown_permission_set", |d| rotation::unknown_permission_set("new_set", d));
+    insta::assert_snapshot!(texts.0);
+}
+
+#[test]
+fn settings() {
+    let mut texts = Texts::default();
+    let host = kms::Host::parse("http://kms.example.com").unwrap();
+    let missing = io::Error::from(io::ErrorKind::NotFound);
+    texts.added("invalid", |d| settings::invalid("max_retries", "max_retries", "must be a whole number.", d));
+    texts.added("not_a_bool", |d| settings::not_a_bool("The variable KMS_ALLOW_PLAIN_HTTP", d));
+    texts.added("two_certificates", settings::two_certificates);
+    texts.added("unreadable_certificate", |d| {
+        settings::unreadable_certificate("ca_certificate_file", "/ca.pem", &missing, d);
+    });
+    texts.added("plain_http", |d| settings::plain_http(&host, d));
+    texts.added("several_logins", |d| {
+        settings::several_logins(&["auth.token".to_owned(), "auth.oidc".to_owned()], d)
+    });
+    texts.added("several_logins_in_environment", |d| {
+        settings::several_logins_in_environment(&["KMS_TOKEN", "KMS_UNIVERSAL_AUTH_CLIENT_ID"], d);
+    });
+    texts.added("no_login", |d| settings::no_login(&[], "  auth.token, or KMS_TOKEN", d));
+    texts.added("no_login, something found", |d| {
+        settings::no_login(&["KMS_MACHINE_IDENTITY_ID"], "  auth.token, or KMS_TOKEN", d);
+    });
+    texts.added("incomplete_login", |d| {
+        settings::incomplete_login("auth.oidc", &["identity_id".to_owned()], d)
+    });
+    texts.add("not_known_yet", &settings::not_known_yet(&["host".to_owned()]));
+    texts.add("not_configured", &settings::not_configured());
+    insta::assert_snapshot!(texts.0);
+}
+
+#[test]
+fn arguments() {
+    let mut texts = Texts::default();
+    texts.added("conflict", |d| arguments::conflict("id", "name", d));
+    texts.added("neither", |d| arguments::neither("slug", "id", d));
+    texts.added("missing_key", arguments::missing_key::<ServiceTokenRotation>);
+    texts.added("only_by_name", |d| arguments::only_by_name("project_id", d));
+    texts.added("needed_by_name", |d| arguments::needed_by_name("environment", d));
+    texts.added("incomplete_list", |d| arguments::incomplete_list(2, "dbt connection", d));
+    insta::assert_snapshot!(texts.0);
+}
+
+#[test]
+fn actions() {
+    let mut texts = Texts::default();
+    texts.text("testing", &actions::testing(ID));
+    texts.text("tested", &actions::tested(&["Analytics", "Finance"]));
+    texts.text("tested, no projects", &actions::tested(&[]));
+    texts.text("rotating", &actions::rotating(ID));
+    texts.text("rotated", &actions::rotated(&token_rotation()));
+    insta::assert_snapshot!(texts.0);
+}
