@@ -15,7 +15,11 @@ fn sources(folder: &str) -> BTreeMap<String, String> {
     fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { walk(&path, files) } else { files.push(path) }
+            if path.is_dir() {
+                walk(&path, files);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
         }
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -70,7 +74,7 @@ fn the_client_knows_nothing_of_terraform() {
 
 #[test]
 fn generated_messages_stay_at_the_boundary() {
-    let boundary = ["plugin/proto.rs", "plugin/server/", "plugin/services.rs", "plugin/serve.rs"];
+    let boundary = ["plugin/proto.rs", "plugin/server/", "plugin/host_services.rs", "plugin/process.rs"];
     let elsewhere: Vec<_> =
         offenders("", &["proto::{", "proto::tfplugin6", "super::proto", "include_proto!"])
             .into_iter()
@@ -111,24 +115,116 @@ fn secrets_are_exposed_only_where_they_must_be() {
     assert_eq!(found, allowed);
 }
 
-/// What users read is written in one module of each layer, where snapshots show it. The others pass facts to it.
 #[test]
-fn diagnostics_are_worded_in_the_messages_of_their_layer() {
-    let worded = Regex::new(r"\.(error|warning)\(|Diagnostics::from_(attribute_)?error\(").unwrap();
+fn the_executable_only_wires_things_up() {
+    let main = &sources("")["main.rs"];
+    let lines = main.lines().count();
+    assert!(lines < 60, "main.rs has grown to {lines} lines: move what decides something into a layer");
+}
+
+/// The modules that hold the texts for users, by layer.
+const MESSAGES: [&str; 2] = ["plugin/messages.rs", "kms/messages.rs"];
+
+/// Code that builds a text for users. In the two lower layers it may do so only from the layer's messages.
+const TEXTS: [&str; 9] = [
+    r"\.(?:error|warning)\(",
+    r"\bDiagnostics?::(?:from_error|from_attribute_error|error|warning)\(",
+    r"#\[error\(",
+    r"\bCodecError::new\(",
+    r"\bStatus::[a-z_]+\(",
+    r"\bio::Error::(?:other|new)\(",
+    r"\bConnectorError::(?:other|user)\(",
+    r"\b(?:unreadable\(|user\(|message: |problem: |tried\.push\()",
+    r"\b(?:print|println|eprint|eprintln|writeln)!\(",
+];
+
+/// The places where code builds a text for users with a literal of its own.
+fn own_texts(file: &str, text: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]").next().unwrap();
+    let literal = Regex::new(r#"^[^;{}]{0,80}?(?:"[^"]*[a-z] |"[a-z]+"|format!)"#).unwrap();
+    let mut found = Vec::new();
+    for pattern in TEXTS {
+        for place in Regex::new(pattern).unwrap().find_iter(code) {
+            let rest: String = code[place.end()..].chars().take(200).collect();
+            let arguments = rest.split(");").next().unwrap().split(")]").next().unwrap();
+            if !arguments.trim_start().starts_with("messages::") && literal.is_match(arguments) {
+                let line = code[..place.start()].lines().count().max(1);
+                found.push(format!("{file}:{line}: {}", place.as_str()));
+            }
+        }
+    }
+    found
+}
+
+/// In the layer above, diagnostics are made in `provider/messages` alone. Rules and schemas have texts of their own.
+#[test]
+fn the_diagnostics_of_the_provider_are_in_its_messages() {
+    let made = Regex::new(&TEXTS[..2].join("|")).unwrap();
     let elsewhere: Vec<_> = sources("provider")
         .into_iter()
         .filter(|(file, _)| !file.starts_with("provider/messages/") && !is_test(file))
-        .filter(|(_, text)| worded.is_match(text.split("#[cfg(test)]").next().unwrap()))
+        .filter(|(_, text)| made.is_match(text.split("#[cfg(test)]").next().unwrap()))
         .map(|(file, _)| file)
         .collect();
     assert_eq!(elsewhere, Vec::<String>::new());
 }
 
 #[test]
-fn the_executable_only_wires_things_up() {
+fn the_texts_of_a_layer_are_in_its_messages() {
+    let mut found = Vec::new();
+    for layer in ["plugin", "kms"] {
+        for (file, text) in sources(layer) {
+            if !is_test(&file) && file != "plugin/hello_world.rs" && !MESSAGES.contains(&&*file) {
+                found.extend(own_texts(&file, &text));
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
     let main = &sources("")["main.rs"];
-    let lines = main.lines().count();
-    assert!(lines < 60, "main.rs has grown to {lines} lines: move what decides something into a layer");
+    assert!(!main.contains("print") && !main.contains("write"), "main.rs has no texts of its own");
+}
+
+#[test]
+fn a_text_outside_the_messages_is_found() {
+    for code in [
+        "diagnostics.error(None, \"Invalid name\", detail);",
+        "Diagnostics::from_error(\n    format!(\"Invalid {name}\"),\n    detail)",
+        "#[error(\"no such thing\")]",
+        "Err(CodecError::new(\"a string\"))",
+        "Status::not_found(format!(\"no type {name}\"))",
+        "io::Error::other(\"no random bytes\")",
+        "request.unreadable(\"it describes another object\")",
+        "Error::Config { message: format!(\"{name} is invalid\"), source: None }",
+        "println!(\"running on {port}\");",
+    ] {
+        assert_eq!(own_texts("x.rs", code).len(), 1, "{code}");
+    }
+    for code in [
+        "diagnostics.push(messages::invalid(path));",
+        "#[error(\"{}\", messages::no_tls())]",
+        "#[error(transparent)]",
+        "CodecError::new(expected::STRING)",
+        "request.unreadable(messages::describes_another(\"object\"))",
+        "Status::not_found(messages::unknown_type(name)); let other = \"a b\";",
+        "Reason::Unreadable { problem: messages::wrong_field(1, 2) }",
+    ] {
+        assert_eq!(own_texts("x.rs", code), Vec::<String>::new(), "{code}");
+    }
+}
+
+#[test]
+fn the_snapshots_show_every_text() {
+    let item = Regex::new(r"\bpub\((?:super|in [a-z:]+)\) (?:fn|const) (\w+)").unwrap();
+    for file in MESSAGES {
+        let text = &sources("")[file];
+        let (code, tests) = text.split_once("#[cfg(test)]\nmod tests").unwrap();
+        let items: Vec<_> = item.captures_iter(code).map(|found| found[1].to_owned()).collect();
+        assert!(items.len() > 20, "{file} has {} texts", items.len());
+        for name in items {
+            let used = Regex::new(&format!(r"\b{name}\b")).unwrap();
+            assert!(used.is_match(tests), "{file}: the snapshot lacks {name}");
+        }
+    }
 }
 
 /// Which files import which, resolved to the files that define what is imported. A `mod.rs` that only passes a name on

@@ -8,6 +8,8 @@ use std::fmt;
 use http::StatusCode;
 use serde_json::Value;
 
+use super::messages;
+
 /// An error response of the KMS itself.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -26,15 +28,9 @@ pub struct ApiError {
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HTTP {}: {}", self.status.as_u16(), self.message)?;
-        for (number, issue) in self.issues.iter().enumerate() {
-            f.write_str(if number == 0 { ": " } else { "; " })?;
-            write!(f, "{issue}")?;
-        }
-        if let Some(req_id) = &self.req_id {
-            write!(f, " (request {req_id})")?;
-        }
-        Ok(())
+        let issues: Vec<_> = self.issues.iter().map(ToString::to_string).collect();
+        let (status, req_id) = (self.status.as_u16(), self.req_id.as_deref());
+        f.write_str(&messages::api_error(status, &self.message, &issues, req_id))
     }
 }
 
@@ -49,10 +45,7 @@ pub struct Issue {
 
 impl fmt::Display for Issue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.path.is_empty() {
-            write!(f, "{}: ", self.path.join("."))?;
-        }
-        f.write_str(&self.message)
+        f.write_str(&messages::issue(&self.path, &self.message))
     }
 }
 
@@ -109,7 +102,7 @@ pub(super) fn read(status: StatusCode, body: &[u8], clean: impl Fn(&str) -> Stri
         Value::String(message) => (message.trim(), Vec::new()),
         Value::Array(issues) => {
             let issues = issues.iter().filter_map(|value| issue(value, &clean));
-            ("the request broke a rule", issues.collect())
+            (messages::invalid_request(), issues.collect())
         }
         _ => return None,
     };

@@ -17,6 +17,7 @@ use super::{
     exchange::{Response, ServerClock, exchange},
     fate::{Reason, Repetition},
     history::History,
+    messages,
     outage::Cycle,
     rate_limiter::{Limits, Permit},
     redact::Redactor,
@@ -188,13 +189,9 @@ impl Transport {
 /// Reads a response of success. Nothing of its text may be in the error, because it may hold a secret.
 fn decode<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, Reason> {
     serde_json::from_slice(body).map_err(|error| match error.classify() {
-        Category::Data => {
-            let (line, column) = (error.line(), error.column());
-            let problem = format!("a field is missing or is of another type (line {line}, column {column})");
-            Reason::Unreadable { problem }
-        }
-        Category::Eof => Reason::Page { status, problem: Some("it is cut off") },
-        Category::Syntax | Category::Io => Reason::Page { status, problem: Some("it isn't JSON") },
+        Category::Data => Reason::Unreadable { problem: messages::wrong_field(error.line(), error.column()) },
+        Category::Eof => Reason::Page { status, problem: Some(messages::truncated()) },
+        Category::Syntax | Category::Io => Reason::Page { status, problem: Some(messages::not_json()) },
     })
 }
 

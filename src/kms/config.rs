@@ -9,6 +9,7 @@ use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use url::Url;
 
+use super::messages;
 use crate::secret::Secret;
 
 /// Everything that a [`Client`](super::Client) needs, but for what libraries read from the environment by themselves: the
@@ -116,16 +117,16 @@ impl fmt::Debug for Host {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
     /// It can't be read as a URL.
-    #[error("the host must be a whole URL, such as https://kms.example.com")]
+    #[error("{}", messages::host_is_no_url())]
     NotAUrl,
     /// It doesn't begin with `http://` or `https://`.
-    #[error("the host must begin with https:// (or http://)")]
+    #[error("{}", messages::host_has_other_scheme())]
     Scheme,
     /// It holds a user name or a password.
-    #[error("the host must not hold a user name or a password")]
+    #[error("{}", messages::host_has_credentials())]
     Credentials,
     /// It has a query or a fragment.
-    #[error("the host must end before any ? or #")]
+    #[error("{}", messages::host_has_query())]
     QueryOrFragment,
 }
 

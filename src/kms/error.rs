@@ -12,6 +12,7 @@ use super::{
     api_error::{ApiError, ApiErrorKind},
     auth::AwsError,
     fate::{Cause, Effect, Fate, Reason},
+    messages,
 };
 
 /// Why a call to the KMS gave no result. No variant holds a body or a secret.
@@ -36,22 +37,14 @@ pub enum Error {
     Request(Box<RequestError>),
 
     /// The KMS could not be reached a moment ago, so this request wasn't tried.
-    #[error("the KMS can't be reached")]
+    #[error("{}", messages::unreachable())]
     Unreachable {
         /// The failure of the last request that was tried.
         source: Box<Error>,
     },
 
     /// The KMS's rate limit asks for more waiting than this operation may do.
-    #[error(
-        "the rate limit of the KMS asks to wait another {}s before {request}, after {}s of waiting{}",
-        asked.as_secs().max(1),
-        waited.as_secs(),
-        match message {
-            Some(message) => format!(": {message}"),
-            None => String::new(),
-        }
-    )]
+    #[error("{}", messages::rate_limited(request, *waited, *asked, message.as_deref()))]
     RateLimited {
         /// Method and route of the request.
         request: String,
@@ -64,7 +57,7 @@ pub enum Error {
     },
 
     /// The operation was stopped before the request was sent, or it was a read. Nothing was changed.
-    #[error("stopped before it was done")]
+    #[error("{}", messages::cancelled())]
     Cancelled,
 }
 
@@ -97,33 +90,18 @@ impl RequestError {
 
 impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { method, route, reason, .. } = self;
-        match reason {
-            Reason::Api(error) => write!(f, "{method} {route}: {error}"),
-            Reason::Page { status, problem: None } => {
-                write!(f, "{method} {route}: HTTP {}, in a response that is not the KMS's", status.as_u16())
+        let (method, route) = (self.method.as_str(), self.route.as_str());
+        f.write_str(&match &self.reason {
+            Reason::Api(error) => messages::failed_request(method, route, &error.to_string()),
+            Reason::Page { status, problem } => {
+                messages::foreign_response(method, route, status.as_u16(), *problem)
             }
-            Reason::Page { status, problem: Some(problem) } => {
-                let status = status.as_u16();
-                write!(f, "{method} {route}: HTTP {status}, in a response that is not the KMS's: {problem}")
-            }
-            Reason::NoRoute => write!(f, "{method} {route}: HTTP 404, the KMS has no such route"),
-            Reason::NoConnection { host, .. } => {
-                write!(f, "no connection to the KMS at {host} for {method} {route}")
-            }
-            Reason::NoResponse { host, .. } => {
-                write!(f, "no whole response from the KMS at {host} to {method} {route}")
-            }
-            Reason::Unreadable { problem } => {
-                write!(f, "the response to {method} {route} can't be used: {problem}")
-            }
-            Reason::Redirected { to: Some(to), .. } => {
-                write!(f, "{method} {route} was redirected to {to}, which is not followed")
-            }
-            Reason::Redirected { to: None, .. } => {
-                write!(f, "{method} {route} was redirected, which is not followed")
-            }
-        }
+            Reason::NoRoute => messages::no_route(method, route),
+            Reason::NoConnection { host, .. } => messages::no_connection(method, route, host),
+            Reason::NoResponse { host, .. } => messages::no_response(method, route, host),
+            Reason::Unreadable { problem } => messages::unreadable_response(method, route, problem),
+            Reason::Redirected { to, .. } => messages::redirected(method, route, to.as_deref()),
+        })
     }
 }
 
@@ -142,7 +120,7 @@ impl StdError for RequestError {
 pub enum AuthError {
     /// The KMS itself refused the login. It is never tried again, because a few wrong client secrets lock the identity
     /// out.
-    #[error("the KMS refused the login with {method}")]
+    #[error("{}", messages::login_refused(method))]
     LoginRefused {
         /// The name of the auth method, such as `Universal Auth`.
         method: &'static str,
@@ -151,21 +129,21 @@ pub enum AuthError {
     },
 
     /// The KMS refused the configured access token. It can't be renewed.
-    #[error("the KMS refused the configured access token")]
+    #[error("{}", messages::token_refused())]
     TokenRefused {
         /// The KMS's response.
         source: Box<ApiError>,
     },
 
     /// Logins succeed, but the KMS refuses the access tokens that they give.
-    #[error("the KMS refuses the access tokens that it has just given")]
+    #[error("{}", messages::fresh_tokens_refused())]
     FreshTokensRefused {
         /// The KMS's response to the last one.
         source: Box<ApiError>,
     },
 
     /// The Kubernetes service account token can't be read.
-    #[error("the Kubernetes service account token can't be read from {}", path.display())]
+    #[error("{}", messages::unreadable_service_account_token(path))]
     ServiceAccountToken {
         /// The file.
         path: PathBuf,
@@ -178,14 +156,14 @@ pub enum AuthError {
     Aws(#[from] AwsError),
 
     /// The KMS couldn't find out who signed the call of AWS STS. It gives no reason; most often, STS refused the call.
-    #[error("the KMS could not verify the AWS identity")]
+    #[error("{}", messages::aws_identity_unverified())]
     AwsIdentityUnverified {
         /// The KMS's response.
         source: Box<ApiError>,
     },
 
     /// The access token holds characters that can't be sent in an HTTP header.
-    #[error("the access token holds characters that no access token has")]
+    #[error("{}", messages::malformed_token())]
     TokenMalformed,
 }
 
@@ -274,7 +252,7 @@ mod tests {
         let error = failed(Effect::Write, None, Reason::NoResponse { host: host(), source: reset() });
         assert_eq!(
             report(&error),
-            "no whole response from the KMS at https://kms.example.com to POST /api/v1/x: connection reset"
+            "no complete response from the KMS at https://kms.example.com to POST /api/v1/x: connection reset"
         );
         let response = ApiError {
             kind: ApiErrorKind::Unauthorized,

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::{
     config::Host,
     fate::{Effect, Obstacle, Reason},
+    messages,
     request::{MAX_OBJECT, Request},
 };
 
@@ -129,7 +130,7 @@ async fn read_whole(
         response.chunk().await.map_err(|error| no_response(error, host, request.effect))?
     {
         if body.len() + chunk.len() > request.max_response {
-            let problem = format!("it is larger than {} MiB", request.max_response / (1024 * 1024));
+            let problem = messages::too_large(request.max_response);
             return Err(Reason::Unreadable { problem });
         }
         body.extend_from_slice(&chunk);
@@ -221,7 +222,7 @@ struct TimedOut(Duration);
 
 impl fmt::Display for TimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "timed out after {:?}", self.0)
+        f.write_str(&messages::timed_out(self.0))
     }
 }
 

@@ -8,6 +8,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 use super::{
     config::{CaCertificate, Config},
     error::Error,
+    messages,
 };
 
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
@@ -37,24 +38,25 @@ pub(super) fn http_client(config: &Config) -> Result<reqwest::Client, Error> {
         builder = builder.no_proxy();
     }
     builder.build().map_err(|error| Error::Config {
-        message: "the HTTP client can't be set up".to_owned(),
+        message: messages::no_http_client().to_owned(),
         source: Some(Arc::new(error)),
     })
 }
 
 fn certificates(ca_certificate: &CaCertificate) -> Result<Vec<reqwest::Certificate>, Error> {
     let (name, pem) = match ca_certificate {
-        CaCertificate::Pem(pem) => ("the CA certificate".to_owned(), pem.clone()),
+        CaCertificate::Pem(pem) => (messages::ca_certificate(None), pem.clone()),
         CaCertificate::File(path) => {
-            let name = format!("the CA certificate file {}", path.display());
+            let name = messages::ca_certificate(Some(path));
             let pem = std::fs::read(path).map_err(|error| Error::Config {
-                message: format!("{name} can't be read"),
+                message: messages::unreadable_ca_certificate(&name),
                 source: Some(Arc::new(error)),
             })?;
             (name, pem)
         }
     };
-    let unusable = |source| Error::Config { message: format!("{name} can't be used"), source: Some(source) };
+    let unusable =
+        |source| Error::Config { message: messages::invalid_ca_certificate(&name), source: Some(source) };
     let mut certificates = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| unusable(Arc::new(error)))?;
@@ -65,10 +67,7 @@ fn certificates(ca_certificate: &CaCertificate) -> Result<Vec<reqwest::Certifica
         certificates.push(certificate);
     }
     if certificates.is_empty() {
-        return Err(Error::Config {
-            message: format!("{name} holds no certificate in PEM form"),
-            source: None,
-        });
+        return Err(Error::Config { message: messages::no_ca_certificate(&name), source: None });
     }
     Ok(certificates)
 }

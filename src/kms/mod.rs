@@ -7,6 +7,7 @@
 //! From the bottom up; each file uses only those above it:
 //!
 //! ```text
+//! messages        the texts of all errors
 //! config          what a client must know; no I/O
 //! api_error       the KMS's own error responses; the only reader of the server's prose
 //! fate            what became of a request; the only place that decides it
@@ -44,6 +45,7 @@ mod history;
 mod http_client;
 mod list_cache;
 mod managed_ids;
+mod messages;
 mod object;
 mod outage;
 mod project;

@@ -3,6 +3,7 @@
 use super::{
     client::Operation,
     error::Error,
+    messages,
     project::{Project, ProjectById, ProjectKey},
 };
 
@@ -35,7 +36,7 @@ impl Operation {
         if key.is_of(&project) {
             Ok(project)
         } else {
-            Err(requests.newer.unreadable("it is about another project"))
+            Err(requests.newer.unreadable(messages::describes_another("project")))
         }
     }
 }

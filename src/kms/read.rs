@@ -12,13 +12,14 @@ use super::{
     fate::Reason,
     history::History,
     list_cache::{Key, Listing, Scope, Step},
+    messages,
     object::{Many, Object, One},
     request::Request,
 };
 
 /// How long the first reads wait for others, after the login. Callers that read many objects at once start them within
 /// a few milliseconds.
-const GATHERING: Duration = Duration::from_millis(10);
+const BATCH_DELAY: Duration = Duration::from_millis(10);
 
 /// How long to wait for another's read to reveal a scope. It may hang, or wait for the rate limit.
 const SEARCH_TURN: Duration = Duration::from_secs(1);
@@ -134,7 +135,7 @@ impl Operation {
         if received.value.id().eq_ignore_ascii_case(id) {
             Ok(received)
         } else {
-            Err(request.unreadable("it is about another object"))
+            Err(request.unreadable(messages::describes_another("object")))
         }
     }
 
@@ -147,7 +148,7 @@ impl Operation {
         if received.value.is_at(place) {
             Ok(received)
         } else {
-            Err(request.unreadable("it is about another object"))
+            Err(request.unreadable(messages::describes_another("object")))
         }
     }
 
@@ -162,7 +163,7 @@ impl Operation {
         if object.is_of_kind() {
             Ok(Received { value: object, sent_at, clock })
         } else {
-            Err(history.add(request.unreadable("it is about an object of another kind"), sent_at))
+            Err(history.add(request.unreadable(messages::describes_another_kind()), sent_at))
         }
     }
 
@@ -202,7 +203,7 @@ impl Operation {
         if cache.state().is_early() {
             // Others come while the login is under way, and shortly after.
             self.client.session().token(&self.run).await?;
-            self.run.unless_stopped(tokio::time::sleep(GATHERING)).await?;
+            self.run.unless_stopped(tokio::time::sleep(BATCH_DELAY)).await?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::{
     error::{Error, RequestError},
     fate::{Effect, Reason},
+    messages,
 };
 
 /// The largest response to a call about one object, in bytes.
@@ -108,7 +109,7 @@ impl Request {
 
     fn with_body(mut self, body: &impl Serialize) -> Result<Self, Error> {
         let body = serde_json::to_vec(body).map_err(|error| Error::Config {
-            message: "the request can't be written as JSON".to_owned(),
+            message: messages::no_json_body().to_owned(),
             source: Some(Arc::new(error)),
         })?;
         self.body = Some(Zeroizing::new(body));
@@ -164,7 +165,7 @@ fn fill(route: &str, values: &[&str]) -> Result<String, Error> {
         match segment.strip_prefix(':').and_then(|_| values.next()) {
             // These would name another route: URLs resolve dots, and an empty segment is the collection.
             Some(value) if matches!(*value, "" | "." | "..") => {
-                let message = format!("{value:?} can't be the ID or the name of an object in the KMS");
+                let message = messages::invalid_id(value);
                 return Err(Error::Config { message, source: None });
             }
             Some(value) => path.extend(utf8_percent_encode(value, PATH_SEGMENT)),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::{client::Operation, error::Error, request::Request, route_family::Either};
+use super::{client::Operation, error::Error, messages, request::Request, route_family::Either};
 use crate::secret::Secret;
 
 /// Which secret.
@@ -123,10 +123,10 @@ impl Operation {
             self.client.transport().redactor.add(value);
         }
         if !secret.name.eq_ignore_ascii_case(&query.name) {
-            return Err(requests.newer.unreadable("it is about another secret"));
+            return Err(requests.newer.unreadable(messages::describes_another("secret")));
         }
         if query.version.is_some_and(|version| version != secret.version) {
-            return Err(requests.newer.unreadable("it is about another version of the secret"));
+            return Err(requests.newer.unreadable(messages::describes_another("version of the secret")));
         }
         Ok(secret)
     }

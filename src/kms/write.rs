@@ -26,6 +26,7 @@ use super::{
     error::Error,
     fate::{Effect, Fate},
     history::History,
+    messages,
     object::{NewObject as _, Object, ObjectPatch as _},
     request::Request,
     retry,
@@ -44,7 +45,7 @@ const CLOCK_SLACK: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError<O: Object> {
     /// The scope has an object with this name. Nothing was created.
-    #[error("the name is taken")]
+    #[error("{}", messages::name_taken())]
     NameTaken {
         /// What is known of that object.
         existing: Existing<O>,
@@ -53,7 +54,7 @@ pub enum CreateError<O: Object> {
         error: Error,
     },
     /// The object may exist, but nothing shows that this create made it.
-    #[error("it could not be confirmed that the object was created")]
+    #[error("{}", messages::unconfirmed())]
     Unconfirmed {
         /// The object that has the name, if there is one and it could be looked up.
         found: Option<Box<O>>,
@@ -70,7 +71,7 @@ pub enum CreateError<O: Object> {
 #[derive(Debug, thiserror::Error)]
 pub enum AdoptError {
     /// Another manager of this process has it.
-    #[error("the object is managed already")]
+    #[error("{}", messages::already_managed())]
     Managed,
     /// The change that adopts it failed.
     #[error(transparent)]
@@ -203,7 +204,7 @@ impl Operation {
                     });
                 }
                 Ok(received) => {
-                    history.add(request.unreadable("it is about another object"), received.sent_at)
+                    history.add(request.unreadable(messages::describes_another("object")), received.sent_at)
                 }
                 Err(error) => error,
             };

@@ -2,18 +2,18 @@
 
 use super::path::Path;
 
-/// How grave a diagnostic is. Any error fails the call; warnings never do.
+/// The severity of a diagnostic. Any error fails the call; warnings never do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The call failed.
     Error,
-    /// The call succeeded, and the user should know something.
+    /// The call may succeed, but the user should know about something.
     Warning,
 }
 
 /// One error or warning.
 ///
-/// Terraform prints these texts as they are and redacts nothing: they must never hold the value of a sensitive
+/// Terraform prints these texts unchanged and redacts nothing, so they must never contain the value of a sensitive
 /// attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -21,13 +21,25 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// One line, in the user's terms.
     pub summary: String,
-    /// What happened and what to change. Lines that begin with a space are not wrapped.
+    /// What happened, and what the user can do. Terraform doesn't wrap lines that begin with a space.
     pub detail: String,
-    /// The attribute to blame, if one is. Terraform shows its line in the configuration.
+    /// The attribute that caused it, if any. Terraform shows its line in the configuration.
     pub attribute: Option<Path>,
 }
 
-/// The diagnostics of one call, in the order they came.
+impl Diagnostic {
+    /// An error.
+    pub fn error(attribute: Option<Path>, summary: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, summary: summary.into(), detail: detail.into(), attribute }
+    }
+
+    /// A warning.
+    pub fn warning(attribute: Option<Path>, summary: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, summary: summary.into(), detail: detail.into(), attribute }
+    }
+}
+
+/// The diagnostics of one call, in the order in which they were added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics(Vec<Diagnostic>);
 
@@ -37,7 +49,7 @@ impl Diagnostics {
         Self::default()
     }
 
-    /// A single error about the whole.
+    /// A single error that isn't about one attribute.
     pub fn from_error(summary: impl Into<String>, detail: impl Into<String>) -> Self {
         let mut diagnostics = Self::new();
         diagnostics.error(None, summary, detail);
@@ -57,7 +69,7 @@ impl Diagnostics {
 
     /// Adds an error.
     pub fn error(&mut self, attribute: Option<Path>, summary: impl Into<String>, detail: impl Into<String>) {
-        self.push(Severity::Error, attribute, summary.into(), detail.into());
+        self.push(Diagnostic::error(attribute, summary, detail));
     }
 
     /// Adds a warning.
@@ -67,19 +79,20 @@ impl Diagnostics {
         summary: impl Into<String>,
         detail: impl Into<String>,
     ) {
-        self.push(Severity::Warning, attribute, summary.into(), detail.into());
+        self.push(Diagnostic::warning(attribute, summary, detail));
     }
 
-    fn push(&mut self, severity: Severity, attribute: Option<Path>, summary: String, detail: String) {
-        self.0.push(Diagnostic { severity, summary, detail, attribute });
+    /// Adds a diagnostic.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
     }
 
-    /// Adds all of another call's diagnostics.
+    /// Adds all diagnostics of another collection.
     pub fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
     }
 
-    /// Whether any of them is an error.
+    /// Whether there is an error among them.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
@@ -89,7 +102,7 @@ impl Diagnostics {
         self.0.is_empty()
     }
 
-    /// The same with every text changed, for instance to redact what other people's texts in them must not show.
+    /// The same diagnostics with every text changed, for instance to redact secrets in texts that a server returned.
     pub fn map_texts(mut self, change: impl Fn(&str) -> String) -> Self {
         for diagnostic in &mut self.0 {
             diagnostic.summary = change(&diagnostic.summary);
@@ -98,9 +111,15 @@ impl Diagnostics {
         self
     }
 
-    /// All of them, in order.
+    /// All diagnostics, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.0.iter()
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self(vec![diagnostic])
     }
 }
 

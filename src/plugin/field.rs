@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
+    messages::expected,
     path::Step,
     schema::{Kind, Nesting, object_type},
     value::{CodecError, Number, Refinement, Type, Value},
@@ -145,7 +146,7 @@ impl AttributeType for String {
     fn from_value(value: Value) -> Result<Self, CodecError> {
         match value {
             Value::String(text) => Ok(text),
-            _ => Err(CodecError::new("a string")),
+            _ => Err(CodecError::new(expected::STRING)),
         }
     }
 
@@ -162,7 +163,7 @@ impl AttributeType for bool {
     fn from_value(value: Value) -> Result<Self, CodecError> {
         match value {
             Value::Bool(bool) => Ok(bool),
-            _ => Err(CodecError::new("a bool")),
+            _ => Err(CodecError::new(expected::BOOL)),
         }
     }
 
@@ -179,7 +180,7 @@ impl AttributeType for Number {
     fn from_value(value: Value) -> Result<Self, CodecError> {
         match value {
             Value::Number(number) => Ok(number),
-            _ => Err(CodecError::new("a number")),
+            _ => Err(CodecError::new(expected::NUMBER)),
         }
     }
 
@@ -195,7 +196,7 @@ impl AttributeType for i64 {
 
     fn from_value(value: Value) -> Result<Self, CodecError> {
         let number = Number::from_value(value)?;
-        number.as_i64().ok_or_else(|| CodecError::new("a whole number of 64 bits"))
+        number.as_i64().ok_or_else(|| CodecError::new(expected::INTEGER))
     }
 
     fn into_value(self) -> Value {
@@ -243,7 +244,7 @@ impl<T: AttributeType> Element for T {
 
     fn from_element(value: Value) -> Result<Self, CodecError> {
         match value {
-            Value::Null | Value::Unknown(_) => Err(CodecError::new("a known value")),
+            Value::Null | Value::Unknown(_) => Err(CodecError::new(expected::KNOWN)),
             value => T::from_value(value),
         }
     }
@@ -290,7 +291,7 @@ impl<E: Element> AttributeType for Vec<E> {
     }
 
     fn from_value(value: Value) -> Result<Self, CodecError> {
-        let Value::Sequence(elements) = value else { return Err(CodecError::new("a list")) };
+        let Value::Sequence(elements) = value else { return Err(CodecError::new(expected::LIST)) };
         let decode = |(index, element)| {
             E::from_element(element).map_err(|error| error.within(Step::Index(index as i64)))
         };
@@ -328,7 +329,7 @@ impl<E: Element> AttributeType for Set<E> {
     }
 
     fn from_value(value: Value) -> Result<Self, CodecError> {
-        let Value::Sequence(elements) = value else { return Err(CodecError::new("a set")) };
+        let Value::Sequence(elements) = value else { return Err(CodecError::new(expected::SET)) };
         elements.into_iter().map(|element| E::from_element(element).map_err(CodecError::within_set)).collect()
     }
 
@@ -346,7 +347,7 @@ impl<E: Element> AttributeType for BTreeMap<String, E> {
     }
 
     fn from_value(value: Value) -> Result<Self, CodecError> {
-        let Value::Map(elements) = value else { return Err(CodecError::new("a map")) };
+        let Value::Map(elements) = value else { return Err(CodecError::new(expected::MAP)) };
         let decode = |(key, element)| match E::from_element(element) {
             Ok(element) => Ok((key, element)),
             Err(error) => Err(error.within(Step::Key(key))),
@@ -374,13 +375,13 @@ mod tests {
         assert_eq!(Vec::<Field<String>>::from_value(mixed.clone()), Ok(fields.clone()));
         assert_eq!(fields.into_value(), mixed);
         let error = Vec::<String>::from_value(mixed.clone()).unwrap_err();
-        assert_eq!(error.to_string(), "not a known value at [1]");
+        assert_eq!(error.to_string(), "expected a known value at [1]");
         let error = Set::<String>::from_value(mixed.clone()).unwrap_err();
-        assert_eq!(error.to_string(), "not a set of which each element is a known value");
+        assert_eq!(error.to_string(), "expected a set where each element is a known value");
         let map = Value::Map(BTreeMap::from([("k".to_owned(), Value::Null)]));
         assert!(BTreeMap::<String, Field<bool>>::from_value(map.clone()).is_ok());
         let error = BTreeMap::<String, bool>::from_value(map).unwrap_err();
-        assert_eq!(error.to_string(), "not a known value at [\"k\"]");
+        assert_eq!(error.to_string(), "expected a known value at [\"k\"]");
     }
 
     #[test]
@@ -407,7 +408,7 @@ mod tests {
         assert_eq!(i64::from_value(Value::from(7)), Ok(7));
         let fraction = Value::Number(Number::Decimal("0.1".into()));
         let error = i64::from_value(fraction.clone()).unwrap_err();
-        assert_eq!(error.to_string(), "not a whole number of 64 bits");
+        assert_eq!(error.to_string(), "expected a 64-bit integer");
         assert_eq!(Number::from_value(fraction.clone()).map(AttributeType::into_value), Ok(fraction));
     }
 }

@@ -19,6 +19,8 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, UnixTime, pem::PemObject as _};
 
+use super::messages;
+
 /// The variable that tells a start by Terraform from one by hand, and its value. Terraform's and OpenTofu's are the same.
 const COOKIE: (&str, &str) =
     ("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2");
@@ -36,16 +38,16 @@ const SERVER_NAME: &str = "localhost";
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
     /// PLUGIN_CLIENT_CERT is no certificate. Going on without one would let anybody in.
-    #[error("PLUGIN_CLIENT_CERT does not hold exactly one PEM certificate")]
+    #[error("{}", messages::invalid_client_certificate())]
     ClientCertificate,
     /// Our own certificate could not be made.
-    #[error("the server's certificate can't be made")]
+    #[error("{}", messages::no_server_certificate())]
     ServerCertificate(#[source] rcgen::Error),
     /// TLS could not be set up.
-    #[error("TLS can't be set up")]
+    #[error("{}", messages::no_tls())]
     Tls(#[from] rustls::Error),
     /// The socket could not be opened, or the handshake line not written.
-    #[error("can't listen")]
+    #[error("{}", messages::no_listener())]
     Io(#[from] std::io::Error),
 }
 

@@ -32,7 +32,7 @@ mod unix {
 
     use tokio::net::UnixStream;
 
-    use super::{Accept, io};
+    use super::{super::messages, Accept, io};
 
     /// The limit for a socket's path, its closing zero included: macOS's, for Linux allows 108.
     const LONGEST_PATH: usize = 104;
@@ -108,7 +108,7 @@ mod unix {
     /// A fresh directory of mode 0700, under another parent where the path would be too long for a socket.
     fn make_directory(parent: &Path) -> io::Result<PathBuf> {
         let mut random = [0; 8];
-        aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("no random bytes"))?;
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other(messages::no_random_bytes()))?;
         let name = format!("terraform-provider-{:016x}", u64::from_ne_bytes(random));
         let mut path = parent.join(&name);
         if path.as_os_str().len() + "/plugin".len() >= LONGEST_PATH {
@@ -124,7 +124,7 @@ mod unix {
         }
         match nix::unistd::Group::from_name(group) {
             Ok(Some(group)) => Ok(group.gid.as_raw()),
-            _ => Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no group {group}"))),
+            _ => Err(io::Error::new(io::ErrorKind::NotFound, messages::unknown_group(group))),
         }
     }
 
@@ -173,7 +173,7 @@ pub(super) mod tcp {
 
     use tokio::net::TcpStream;
 
-    use super::{Accept, io};
+    use super::{super::messages, Accept, io};
 
     /// A listening socket on loopback. Who connects waits to be accepted.
     pub(in super::super) struct Listener(TcpListener);
@@ -188,7 +188,7 @@ pub(super) mod tcp {
                 |name, default| environment(name).and_then(|port| port.parse().ok()).unwrap_or(default);
             let mut ports = port("PLUGIN_MIN_PORT", 10_000_u16)..=port("PLUGIN_MAX_PORT", 25_000);
             let bound = ports.find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
-            bound.map(Self).ok_or_else(|| io::Error::other("no port is free"))
+            bound.map(Self).ok_or_else(|| io::Error::other(messages::no_free_port()))
         }
 
         pub(in super::super) fn network(&self) -> &'static str {

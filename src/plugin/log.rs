@@ -24,6 +24,8 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+use super::messages;
+
 /// Keys of log fields. People's log filters know them from other providers (terraform-plugin-go's
 /// `internal/logging/keys.go`): they count as public interface.
 pub mod keys {
@@ -94,11 +96,11 @@ fn level(environment: impl Fn(&str) -> Option<String>) -> LevelFilter {
 }
 
 /// Terraform collects what follows a line that begins with `panic: ` and shows it to the user. The message of a panic
-/// may quote the data it happened on, so only the place is told.
+/// may quote the data that caused it, so only the location is shown.
 fn report_crashes() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-        let _ = writeln!(std::io::stderr(), "panic: the provider crashed at {place}");
+        let location = panic.location().map(ToString::to_string);
+        let _ = std::io::stderr().write_all(messages::panic(location.as_deref()).as_bytes());
     }));
 }
 

@@ -6,6 +6,7 @@ use super::{
     context::{BoxFuture, Context},
     diagnostics::Diagnostics,
     entry::{Described, Entry},
+    messages,
     model::{AttributeType as _, typed},
     path::Path,
     plan,
@@ -91,8 +92,7 @@ impl<R: Resource> Managed<R> {
         let identity = match (known, identity) {
             (Some(known), Some(identity)) => Some(self.same_identity(cx, known, identity)),
             (None, None) if !self.identity_schema().attributes.is_empty() && !cx.diagnostics.has_errors() => {
-                let detail = "This is a bug in the provider: it does not know the object's identity.";
-                cx.diagnostics.error(None, "The identity of the resource is incomplete", detail);
+                cx.diagnostics.push(messages::incomplete_identity());
                 None
             }
             (known, identity) => identity.or_else(|| known.cloned()),
@@ -123,12 +123,7 @@ impl<R: Resource> Managed<R> {
             !before.is_null() && !before.same_as(now, &attribute.value_type())
         });
         let Some(attribute) = changed else { return identity };
-        let detail = format!(
-            "The object that the provider found is not the one that Terraform manages here: \"{}\" in its identity is \
-             different. Remove this resource from the state, and import the object that it is to manage.",
-            attribute.name
-        );
-        cx.diagnostics.error(None, "The identity of the resource changed", detail);
+        cx.diagnostics.push(messages::changed_identity(attribute.name));
         known.clone()
     }
 
@@ -327,7 +322,7 @@ impl Object {
 fn in_identity(problems: Diagnostics) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     for problem in problems {
-        diagnostics.error(None, "Invalid identity", format!("In the identity, {}", problem.detail));
+        diagnostics.push(messages::invalid_identity(&problem.detail));
     }
     diagnostics
 }

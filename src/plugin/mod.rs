@@ -3,7 +3,7 @@
 //! It knows Terraform and nothing of any server behind a provider. A provider implements [`provider::Provider`] and one
 //! trait for each kind of type it offers: [`resource::Resource`], [`data_source::DataSource`],
 //! [`ephemeral::EphemeralResource`], [`list_resource::ListResource`], [`action::Action`], [`function::Function`]. Its
-//! executable calls [`start::start`].
+//! executable calls [`cli::run`].
 //!
 //! - [`model`], [`schema`], [`value`], [`path`], [`diagnostics`] and [`private`] are the vocabulary.
 //! - `plan` and `upgrade` are what the runtime decides by itself: defaults, unknown values, replacement, older states.
@@ -17,6 +17,7 @@
 #![doc = concat!("```ignore\n", include_str!("hello_world.rs"), "```")]
 
 pub mod action;
+pub mod cli;
 pub mod context;
 pub mod data_source;
 pub mod diagnostics;
@@ -27,23 +28,23 @@ pub mod function;
 mod handshake;
 #[cfg(test)]
 mod hello_world;
+mod host_services;
 mod interrupts;
 pub mod list_resource;
 mod listener;
 mod log;
 mod managed;
+mod messages;
 pub mod model;
 pub mod path;
 mod plan;
 pub mod private;
+mod process;
 mod proto;
 pub mod provider;
 pub mod resource;
 pub mod schema;
-mod serve;
 mod server;
-mod services;
-pub mod start;
 mod upgrade;
 pub mod value;
 mod wire;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 pub use super::field::{AttributeType, Element, Field, Set};
 use super::{
     diagnostics::Diagnostics,
+    messages::{self, expected},
     path::Step,
     schema::{Attribute, Kind, Nesting, Schema},
     value::{CodecError, Value},
@@ -53,7 +54,7 @@ impl Attributes {
     pub fn of(value: Value) -> Result<Self, CodecError> {
         match value {
             Value::Map(attributes) => Ok(Self(attributes)),
-            _ => Err(CodecError::new("an object")),
+            _ => Err(CodecError::new(expected::OBJECT)),
         }
     }
 
@@ -72,7 +73,7 @@ impl Attributes {
     /// An attribute is left.
     pub fn finish(self) -> Result<(), CodecError> {
         match self.0.into_keys().next() {
-            Some(name) => Err(CodecError::new("an attribute of the schema").within(Step::Attribute(name))),
+            Some(name) => Err(CodecError::new(expected::ATTRIBUTE).within(Step::Attribute(name))),
             None => Ok(()),
         }
     }
@@ -84,15 +85,7 @@ impl Attributes {
 /// A value is of the right Terraform type and still not what its attribute needs, such as a fraction for a count. The
 /// diagnostic is on that very value.
 pub fn typed<M: Model>(value: Value) -> Result<M, Diagnostics> {
-    M::from_value(value).map_err(|error| {
-        let mut diagnostics = Diagnostics::new();
-        let (place, attribute) = match error.path() {
-            path if path.0.is_empty() => ("The value".to_owned(), None),
-            path => (format!("\"{path}\""), Some(path.clone())),
-        };
-        diagnostics.error(attribute, "Invalid value", format!("{place} is not {}.", error.wanted()));
-        diagnostics
-    })
+    M::from_value(value).map_err(|error| messages::invalid_value(error.path(), error.expected()).into())
 }
 
 /// Joins the lines of a doc comment into a Markdown description.
@@ -191,15 +184,15 @@ mod tests {
 
     /// Text that no output may show.
     #[derive(Clone, PartialEq)]
-    pub struct Hidden(String);
+    pub struct SecretText(String);
 
-    impl std::fmt::Debug for Hidden {
+    impl std::fmt::Debug for SecretText {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("(hidden)")
         }
     }
 
-    impl AttributeType for Hidden {
+    impl AttributeType for SecretText {
         const SENSITIVE: bool = true;
 
         fn kind() -> Kind {
@@ -244,9 +237,9 @@ mod tests {
             /// A count.
             count: i64 = optional(),
             /// A secret.
-            token: Hidden = optional().write_only(),
+            token: SecretText = optional().write_only(),
             /// More of them.
-            tokens: Vec<Field<Hidden>> = optional(),
+            tokens: Vec<Field<SecretText>> = optional(),
             /// One object.
             single: Inner = optional(),
             /// Many objects.
@@ -270,7 +263,7 @@ mod tests {
             name: Field::Known("n".into()),
             r#type: Field::Known("t".into()),
             count: Field::Known(7),
-            token: Field::Known(Hidden("s".into())),
+            token: Field::Known(SecretText("s".into())),
             tokens: Field::Known(vec![Field::unknown()]),
             single: inner(),
             many: Field::Known(vec![inner(), Field::unknown(), Field::Null]),
@@ -310,7 +303,7 @@ mod tests {
     fn an_error_is_on_the_very_value() {
         let fraction = || Value::Number(super::super::value::Number::Decimal("0.5".into()));
         let inner = || Value::Map(BTreeMap::from([("size".to_owned(), fraction())]));
-        let number = "is not a whole number of 64 bits.";
+        let number = "is not a 64-bit integer.";
         let cases = [
             ("count", fraction(), "count", format!("\"count\" {number}")),
             ("single", inner(), "single.size", format!("\"single.size\" {number}")),
@@ -330,8 +323,7 @@ mod tests {
                 "any",
                 Value::Sequence(vec![inner()]),
                 "any",
-                "\"any\" is not a set of which each element has a whole number of 64 bits at size."
-                    .to_owned(),
+                "\"any\" is not a set where each element has a 64-bit integer at size.".to_owned(),
             ),
         ];
         for (name, value, path, detail) in cases {
@@ -347,12 +339,12 @@ mod tests {
     fn an_attribute_that_nobody_takes_is_an_error() {
         let value = Value::Map(BTreeMap::from([("extra".to_owned(), Value::Null)]));
         let error = Inner::from_value(value).unwrap_err();
-        assert_eq!(error.to_string(), "not an attribute of the schema at extra");
+        assert_eq!(error.to_string(), "expected an attribute of the schema at extra");
     }
 
     #[test]
     fn debug_of_a_model_hides_what_its_types_hide() {
-        let outer = Outer { token: Field::Known(Hidden("dbtu_x".into())), ..Outer::default() };
+        let outer = Outer { token: Field::Known(SecretText("dbtu_x".into())), ..Outer::default() };
         assert!(!format!("{outer:?}").contains("dbtu_x"));
     }
 }

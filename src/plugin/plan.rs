@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{
     diagnostics::Diagnostics,
+    messages,
     path::{Path, Step},
     schema::{Attribute, Kind, Nesting, Schema, Usage, any_attribute, object_type},
     value::{Refinement, Value},
@@ -261,11 +262,7 @@ fn duplicates_in(attributes: &[Attribute], config: &Value, path: &Path, diagnost
                     completed[..index].iter().any(|other| one.same_as(other, &value_type))
                 };
                 if completed.iter().enumerate().any(repeated) {
-                    let detail = format!(
-                        "Two elements of \"{path}\" are the same, because one of them sets an attribute to its \
-                         default value and the other one leaves it out. Remove one of them."
-                    );
-                    diagnostics.error(Some(path), "Duplicate element of a set", detail);
+                    diagnostics.push(messages::duplicate_element(path));
                 }
             }
             _ => {}

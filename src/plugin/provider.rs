@@ -169,7 +169,7 @@ impl Types {
                     "the managed resource of this name is of another Rust type"
                 }
                 Some(resource) if resource.identity_schema().attributes.is_empty() => {
-                    "the managed resource has no identity, by which it could be listed"
+                    "the managed resource has no identity, which a list needs"
                 }
                 Some(_) => continue,
             };
@@ -183,7 +183,7 @@ impl Types {
                     || signature.parameters[..index].iter().any(|other| other.name == parameter.name)
                 {
                     faults.push(of(format!(
-                        "the parameter name \"{}\" is no name, or used twice",
+                        "the parameter name \"{}\" is invalid or used twice",
                         parameter.name
                     )));
                 }
@@ -197,7 +197,7 @@ fn name_fault(name: &str) -> Option<&'static str> {
     let mut characters = name.chars();
     let legal = characters.next().is_some_and(|first| first.is_ascii_lowercase())
         && characters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    (!legal).then_some("the name is not of a-z, 0-9 and _, beginning with a letter")
+    (!legal).then_some("the name must consist of a-z, 0-9 and _, and begin with a letter")
 }
 
 /// The kinds of types that have a schema.

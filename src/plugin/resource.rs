@@ -1,6 +1,8 @@
 //! Managed resources: the trait that a type implements.
 
-use super::{context::Context, diagnostics::Diagnostics, model::Model, private::Private, schema::Schema};
+use super::{
+    context::Context, diagnostics::Diagnostics, messages, model::Model, private::Private, schema::Schema,
+};
 
 /// A managed resource type.
 ///
@@ -118,10 +120,7 @@ pub trait Resource: Send + Sync + 'static {
         _cx: &mut Context,
         _update: Update<Self::Model>,
     ) -> impl Future<Output = Result<Stored<Self::Model>, Diagnostics>> + Send {
-        std::future::ready(Err(Diagnostics::from_error(
-            "Resource can't be updated",
-            "This is a bug in the provider: the plan was to update this resource, and its type has no updates.",
-        )))
+        std::future::ready(Err(messages::update_unsupported()))
     }
 
     /// Removes the object. Succeeds if it is gone already.
@@ -146,10 +145,7 @@ pub trait Resource: Send + Sync + 'static {
         _cx: &mut Context,
         _key: ImportKey<Self::Identity>,
     ) -> impl Future<Output = Result<Stored<Self::Model>, Diagnostics>> + Send {
-        std::future::ready(Err(Diagnostics::from_error(
-            "Resource can't be imported",
-            "Resources of this type can only be created by Terraform.",
-        )))
+        std::future::ready(Err(messages::import_unsupported()))
     }
 }
 

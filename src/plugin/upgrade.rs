@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use super::{
     diagnostics::Diagnostics,
+    messages::{self, expected},
     schema::{Schema, StoredJson},
     value::{CodecError, Value},
 };
@@ -14,48 +15,21 @@ use super::{
 /// # Errors
 /// No version of this schema stored that, or a step refused it. `what` is the kind of thing, such as "state".
 pub(super) fn upgrade(schema: &Schema, version: i64, json: &[u8], what: &str) -> Result<Value, Diagnostics> {
-    let unreadable = |error: CodecError| {
-        let place = match error.path().0.is_empty() {
-            true => "It".to_owned(),
-            false => format!("The value of \"{}\" in it", error.path()),
-        };
-        Diagnostics::from_error(
-            format!("Stored {what} can't be read"),
-            format!(
-                "The {what} of this resource was not written by this provider. {place} is not {}.",
-                error.wanted()
-            ),
-        )
-    };
+    let unreadable = |error: CodecError| messages::unreadable_stored(what, error.path(), error.expected());
     let steps = usize::try_from(version).ok().and_then(|version| schema.upgrade_steps().get(version..));
     let Some(steps) = steps else {
-        return Err(Diagnostics::from_error(
-            format!("Stored {what} is of another release"),
-            format!(
-                "The {what} of this resource has version {version}, but this release of the provider knows no version \
-                 after {}. Use a newer release of the provider.",
-                schema.version()
-            ),
-        ));
+        return Err(messages::unsupported_version(what, version, schema.version()).into());
     };
     if steps.is_empty() {
-        return Value::from_stored_json(json, schema.value_type()).map_err(unreadable);
+        return Value::from_stored_json(json, schema.value_type()).map_err(|error| unreadable(error).into());
     }
     let mut stored: StoredJson =
-        serde_json::from_slice(json).map_err(|_| unreadable(CodecError::new("a JSON object")))?;
+        serde_json::from_slice(json).map_err(|_| unreadable(CodecError::new(expected::JSON_OBJECT)))?;
     for (step, from) in steps.iter().zip(version..) {
-        stored = step(stored).map_err(|problem| {
-            Diagnostics::from_error(
-                format!("Stored {what} can't be upgraded"),
-                format!(
-                    "The {what} of this resource has version {from}, and its upgrade to version {} failed: {problem}",
-                    from + 1
-                ),
-            )
-        })?;
+        stored = step(stored).map_err(|problem| messages::failed_upgrade(what, from, &problem))?;
     }
     let json = Json::Object(stored).to_string();
-    Value::from_stored_json(json.as_bytes(), schema.value_type()).map_err(unreadable)
+    Value::from_stored_json(json.as_bytes(), schema.value_type()).map_err(|error| unreadable(error).into())
 }
 
 #[cfg(test)]
@@ -112,18 +86,18 @@ mod tests {
     #[test]
     fn what_no_version_stored_is_a_clear_error() {
         let error = upgraded(0, r#"{"name":"n"}"#).unwrap_err();
-        assert!(
-            error.ends_with("has version 0, and its upgrade to version 1 failed: it has no title."),
-            "{error}"
-        );
+        assert!(error.ends_with("from schema version 0 to 1: it has no title."), "{error}");
         let error = upgraded(3, "{}").unwrap_err();
-        assert!(error.contains("knows no version after 2. Use a newer release"), "{error}");
+        assert!(error.contains("supports versions up to 2. Use a newer release"), "{error}");
         assert!(upgraded(-1, "{}").is_err());
         let error = upgraded(2, r#"{"name":["n"]}"#).unwrap_err();
-        assert!(error.contains(r#"The value of "name" in it is not "string"."#), "{error}");
+        assert!(error.contains(r#"the value of "name" is not a value of type "string"."#), "{error}");
         for version in [0, 2] {
             let error = upgraded(version, "not json").unwrap_err();
-            assert!(error.contains("was not written by this provider. It is not"), "{error}");
+            assert!(
+                error.contains("This provider did not write the state of this resource: it is not"),
+                "{error}"
+            );
         }
     }
 }

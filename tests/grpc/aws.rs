@@ -398,7 +398,7 @@ async fn without_any_credentials_the_sources_are_named() {
     home.write(".aws/config", "[profile other]\nregion = eu-west-1\n");
     let outcome = home.log_in(&emulator, IDENTITY_ID, &environment).await;
     outcome.failed(&[
-        "no AWS credentials were found",
+        "no AWS credentials found",
         ENVIRONMENT,
         FILES,
         "mistyped",
@@ -424,7 +424,7 @@ async fn a_source_that_fails_is_named_and_the_next_is_not_tried() {
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &*aws.url("")),
     ];
     let outcome = Home::new().log_in(&emulator, IDENTITY_ID, &environment).await;
-    outcome.failed(&["can't be loaded from the container's credentials endpoint", "403"]);
+    outcome.failed(&["could not load AWS credentials from the container's credentials endpoint", "403"]);
     assert!(aws.asked().iter().all(|asked| asked.path == "/credentials"), "{:?}", aws.asked());
 
     let home = Home::new();
@@ -443,7 +443,7 @@ async fn a_region_that_can_not_be_one_is_named() {
         ("AWS_REGION", "eu-west-1.example.com"),
     ];
     let outcome = Home::new().log_in(&emulator, IDENTITY_ID, &environment).await;
-    outcome.failed(&["\"eu-west-1.example.com\" can't be the name of an AWS region", "Set AWS_REGION"]);
+    outcome.failed(&["\"eu-west-1.example.com\" is not a valid name of an AWS region", "Set AWS_REGION"]);
     assert!(emulator.requests().is_empty());
 }
 

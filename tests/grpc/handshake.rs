@@ -13,7 +13,7 @@ use tokio::process::Child;
 use tokio_stream::StreamExt as _;
 
 use crate::host::{
-    COOKIE, ClientIdentity, Host, PATIENCE, connect, executable, go_plugin, health, proto, spawn, told,
+    COOKIE, ClientIdentity, Host, TIMEOUT, connect, executable, go_plugin, health, proto, spawn, told,
 };
 
 async fn calls(channel: tonic::transport::Channel) -> Result<(), tonic::Status> {
@@ -28,7 +28,7 @@ pub fn signal(child: &Child, signal: Signal) {
 
 /// Waits for the end of the process.
 pub async fn ending(child: &mut Child) -> ExitStatus {
-    tokio::time::timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap()
+    tokio::time::timeout(TIMEOUT, child.wait()).await.expect("it ends").unwrap()
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn a_stranger_is_refused_with_and_without_a_certificate() {
         match connect(&host.handshake, identity.as_ref()).await {
             Err(_) => {}
             Ok(channel) => {
-                let answer = tokio::time::timeout(PATIENCE, calls(channel)).await.unwrap();
+                let answer = tokio::time::timeout(TIMEOUT, calls(channel)).await.unwrap();
                 assert!(answer.is_err(), "a stranger was served");
             }
         }
@@ -92,7 +92,7 @@ async fn a_start_that_fails_says_why() {
         command.env(COOKIE.0, COOKIE.1).env("PLUGIN_UNIX_SOCKET_DIR", nowhere).output().await.unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("can't listen: No such file or directory"), "{said}");
+    assert!(said.contains("could not listen for Terraform: No such file or directory"), "{said}");
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn started_by_hand_it_says_what_it_is() {
         assert_eq!(output.status.code(), Some(2));
         let said = String::from_utf8(output.stderr).unwrap();
         let expected =
-            format!("terraform-provider-kms: {shown} is no option of this program; --help lists them\n");
+            format!("terraform-provider-kms: unknown option '{shown}'; --help lists the options\n");
         assert_eq!(said, expected);
     }
 }
@@ -201,7 +201,7 @@ async fn it_ends_when_what_started_it_is_gone_before_it_has_connected() {
     // The provider holds the other end.
     let mut rest = Vec::new();
     let end = tokio::io::AsyncReadExt::read_to_end(&mut stdout, &mut rest);
-    tokio::time::timeout(PATIENCE, end).await.expect("it ends").unwrap();
+    tokio::time::timeout(TIMEOUT, end).await.expect("it ends").unwrap();
     assert!(!Path::new(socket).exists(), "it cleans up");
 }
 
@@ -253,7 +253,7 @@ async fn debug_mode_tells_how_to_reattach_and_outlives_its_hosts() {
     let mut text = String::new();
     while !text.contains("TF_REATTACH_PROVIDERS='") {
         let line = tokio::io::AsyncBufReadExt::read_line(&mut stdout, &mut text);
-        assert_ne!(tokio::time::timeout(PATIENCE, line).await.unwrap().unwrap(), 0, "{text}");
+        assert_ne!(tokio::time::timeout(TIMEOUT, line).await.unwrap().unwrap(), 0, "{text}");
     }
     let json = text.split('\'').nth(1).unwrap();
     let reattach: serde_json::Value = serde_json::from_str(json).unwrap();

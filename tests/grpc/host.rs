@@ -52,7 +52,7 @@ pub const COOKIE: (&str, &str) =
     ("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2");
 
 /// Longer than anything here takes, and short enough to fail within reason.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub fn executable() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_terraform-provider-kms"));
@@ -157,7 +157,7 @@ pub async fn spawn(identity: &ClientIdentity, environment: &[(&str, &str)]) -> S
         }
     });
     let mut line = String::new();
-    tokio::time::timeout(PATIENCE, stdout.read_line(&mut line)).await.expect("a handshake line").unwrap();
+    tokio::time::timeout(TIMEOUT, stdout.read_line(&mut line)).await.expect("a handshake line").unwrap();
     let rest = tokio::spawn(async move {
         let mut rest = String::new();
         let _ = tokio::io::AsyncReadExt::read_to_string(&mut stdout, &mut rest).await;
@@ -199,7 +199,7 @@ pub async fn connect(
         }
     });
     let endpoint = Endpoint::from_static("http://localhost");
-    Ok(tokio::time::timeout(PATIENCE, endpoint.connect_with_connector(connector)).await??)
+    Ok(tokio::time::timeout(TIMEOUT, endpoint.connect_with_connector(connector)).await??)
 }
 
 fn tls(server: CertificateDer<'static>, identity: Option<&ClientIdentity>) -> Arc<ClientConfig> {

@@ -302,7 +302,7 @@ async fn an_old_client_is_told_about_write_only_attributes_once() {
         client_capabilities: None,
     };
     let answer = host.provider().validate_resource_config(request).await.unwrap().into_inner();
-    let expected = "error [api_token] Write-only attributes need Terraform 1.11 or later";
+    let expected = "error [api_token] Write-only attributes require Terraform 1.11 or later";
     assert_eq!(told(&answer.diagnostics), [expected]);
 }
 

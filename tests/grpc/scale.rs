@@ -15,7 +15,7 @@ use serde_json::json;
 use terraform_provider_kms::plugin::value::Value;
 
 use crate::{
-    host::{Host, PATIENCE, Provider, object, proto, provider_config, told, value},
+    host::{Host, Provider, TIMEOUT, object, proto, provider_config, told, value},
     resource::{Stored, TYPE_NAME, apply, config, configure, configured, emulator, read, resource_type, set},
 };
 
@@ -357,7 +357,7 @@ async fn readers_that_wait_for_the_limit_stop_at_once() {
         .collect();
     let begun = Instant::now();
     while calls(&emulator).0 == 0 {
-        assert!(begun.elapsed() < PATIENCE, "nobody asks for a list");
+        assert!(begun.elapsed() < TIMEOUT, "nobody asks for a list");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -400,7 +400,7 @@ async fn a_thousand_creates_run_into_the_limit_at_most_once_a_window() {
     assert!(refused as f64 <= windows, "{refused} refusals in {windows:.1} windows");
     assert!(took >= window * 4, "200 a window are allowed: {took:?}");
     // Each of four pauses may take up to a second longer than the window, for seconds are rounded, and half for jitter.
-    assert!(took < window * 4 + Duration::from_millis(1500) * 4 + PATIENCE / 2, "{took:?}");
+    assert!(took < window * 4 + Duration::from_millis(1500) * 4 + TIMEOUT / 2, "{took:?}");
 }
 
 #[tokio::test]

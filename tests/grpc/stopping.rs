@@ -8,14 +8,14 @@ use terraform_provider_kms::plugin::value::Value;
 
 use crate::{
     handshake::{ending, signal},
-    host::{PATIENCE, proto, told},
+    host::{TIMEOUT, proto, told},
     resource::{apply, config, configured, emulator},
 };
 
 async fn wait_until(mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < PATIENCE, "it never happens");
+        assert!(begun.elapsed() < TIMEOUT, "it never happens");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -30,7 +30,7 @@ async fn a_write_under_way_finishes_and_is_recorded() {
     let create = tokio::spawn(async move { apply(&mut creating, None, &config("analytics", &[])).await });
     wait_until(|| !emulator.connections().is_empty()).await;
     provider.clone().stop_provider(proto::stop_provider::Request {}).await.unwrap();
-    let (answer, stored) = tokio::time::timeout(PATIENCE, create).await.expect("it ends").unwrap();
+    let (answer, stored) = tokio::time::timeout(TIMEOUT, create).await.expect("it ends").unwrap();
     assert_eq!(told(&answer.diagnostics), Vec::<String>::new());
     assert_eq!(stored.state.attribute("id"), Some(&Value::string(&emulator.connection("analytics").id)));
 
@@ -52,7 +52,7 @@ async fn a_supervisor_that_ends_the_process_waits_for_a_write_under_way() {
     // As long as it is under way, other calls are served.
     tokio::time::sleep(Duration::from_millis(200)).await;
     provider.clone().get_metadata(proto::get_metadata::Request {}).await.unwrap();
-    let (answer, stored) = tokio::time::timeout(PATIENCE, create).await.expect("it ends").unwrap();
+    let (answer, stored) = tokio::time::timeout(TIMEOUT, create).await.expect("it ends").unwrap();
     assert_eq!(told(&answer.diagnostics), Vec::<String>::new());
     assert_eq!(stored.state.attribute("id"), Some(&Value::string(&emulator.connection("analytics").id)));
     assert!(ending(&mut host.child).await.success());
@@ -68,7 +68,7 @@ async fn what_has_not_been_sent_is_cancelled() {
     let create = tokio::spawn(async move { apply(&mut creating, None, &config("analytics", &[])).await });
     wait_until(|| emulator.requests().iter().any(|request| request.is("POST", CONNECTIONS))).await;
     provider.clone().stop_provider(proto::stop_provider::Request {}).await.unwrap();
-    let (answer, stored) = tokio::time::timeout(PATIENCE, create).await.expect("it ends").unwrap();
+    let (answer, stored) = tokio::time::timeout(TIMEOUT, create).await.expect("it ends").unwrap();
     assert_eq!(told(&answer.diagnostics), ["error [] Stopped"]);
     assert_eq!(stored.state, Value::Null);
     assert!(emulator.connections().is_empty());

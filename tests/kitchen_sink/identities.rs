@@ -72,11 +72,8 @@ fn an_identity_that_changes_is_an_error_and_the_state_stays() {
         workspace.write("things/t-1.realm", "elsewhere");
         let outcome = workspace.run(&["plan", "-json"]);
         if workspace.has(12) {
-            assert_eq!(outcome.error().summary, "The identity of the resource changed");
-            assert!(
-                outcome.error().detail.contains("\"realm\" in its identity is different"),
-                "{outcome:#?}"
-            );
+            assert_eq!(outcome.error().summary, "Resource identity changed");
+            assert!(outcome.error().detail.contains("\"realm\" in its identity differs"), "{outcome:#?}");
             assert_eq!(workspace.instance("sink_thing")["identity"]["realm"], json!("sink"));
         } else {
             outcome.succeeded();

@@ -131,7 +131,7 @@ fn elements_that_are_the_same_with_their_defaults_are_refused_where_they_are() {
     under_each_terraform(|workspace| {
         configure(workspace, "rules = [{ value = \"zero\" }, {}]");
         let refused = workspace.validate();
-        assert_eq!(refused.error().summary, "Duplicate element of a set");
+        assert_eq!(refused.error().summary, "Duplicate set element");
         assert!(refused.error().line.starts_with("rules = "), "{refused:?}");
     });
 }

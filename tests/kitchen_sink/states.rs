@@ -54,7 +54,7 @@ fn an_upgrade_that_fails_says_why() {
         let failed = workspace.run(&["plan", "-json"]);
         assert_eq!(failed.error().summary, "Stored state can't be upgraded");
         assert!(
-            failed.error().detail.ends_with("its upgrade to version 1 failed: it has no title."),
+            failed.error().detail.ends_with("from schema version 0 to 1: it has no title."),
             "{failed:#?}"
         );
     });
@@ -85,6 +85,6 @@ fn a_state_of_another_shape_names_the_value() {
         workspace.rewrite_state(|instance| instance["attributes"]["disks"][1]["size"] = json!("many"));
         let failed = workspace.run(&["plan", "-json"]);
         assert_eq!(failed.error().summary, "Stored state can't be read");
-        assert!(failed.error().detail.contains("The value of \"disks[1].size\" in it is not"), "{failed:#?}");
+        assert!(failed.error().detail.contains("the value of \"disks[1].size\" is not"), "{failed:#?}");
     });
 }

@@ -82,39 +82,39 @@ fn broken_rules_are_shown_on_the_very_line() {
 #[test]
 fn what_only_the_provider_sets_cannot_be_configured_not_even_with_something_unknown() {
     under_each_terraform(|workspace| {
-        let summary = "Attribute can't be set";
+        let summary = "Read-only attribute";
         assert_refused(
             workspace,
             &[
                 (
                     "name = \"a\"\nnetwork = {\ngateway = \"1\"\n}",
                     summary,
-                    "\"network.gateway\" is set by the provider alone",
+                    "\"network.gateway\" is set by the provider",
                     "gateway = \"1\"",
                 ),
                 (
                     "name = \"a\"\nowner = {\nname = \"o\"\nid = \"1\"\n}",
                     summary,
-                    "\"owner.id\" is set by the provider alone",
+                    "\"owner.id\" is set by the provider",
                     "id = \"1\"",
                 ),
                 (
                     "name = \"a\"\ndisks = [\n{\nsize = 1\nid = terraform_data.u.id\n},\n]",
                     summary,
-                    "\"disks[0].id\" is set by the provider alone",
+                    "\"disks[0].id\" is set by the provider",
                     "id = terraform_data.u.id",
                 ),
                 (
                     "name = \"a\"\nrules = [\n{ id = terraform_data.u.id },\n]",
                     summary,
-                    "\"rules[*].id\" is set by the provider alone",
+                    "\"rules[*].id\" is set by the provider",
                     "rules = [",
                 ),
                 // Terraform itself knows better of an attribute of the resource, but not of an ephemeral or unknown one.
                 (
                     "name = \"a\"\nrevision = length(terraform_data.u.id)",
                     summary,
-                    "\"revision\" is set by the provider alone",
+                    "\"revision\" is set by the provider",
                     "revision = length(terraform_data.u.id)",
                 ),
             ],
@@ -125,7 +125,7 @@ fn what_only_the_provider_sets_cannot_be_configured_not_even_with_something_unkn
 #[test]
 fn required_values_that_are_null_and_values_of_a_wrong_shape_are_shown_where_they_are() {
     under_each_terraform(|workspace| {
-        let missing = "Missing value for a required attribute";
+        let missing = "Missing required attribute";
         assert_refused(
             workspace,
             &[
@@ -139,7 +139,7 @@ fn required_values_that_are_null_and_values_of_a_wrong_shape_are_shown_where_the
                 (
                     "name = \"a\"\nsize = 1.5",
                     "Invalid value",
-                    "\"size\" is not a whole number of 64 bits.",
+                    "\"size\" is not a 64-bit integer.",
                     "size = 1.5",
                 ),
             ],
@@ -188,7 +188,7 @@ fn a_provider_with_faults_refuses_to_serve_and_names_them() {
             .iter()
             .map(|diagnostic| format!("{} {}\n", diagnostic.summary, diagnostic.detail))
             .collect();
-        assert!(said.contains("The provider's schema has faults"), "{said}");
+        assert!(said.contains("Invalid provider schema"), "{said}");
         assert!(said.contains("data source sink_faulty: token: write-only and computed"), "{said}");
         assert!(
             said.contains("data source sink_faulty: token: write_only exists in managed resources only"),

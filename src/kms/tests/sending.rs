@@ -430,9 +430,9 @@ async fn a_ca_certificate_that_can_not_be_used_is_named() {
     let server = Server::start(|_, _| ok()).await;
     let garbled = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
     for (name, content, problem) in [
-        ("missing.pem", None, "can't be read"),
-        ("empty.pem", Some("hello"), "holds no certificate"),
-        ("garbled.pem", Some(garbled), "can't be used"),
+        ("missing.pem", None, "could not read"),
+        ("empty.pem", Some("hello"), "contains no PEM certificate"),
+        ("garbled.pem", Some(garbled), "could not use"),
     ] {
         let path = folder.path().join(name);
         if let Some(content) = content {

@@ -15,7 +15,7 @@ impl Schema {
     pub fn faults(&self, role: Role) -> Vec<String> {
         let mut check = Check { role, faults: Vec::new() };
         if !self.upgrade_steps().is_empty() && !matches!(role, Role::Resource | Role::Identity) {
-            check.faults.push("has upgrade steps, but nothing of it is stored".to_owned());
+            check.faults.push("has upgrade steps, but is not stored".to_owned());
         }
         let reserved: &[&str] = match role {
             Role::Resource | Role::DataSource | Role::EphemeralResource => &RESERVED_IN_RESOURCES,
@@ -57,7 +57,7 @@ impl Check {
             let legal = characters.next().is_some_and(|first| first.is_ascii_lowercase() || first == '_')
                 && characters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
             if !legal {
-                self.fault(&path, "the name is not of a-z, 0-9 and _, beginning with no digit");
+                self.fault(&path, "the name must consist of a-z, 0-9 and _, and not begin with a digit");
             }
             if !seen.insert(attribute.name) {
                 self.fault(&path, "declared twice");
@@ -148,14 +148,11 @@ impl Check {
         }
         match self.role {
             Role::Provider | Role::ListConfig | Role::ActionConfig if attribute.is_computed() => {
-                self.fault(path, "computed, but nothing of it is returned to Terraform");
+                self.fault(path, "computed, but is not returned to Terraform");
             }
             Role::Identity => {
                 if attribute.is_computed() {
-                    self.fault(
-                        path,
-                        "an identity attribute is required or optional for import, and not computed",
-                    );
+                    self.fault(path, "an identity attribute must be required or optional, not computed");
                 }
                 if attribute.sensitive || attribute.deprecated.is_some() {
                     self.fault(path, "an identity attribute can be neither sensitive nor deprecated");
@@ -204,7 +201,7 @@ impl Check {
             }
         }
         if !attribute.rules.is_empty() && attribute.usage == Usage::Computed {
-            self.fault(path, "a rule, but no configuration to check");
+            self.fault(path, "has a rule, but no configuration can set it");
         }
     }
 
@@ -233,21 +230,21 @@ impl Check {
     fn default(&mut self, attribute: &Attribute, path: &Path) {
         let Some(default) = &attribute.default else { return };
         if attribute.usage != Usage::Optional {
-            self.fault(path, "a default, but not optional");
+            self.fault(path, "has a default, but is not optional");
         }
         if default.is_null() || !default.is_wholly_known() {
-            self.fault(path, "a default that is null or unknown");
+            self.fault(path, "the default is null or unknown");
         }
         let value_type = attribute.value_type();
         if value_type == Type::Dynamic || !default.conforms_to(&value_type) {
-            self.fault(path, "a default of another type");
+            self.fault(path, "the default has another type");
         }
         let declared =
             Attribute { name: "default", usage: Usage::Optional, default: None, ..attribute.clone() };
         let config = super::Value::Map([("default".to_owned(), default.clone())].into());
         let problems = Schema::new("", vec![declared]).validate(&config, true);
         for problem in problems.iter() {
-            self.fault(path, &format!("a default that its own rules refuse: {}", problem.detail));
+            self.fault(path, &format!("the default breaks a rule of the attribute: {}", problem.detail));
         }
     }
 }
@@ -304,9 +301,9 @@ mod tests {
         let inside = |nesting, around: Attribute, inner| a(around, nested(nesting, vec![string("b", inner)]));
         let cases: Vec<(Role, Vec<Attribute>, &str)> = vec![
             // Names and descriptions.
-            (Resource, vec![string("Name", required())], "Name: the name is not of a-z"),
-            (Resource, vec![string("1st", required())], "1st: the name is not of a-z"),
-            (Resource, vec![string("", required())], ": the name is not of a-z"),
+            (Resource, vec![string("Name", required())], "Name: the name must consist of a-z"),
+            (Resource, vec![string("1st", required())], "1st: the name must consist of a-z"),
+            (Resource, vec![string("", required())], ": the name must consist of a-z"),
             (Resource, vec![plain(required()), plain(optional())], "a: declared twice"),
             (
                 Resource,
@@ -367,7 +364,7 @@ mod tests {
                 vec![plain(optional_computed().requires_replace())],
                 "a: requires_replace and computed, but not stable",
             ),
-            (Resource, vec![plain(computed().rule(fine))], "a: a rule, but no configuration to check"),
+            (Resource, vec![plain(computed().rule(fine))], "a: has a rule, but no configuration can set it"),
             (
                 Resource,
                 vec![inside(List, computed(), required())],
@@ -404,30 +401,34 @@ mod tests {
                 "a: write-only and requires_rep",
             ),
             // Defaults.
-            (Resource, vec![plain(required().default("x"))], "a: a default, but not optional"),
-            (Resource, vec![plain(optional_computed().default("x"))], "a: a default, but not optional"),
-            (Resource, vec![plain(computed().default("x"))], "a: a default, but not optional"),
-            (Resource, vec![plain(optional().default(Value::Null))], "a: a default that is null or unknown"),
+            (Resource, vec![plain(required().default("x"))], "a: has a default, but is not optional"),
+            (
+                Resource,
+                vec![plain(optional_computed().default("x"))],
+                "a: has a default, but is not optional",
+            ),
+            (Resource, vec![plain(computed().default("x"))], "a: has a default, but is not optional"),
+            (Resource, vec![plain(optional().default(Value::Null))], "a: the default is null or unknown"),
             (
                 Resource,
                 vec![plain(optional().default(Value::unknown()))],
-                "a: a default that is null or unknown",
+                "a: the default is null or unknown",
             ),
-            (Resource, vec![plain(optional().default(1))], "a: a default of another type"),
+            (Resource, vec![plain(optional().default(1))], "a: the default has another type"),
             (
                 Resource,
                 vec![a(optional().default("x"), Kind::Plain(Type::Dynamic))],
-                "a: a default of another type",
+                "a: the default has another type",
             ),
             (
                 Resource,
                 vec![plain(optional().default("x").rule(never))],
-                "a: a default that its own rules refuse: \"default\" is never right.",
+                "a: the default breaks a rule of the attribute: \"default\" is never right.",
             ),
             (
                 Resource,
                 vec![inside(Single, optional().default(object([("b", Value::Null)])), required())],
-                "a: a default that its own rules refuse: \"default.b\" is required",
+                "a: the default breaks a rule of the attribute: \"default.b\" is required",
             ),
             // What only managed resources have.
             (
@@ -452,11 +453,11 @@ mod tests {
                 vec![plain(optional().write_only())],
                 "a: write_only exists in managed resources only",
             ),
-            (Provider, vec![plain(computed())], "a: computed, but nothing of it is returned"),
-            (ListConfig, vec![plain(optional_computed())], "a: computed, but nothing of it is returned"),
-            (ActionConfig, vec![plain(computed())], "a: computed, but nothing of it is returned"),
+            (Provider, vec![plain(computed())], "a: computed, but is not returned"),
+            (ListConfig, vec![plain(optional_computed())], "a: computed, but is not returned"),
+            (ActionConfig, vec![plain(computed())], "a: computed, but is not returned"),
             // Identities.
-            (Identity, vec![plain(computed())], "a: an identity attribute is required or optional"),
+            (Identity, vec![plain(computed())], "a: an identity attribute must be required or optional"),
             (
                 Identity,
                 vec![plain(required().sensitive())],
@@ -491,7 +492,7 @@ mod tests {
     fn upgrade_steps_of_what_is_not_stored_are_a_fault() {
         for role in [Role::Provider, Role::DataSource, Role::EphemeralResource, Role::ListConfig] {
             let schema = Schema::new("Test.", vec![string("a", required())]).upgrades([Ok]);
-            assert_eq!(schema.faults(role), ["has upgrade steps, but nothing of it is stored"]);
+            assert_eq!(schema.faults(role), ["has upgrade steps, but is not stored"]);
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{
     super::{
         diagnostics::Diagnostics,
+        messages,
         path::{Path, Step},
         value::{Number, Value},
     },
@@ -17,21 +18,21 @@ impl Schema {
     /// `write_only_allowed` is whether the client keeps write-only values out of state.
     pub fn validate(&self, config: &Value, write_only_allowed: bool) -> Diagnostics {
         let mut validation = Validation { write_only_allowed, diagnostics: Diagnostics::new() };
-        validation.object(&self.attributes, config, &Place::default());
+        validation.object(&self.attributes, config, &Location::default());
         validation.diagnostics
     }
 }
 
-/// Where a value is: in the configuration, and as texts name it. Elements of a set have no address, so the path stays
-/// at the outermost set, while the text goes on.
+/// The location of a value: its path, and the text that messages show. Elements of a set have no path of their own, so the
+/// path ends at the outermost set, while the text continues.
 #[derive(Clone, Debug, Default)]
-struct Place {
+struct Location {
     path: Path,
     text: String,
     in_set: bool,
 }
 
-impl Place {
+impl Location {
     fn step(&self, step: Step) -> Self {
         // A path of one step reads as an attribute's name, without the dot of an inner one.
         let outer = if self.text.is_empty() { Path::root() } else { Path::attribute(self.text.as_str()) };
@@ -63,79 +64,79 @@ struct Validation {
 }
 
 impl Validation {
-    fn object(&mut self, attributes: &[Attribute], object: &Value, place: &Place) {
+    fn object(&mut self, attributes: &[Attribute], object: &Value, location: &Location) {
         // A null or unknown object has no attributes to look at.
         if !matches!(object, Value::Map(_)) {
             return;
         }
         for attribute in attributes {
             let value = object.attribute_or_null(attribute.name);
-            self.attribute(attribute, value, &place.attribute(attribute.name));
+            self.attribute(attribute, value, &location.attribute(attribute.name));
         }
     }
 
-    fn attribute(&mut self, attribute: &Attribute, value: &Value, place: &Place) {
+    fn attribute(&mut self, attribute: &Attribute, value: &Value, location: &Location) {
         if value.is_null() {
             if attribute.usage == Usage::Required {
-                let detail = format!("\"{}\" is required, but its value here is null.", place.text);
-                self.error(place, "Missing value for a required attribute", detail);
+                self.diagnostics.push(messages::missing_attribute(location.path.clone(), &location.text));
             }
             return;
         }
         if attribute.usage == Usage::Computed {
-            let detail =
-                format!("\"{}\" is set by the provider alone. Remove it from the configuration.", place.text);
-            self.error(place, "Attribute can't be set", detail);
+            self.diagnostics.push(messages::read_only_attribute(location.path.clone(), &location.text));
             return;
         }
         if attribute.write_only && !self.write_only_allowed {
-            self.write_only(place);
+            // An old client would write the value to its state and then fail with an inconsistent plan.
+            self.diagnostics.push(messages::write_only_unsupported(location.path.clone(), &location.text));
             return;
         }
         if let (Some(instead), false) = (attribute.deprecated, value.is_unknown()) {
-            let detail = format!("\"{}\" is deprecated. {instead}", place.text);
-            self.diagnostics.warning(Some(place.path.clone()), "Deprecated attribute", detail);
+            self.diagnostics.push(messages::deprecated_attribute(
+                location.path.clone(),
+                &location.text,
+                instead,
+            ));
         }
         if attribute.filled {
-            self.filled(attribute, value, place);
+            self.filled(attribute, value, location);
         }
         match &attribute.kind {
-            Kind::Plain(_) => self.plain(attribute, value, place),
-            Kind::Nested(nesting, nested) => self.nested(*nesting, nested, value, place),
+            Kind::Plain(_) => self.plain(attribute, value, location),
+            Kind::Nested(nesting, nested) => self.nested(*nesting, nested, value, location),
         }
     }
 
-    fn filled(&mut self, attribute: &Attribute, collection: &Value, place: &Place) {
+    fn filled(&mut self, attribute: &Attribute, collection: &Value, location: &Location) {
         let elements: Vec<&Value> = match collection {
             Value::Sequence(elements) => elements.iter().collect(),
             Value::Map(elements) => elements.values().collect(),
             _ => return,
         };
         let problem = match elements.as_slice() {
-            [] => "must have at least one element.",
-            elements if elements.iter().any(|element| element.is_null()) => "must not have null elements.",
+            [] => messages::EMPTY_COLLECTION,
+            elements if elements.iter().any(|element| element.is_null()) => messages::NULL_ELEMENTS,
             _ => return,
         };
-        let summary = format!("Invalid {}", attribute.name);
-        self.error(place, summary, format!("\"{}\" {problem}", place.text));
+        self.invalid(attribute, location, problem);
     }
 
-    fn nested(&mut self, nesting: Nesting, attributes: &[Attribute], value: &Value, place: &Place) {
+    fn nested(&mut self, nesting: Nesting, attributes: &[Attribute], value: &Value, location: &Location) {
         match (nesting, value) {
-            (Nesting::Single, object) => self.object(attributes, object, place),
+            (Nesting::Single, object) => self.object(attributes, object, location),
             (Nesting::List, Value::Sequence(objects)) => {
                 for (index, object) in objects.iter().enumerate() {
-                    self.element(attributes, object, &place.index(index));
+                    self.element(attributes, object, &location.index(index));
                 }
             }
             (Nesting::Set, Value::Sequence(objects)) => {
                 for object in objects {
-                    self.object(attributes, object, &place.any_element());
+                    self.object(attributes, object, &location.any_element());
                 }
             }
             (Nesting::Map, Value::Map(objects)) => {
                 for (key, object) in objects {
-                    self.element(attributes, object, &place.key(key));
+                    self.element(attributes, object, &location.key(key));
                 }
             }
             // Unknown as a whole.
@@ -144,17 +145,16 @@ impl Validation {
     }
 
     /// An element of a list or map. Terraform's core crashes on one that is null where it looks for write-only attributes.
-    fn element(&mut self, attributes: &[Attribute], object: &Value, place: &Place) {
+    fn element(&mut self, attributes: &[Attribute], object: &Value, location: &Location) {
         if object.is_null() && any_attribute(attributes, |attribute| attribute.write_only) {
-            let detail = format!("\"{}\" is null. Leave it out, or give it a value.", place.text);
-            self.error(place, "Null element", detail);
+            self.diagnostics.push(messages::null_element(location.path.clone(), &location.text));
         } else {
-            self.object(attributes, object, place);
+            self.object(attributes, object, location);
         }
     }
 
     /// Applies the rules to a value or, if it is a collection, to each of its elements.
-    fn plain(&mut self, attribute: &Attribute, value: &Value, place: &Place) {
+    fn plain(&mut self, attribute: &Attribute, value: &Value, location: &Location) {
         if attribute.rules.is_empty() {
             return;
         }
@@ -162,20 +162,20 @@ impl Validation {
         match value {
             Value::Sequence(elements) => {
                 for (index, element) in elements.iter().enumerate() {
-                    let place = if is_set { place.any_element() } else { place.index(index) };
-                    self.rules(attribute, element, &place);
+                    let location = if is_set { location.any_element() } else { location.index(index) };
+                    self.rules(attribute, element, &location);
                 }
             }
             Value::Map(elements) => {
                 for (key, element) in elements {
-                    self.rules(attribute, element, &place.key(key));
+                    self.rules(attribute, element, &location.key(key));
                 }
             }
-            value => self.rules(attribute, value, place),
+            value => self.rules(attribute, value, location),
         }
     }
 
-    fn rules(&mut self, attribute: &Attribute, value: &Value, place: &Place) {
+    fn rules(&mut self, attribute: &Attribute, value: &Value, location: &Location) {
         for rule in &attribute.rules {
             let result = match (rule, value) {
                 (Rule::String(rule), Value::String(text)) => rule(text),
@@ -184,32 +184,20 @@ impl Validation {
                 _ => Ok(()),
             };
             if let Err(problem) = result {
-                let summary = format!("Invalid {}", attribute.name);
-                self.error(place, summary, format!("\"{}\" {problem}", place.text));
+                self.invalid(attribute, location, &problem);
             }
         }
     }
 
-    /// An old client would write the value to its state and then fail on an inconsistent plan. One clear error is better.
-    fn write_only(&mut self, place: &Place) {
-        let detail = format!(
-            "\"{}\" is write-only, so that its value is never stored. The client that runs this provider can't keep \
-             such values out of its state file. Use Terraform 1.11 or later, or OpenTofu 1.11 or later.",
-            place.text
-        );
-        self.error(place, "Write-only attributes need Terraform 1.11 or later", detail);
-    }
-
-    fn error(&mut self, place: &Place, summary: impl Into<String>, detail: String) {
-        self.diagnostics.error(Some(place.path.clone()), summary, detail);
+    fn invalid(&mut self, attribute: &Attribute, location: &Location, problem: &str) {
+        let (path, text) = (location.path.clone(), &location.text);
+        self.diagnostics.push(messages::invalid_attribute(path, attribute.name, text, problem));
     }
 }
 
 fn between(number: &Number, least: i64, greatest: i64) -> Result<(), String> {
     match number.as_i64() {
-        Some(number) if !(least..=greatest).contains(&number) => {
-            Err(format!("must be a whole number from {least} to {greatest}."))
-        }
+        Some(number) if !(least..=greatest).contains(&number) => Err(messages::out_of_range(least, greatest)),
         // The type of the attribute refuses fractions.
         _ => Ok(()),
     }
@@ -328,8 +316,7 @@ mod tests {
     fn a_computed_attribute_that_is_set_is_refused_also_if_unknown_and_at_every_depth() {
         let refused = |path: &str, text: &str| {
             vec![format!(
-                "{path}: Attribute can't be set: \"{text}\" is set by the provider alone. Remove it from the \
-                 configuration."
+                "{path}: Read-only attribute: \"{text}\" is set by the provider. Remove it from the configuration."
             )]
         };
         let element = |id| object([("key", "k".into()), ("id", id)]);
@@ -349,7 +336,7 @@ mod tests {
     fn a_required_attribute_that_is_null_is_named_at_every_depth() {
         let missing = |path: &str, text: &str| {
             vec![format!(
-                "{path}: Missing value for a required attribute: \"{text}\" is required, but its value here is null."
+                "{path}: Missing required attribute: \"{text}\" is required, but its value is null."
             )]
         };
         assert_eq!(problems("any", Value::Null), missing("any", "any"));
@@ -385,7 +372,7 @@ mod tests {
     #[test]
     fn a_null_element_is_refused_where_core_would_crash_on_it() {
         let refused = |path: &str| {
-            vec![format!("{path}: Null element: \"{path}\" is null. Leave it out, or give it a value.")]
+            vec![format!("{path}: Null element: \"{path}\" is null. Remove the element, or set its value.")]
         };
         let element = || object([("key", "k".into())]);
         assert_eq!(problems("list", list([element(), Value::Null])), refused("list[1]"));
@@ -408,7 +395,7 @@ mod tests {
             let problems = problems_with("token", value, false);
             assert_eq!(problems.len(), 1);
             assert!(
-                problems[0].starts_with("token: Write-only attributes need Terraform 1.11"),
+                problems[0].starts_with("token: Write-only attributes require Terraform 1.11"),
                 "{problems:?}"
             );
         }

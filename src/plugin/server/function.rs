@@ -9,6 +9,7 @@ use super::{
         context::Context,
         diagnostics::Diagnostics,
         function::FunctionError,
+        messages,
         proto::tfplugin6 as proto,
         provider::{Provider, Types},
         wire::{from_proto, to_proto},
@@ -35,7 +36,7 @@ impl<P: Provider> Call<P> for proto::get_functions::Request {
 impl Diagnosed for proto::call_function::Response {
     fn diagnose(&mut self, diagnostics: Diagnostics) {
         if let Some(first) = diagnostics.into_iter().next() {
-            let text = format!("{}: {}", first.summary, first.detail);
+            let text = messages::function_error(&first);
             self.error = Some(to_proto::function_error(FunctionError { text, argument: None }));
         }
     }
@@ -50,8 +51,7 @@ impl<P: Provider> Call<P> for proto::call_function::Request {
         let function = find(&server.types.functions, &self.name)?;
         let parameters = function.signature().parameters;
         if self.arguments.len() != parameters.len() {
-            let text = "the number of arguments is not that of the parameters";
-            return Err(Status::invalid_argument(text).into());
+            return Err(Status::invalid_argument(messages::wrong_number_of_arguments()).into());
         }
         let pairs = self.arguments.into_iter().zip(&parameters);
         let arguments = pairs

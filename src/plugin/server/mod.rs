@@ -22,6 +22,7 @@ use super::{
     diagnostics::Diagnostics,
     entry::Entry,
     log::keys,
+    messages,
     proto::tfplugin6 as proto,
     provider::{Provider, TypeKind, Types},
     schema::Schema,
@@ -111,7 +112,7 @@ impl From<Status> for Failure {
 }
 
 fn broken(error: CodecError) -> Status {
-    Status::invalid_argument(format!("the request can't be decoded: {error}"))
+    Status::invalid_argument(messages::undecodable_request(&error.to_string()))
 }
 
 /// A request that has one response: what differs between the calls.
@@ -138,15 +139,6 @@ trait Call<P: Provider>: Send + Sized + 'static {
         server: &Shared<P>,
         cx: &mut Context,
     ) -> impl Future<Output = Result<Self::Response, Failure>> + Send;
-}
-
-/// The user's view of a crash. The hook in `log` has written where it happened.
-fn crashed() -> Diagnostics {
-    Diagnostics::from_error(
-        "The provider crashed",
-        "This is a bug in the provider. What it was doing may have been done or not: look before you repeat it. \
-         Please report this with the log that TF_LOG=DEBUG shows.",
-    )
 }
 
 impl<P: Provider> Server<P> {
@@ -211,7 +203,8 @@ impl<P: Provider> Server<P> {
                 (unchanged, diagnostics)
             }
             Ok((Err(Failure::Broken(status)), _)) => return Err(status),
-            Err(_) => (unchanged, crashed()),
+            // The panic hook in `log` has written where it happened.
+            Err(_) => (unchanged, messages::crashed()),
         };
         response.diagnose(diagnostics);
         let duration = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -247,7 +240,7 @@ impl<P: Provider> Server<P> {
                     cx.diagnostics.extend(result.err().unwrap_or_default());
                     cx.diagnostics
                 }
-                Err(_) => crashed(),
+                Err(_) => messages::crashed(),
             };
             if let Some(event) = last(diagnostics) {
                 let _ = events.send(Ok(event)).await;
@@ -261,7 +254,7 @@ type Stream<T> = Pin<Box<dyn tokio_stream::Stream<Item = Result<T, Status>> + Se
 
 /// Looks a type up in its table. Core asks only for types that the schema names.
 fn find<'t, T: ?Sized>(table: &'t BTreeMap<&'static str, Arc<T>>, name: &str) -> Result<&'t Arc<T>, Status> {
-    table.get(name).ok_or_else(|| Status::not_found(format!("this provider has no type {name}")))
+    table.get(name).ok_or_else(|| Status::not_found(messages::unknown_type(name)))
 }
 
 /// Decodes a value of the given schema's type.

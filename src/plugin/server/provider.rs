@@ -3,7 +3,7 @@
 use super::{
     super::{
         context::Context,
-        diagnostics::Diagnostics,
+        messages,
         model::typed,
         proto::tfplugin6 as proto,
         provider::{Provider, Types, faults},
@@ -59,11 +59,7 @@ impl<P: Provider> Call<P> for proto::get_provider_schema::Request {
     async fn handle(self, server: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
         let faults = faults(server.provider.schema(), &server.types);
         if !faults.is_empty() {
-            let list: String = faults.iter().map(|fault| format!("\n  - {fault}")).collect();
-            return Err(Failure::Diagnosed(Diagnostics::from_error(
-                "The provider's schema has faults",
-                format!("This is a bug in the provider. It declares what can't be served:\n{list}"),
-            )));
+            return Err(messages::faulty_schema(&faults).into());
         }
         macro_rules! schemas {
             ($table:ident) => {

@@ -3,8 +3,8 @@
 use super::{
     super::{
         context::Context,
-        diagnostics::Diagnostics,
         managed::{AnyResource, Change, Object, Planned},
+        messages,
         private::Private,
         proto::tfplugin6 as proto,
         provider::{Provider, TypeKind},
@@ -217,11 +217,7 @@ impl<P: Provider> Call<P> for proto::move_resource_state::Request {
     }
 
     async fn handle(self, _: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
-        Err(Failure::Diagnosed(Diagnostics::from_error(
-            "Resource can't be moved across types",
-            "The state of no other resource type can become one of this type. Remove it from the state with a \
-             `removed` block, and import the object as a resource of this type.",
-        )))
+        Err(messages::move_unsupported().into())
     }
 }
 

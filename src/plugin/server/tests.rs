@@ -427,7 +427,7 @@ async fn a_create_is_planned_by_the_type_and_keeps_what_is_write_only_to_itself(
     assert_eq!(puppet::decoded(half.new_state), expected);
     let anonymous = apply(Puppet { name: Field::Known("anonymous".into()), ..config });
     let anonymous = server.apply_resource_change(anonymous).await.unwrap().into_inner();
-    assert_eq!(summaries(&anonymous.diagnostics), ["The identity of the resource is incomplete"]);
+    assert_eq!(summaries(&anonymous.diagnostics), ["Incomplete resource identity"]);
 }
 
 #[tokio::test]
@@ -440,7 +440,7 @@ async fn an_object_keeps_its_identity() {
         (&same, false, known(), vec![]),
         (&same, false, puppet::identity("1", None), vec![]),
         (&same, false, None, vec![]),
-        (&other, false, known(), vec!["The identity of the resource changed"]),
+        (&other, false, known(), vec!["Resource identity changed"]),
         (&other, true, known(), vec![]),
     ] {
         *puppets.found.lock().unwrap() = Some(found.clone());
@@ -466,7 +466,7 @@ async fn an_object_keeps_its_identity() {
         ..Default::default()
     };
     let response = server.apply_resource_change(Request::new(update)).await.unwrap().into_inner();
-    assert_eq!(summaries(&response.diagnostics), ["The identity of the resource changed"]);
+    assert_eq!(summaries(&response.diagnostics), ["Resource identity changed"]);
     assert_eq!(response.new_identity, known());
 }
 
@@ -568,12 +568,12 @@ async fn a_provider_with_faults_refuses_to_give_its_schema() {
 
     type Case = (fn() -> Types, &'static str);
     let cases: [Case; 8] = [
-        (Types::new, "provider: id: computed, but nothing of it is returned to Terraform"),
+        (Types::new, "provider: id: computed, but is not returned to Terraform"),
         (
             || Types::new().resource("fake_thing", Things).resource("fake_thing", Things),
             "resource fake_thing: declared twice",
         ),
-        (|| Types::new().resource("Fake", Things), "resource Fake: the name is not of a-z"),
+        (|| Types::new().resource("Fake", Things), "resource Fake: the name must consist of a-z"),
         (|| Types::new().resource("fake_thing", Things), "identity of resource fake_thing: id: an identity"),
         (
             || Types::new().list_resource("fake_puppet", Puppets::default()),
@@ -585,14 +585,14 @@ async fn a_provider_with_faults_refuses_to_give_its_schema() {
         ),
         (
             || Types::new().function("twice", Twice("a")),
-            "function twice: the parameter name \"a\" is no name",
+            "function twice: the parameter name \"a\" is invalid",
         ),
-        (|| Types::new().function("odd", Twice("B")), "function odd: the parameter name \"B\" is no name"),
+        (|| Types::new().function("odd", Twice("B")), "function odd: the parameter name \"B\" is invalid"),
     ];
     for (types, expected) in cases {
         let request = Request::new(proto::get_provider_schema::Request {});
         let response = Server::new(Faulty(types)).get_provider_schema(request).await.unwrap().into_inner();
-        assert_eq!(summaries(&response.diagnostics), ["The provider's schema has faults"]);
+        assert_eq!(summaries(&response.diagnostics), ["Invalid provider schema"]);
         assert!(response.diagnostics[0].detail.contains(expected), "{}", response.diagnostics[0].detail);
         assert_eq!(response.provider, None);
     }

@@ -2,9 +2,12 @@
 
 use serde_json::Value as Json;
 
-use super::{super::path::Step, CodecError, Number, Type, Value};
+use super::{
+    super::{messages::expected, path::Step},
+    CodecError, Number, Type, Value,
+};
 
-/// What to do with an attribute that the type lacks.
+/// How to treat an attribute that the type lacks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ExtraAttributes {
     Refuse,
@@ -31,7 +34,7 @@ impl Value {
 }
 
 fn decode(bytes: &[u8], value_type: &Type, extra: ExtraAttributes) -> Result<Value, CodecError> {
-    let json: Json = serde_json::from_slice(bytes).map_err(|_| CodecError::new("JSON"))?;
+    let json: Json = serde_json::from_slice(bytes).map_err(|_| CodecError::new(expected::JSON))?;
     convert(json, value_type, extra)
 }
 
@@ -54,7 +57,7 @@ fn convert(json: Json, value_type: &Type, extra: ExtraAttributes) -> Result<Valu
         (Type::List(element) | Type::Set(element), Json::Array(elements)) => all(elements, element),
         (Type::Tuple(types), Json::Array(elements)) => {
             if types.len() != elements.len() {
-                return Err(CodecError::new(format!("a tuple of {}", types.len())));
+                return Err(CodecError::new(expected::tuple(types.len())));
             }
             let pairs = elements.into_iter().zip(types).enumerate();
             pairs
@@ -82,7 +85,7 @@ fn convert(json: Json, value_type: &Type, extra: ExtraAttributes) -> Result<Valu
                 .collect::<Result<_, _>>()?;
             match attributes.keys().next() {
                 Some(name) if extra == ExtraAttributes::Refuse => {
-                    Err(CodecError::new("an attribute of the schema").within(Step::Attribute(name.clone())))
+                    Err(CodecError::new(expected::ATTRIBUTE).within(Step::Attribute(name.clone())))
                 }
                 _ => Ok(Value::Map(known)),
             }
@@ -92,7 +95,7 @@ fn convert(json: Json, value_type: &Type, extra: ExtraAttributes) -> Result<Valu
             let value = convert(parts.remove("value").unwrap_or(Json::Null), &value_type, extra)?;
             Ok(Value::Dynamic(value_type, Box::new(value)))
         }
-        (value_type, _) => Err(CodecError::new(value_type.to_json().to_string())),
+        (value_type, _) => Err(CodecError::new(expected::of_type(&value_type.to_json().to_string()))),
     }
 }
 
@@ -128,13 +131,13 @@ mod tests {
     fn extra_attributes_are_refused_unless_stored() {
         let json = br#"{"name":"a","gone":true}"#;
         let error = Value::from_json(json, &object()).unwrap_err();
-        assert_eq!(error.to_string(), "not an attribute of the schema at gone");
+        assert_eq!(error.to_string(), "expected an attribute of the schema at gone");
         assert!(Value::from_stored_json(json, &object()).is_ok());
     }
 
     #[test]
-    fn an_error_names_the_place_and_not_the_content() {
+    fn an_error_names_the_path_and_not_the_content() {
         let error = Value::from_json(br#"{"tags":{"a":{"b":"secret"}}}"#, &object()).unwrap_err();
-        assert_eq!(error.to_string(), r#"not "string" at tags["a"]"#);
+        assert_eq!(error.to_string(), r#"expected a value of type "string" at tags["a"]"#);
     }
 }

@@ -86,7 +86,7 @@ impl Number {
             && text.contains(|c: char| c.is_ascii_digit());
         match text.parse::<f64>() {
             Ok(_) if looks_numeric => Ok(Self::Decimal(text.to_owned())),
-            _ => Err(CodecError::new("a number in digits")),
+            _ => Err(CodecError::new(super::messages::expected::NUMBER)),
         }
     }
 

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use rmp::{Marker, decode as read, encode as write};
 
-use super::{super::path::Step, CodecError, Number, Refinement, Type, Value};
+use super::{
+    super::{messages::expected, path::Step},
+    CodecError, Number, Refinement, Type, Value,
+};
 
 /// The extension code of an unknown value about which something is known.
 const REFINED_UNKNOWN: i8 = 12;
@@ -20,7 +23,7 @@ impl Value {
     /// The bytes are not msgpack of that type, or something follows the value.
     pub fn from_msgpack(mut bytes: &[u8], value_type: &Type) -> Result<Self, CodecError> {
         let value = decode_value(&mut bytes, value_type)?;
-        if bytes.is_empty() { Ok(value) } else { Err(CodecError::new("the end of the value")) }
+        if bytes.is_empty() { Ok(value) } else { Err(CodecError::new(expected::END)) }
     }
 
     /// Encodes as msgpack.
@@ -33,11 +36,11 @@ impl Value {
 
 /// What the next bytes hold, without consuming them.
 fn peek(bytes: &[u8]) -> Result<Marker, CodecError> {
-    bytes.first().map(|byte| Marker::from_u8(*byte)).ok_or_else(|| CodecError::new("msgpack"))
+    bytes.first().map(|byte| Marker::from_u8(*byte)).ok_or_else(|| CodecError::new(expected::MSGPACK))
 }
 
 fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a [u8], CodecError> {
-    let (head, tail) = bytes.split_at_checked(length).ok_or_else(|| CodecError::new("whole"))?;
+    let (head, tail) = bytes.split_at_checked(length).ok_or_else(|| CodecError::new(expected::COMPLETE))?;
     *bytes = tail;
     Ok(head)
 }
@@ -51,22 +54,22 @@ fn decode_value(bytes: &mut &[u8], value_type: &Type) -> Result<Value, CodecErro
         marker if is_extension(marker) => return decode_unknown(bytes).map(Value::Unknown),
         _ => {}
     }
-    let wanted = || CodecError::new(value_type.to_json().to_string());
+    let error = || CodecError::new(expected::of_type(&value_type.to_json().to_string()));
     match value_type {
         Type::String => decode_str(bytes).map(|text| Value::String(text.to_owned())),
         Type::Number => decode_number(bytes).map(Value::Number),
-        Type::Bool => read::read_bool(bytes).map(Value::Bool).map_err(|_| wanted()),
+        Type::Bool => read::read_bool(bytes).map(Value::Bool).map_err(|_| error()),
         Type::List(element) | Type::Set(element) => {
-            let length = read::read_array_len(bytes).map_err(|_| wanted())?;
+            let length = read::read_array_len(bytes).map_err(|_| error())?;
             (0..length)
                 .map(|i| decode_value(bytes, element).map_err(|e| e.within(Step::Index(i64::from(i)))))
                 .collect::<Result<_, _>>()
                 .map(Value::Sequence)
         }
         Type::Tuple(types) => {
-            let length = read::read_array_len(bytes).map_err(|_| wanted())?;
+            let length = read::read_array_len(bytes).map_err(|_| error())?;
             if length as usize != types.len() {
-                return Err(wanted());
+                return Err(error());
             }
             let elements = types.iter().enumerate();
             elements
@@ -83,11 +86,11 @@ fn decode_value(bytes: &mut &[u8], value_type: &Type) -> Result<Value, CodecErro
             Ok(Value::Map(attributes))
         }
         Type::Dynamic => {
-            if read::read_array_len(bytes).map_err(|_| wanted())? != 2 {
-                return Err(wanted());
+            if read::read_array_len(bytes).map_err(|_| error())? != 2 {
+                return Err(error());
             }
-            let length = read::read_bin_len(bytes).map_err(|_| wanted())?;
-            let json = serde_json::from_slice(take(bytes, length as usize)?).map_err(|_| wanted())?;
+            let length = read::read_bin_len(bytes).map_err(|_| error())?;
+            let json = serde_json::from_slice(take(bytes, length as usize)?).map_err(|_| error())?;
             let value_type = Type::from_json(&json)?;
             let value = decode_value(bytes, &value_type)?;
             Ok(Value::Dynamic(value_type, Box::new(value)))
@@ -100,12 +103,12 @@ fn decode_map<'t>(
     step: fn(String) -> Step,
     type_of: impl Fn(&str) -> Option<&'t Type>,
 ) -> Result<BTreeMap<String, Value>, CodecError> {
-    let length = read::read_map_len(bytes).map_err(|_| CodecError::new("a map"))?;
+    let length = read::read_map_len(bytes).map_err(|_| CodecError::new(expected::MAP))?;
     (0..length)
         .map(|_| {
             let name = decode_str(bytes)?;
             let element = type_of(name)
-                .ok_or_else(|| CodecError::new("an attribute of the schema").within(step(name.to_owned())))?;
+                .ok_or_else(|| CodecError::new(expected::ATTRIBUTE).within(step(name.to_owned())))?;
             let value = decode_value(bytes, element).map_err(|e| e.within(step(name.to_owned())))?;
             Ok((name.to_owned(), value))
         })
@@ -113,22 +116,22 @@ fn decode_map<'t>(
 }
 
 fn decode_str<'a>(bytes: &mut &'a [u8]) -> Result<&'a str, CodecError> {
-    let wanted = || CodecError::new("a string");
-    let length = read::read_str_len(bytes).map_err(|_| wanted())?;
-    std::str::from_utf8(take(bytes, length as usize)?).map_err(|_| wanted())
+    let error = || CodecError::new(expected::STRING);
+    let length = read::read_str_len(bytes).map_err(|_| error())?;
+    std::str::from_utf8(take(bytes, length as usize)?).map_err(|_| error())
 }
 
 fn decode_number(bytes: &mut &[u8]) -> Result<Number, CodecError> {
-    let wanted = || CodecError::new("a number");
+    let error = || CodecError::new(expected::NUMBER);
     match peek(bytes)? {
         Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => Number::parse(decode_str(bytes)?),
-        Marker::F32 => Ok(float(f64::from(read::read_f32(bytes).map_err(|_| wanted())?))),
-        Marker::F64 => Ok(float(read::read_f64(bytes).map_err(|_| wanted())?)),
+        Marker::F32 => Ok(float(f64::from(read::read_f32(bytes).map_err(|_| error())?))),
+        Marker::F64 => Ok(float(read::read_f64(bytes).map_err(|_| error())?)),
         Marker::U64 => {
-            let int: u64 = read::read_int(bytes).map_err(|_| wanted())?;
+            let int: u64 = read::read_int(bytes).map_err(|_| error())?;
             Ok(i64::try_from(int).map_or_else(|_| Number::Decimal(int.to_string()), Number::Int))
         }
-        _ => read::read_int(bytes).map(Number::Int).map_err(|_| wanted()),
+        _ => read::read_int(bytes).map(Number::Int).map_err(|_| error()),
     }
 }
 
@@ -147,30 +150,30 @@ fn is_extension(marker: Marker) -> bool {
 }
 
 fn decode_unknown(bytes: &mut &[u8]) -> Result<Refinement, CodecError> {
-    let extension = read::read_ext_meta(bytes).map_err(|_| CodecError::new("an extension value"))?;
+    let extension = read::read_ext_meta(bytes).map_err(|_| CodecError::new(expected::EXTENSION))?;
     let payload = take(bytes, extension.size as usize)?;
     if extension.typeid != REFINED_UNKNOWN {
         return Ok(Refinement::default());
     }
     if payload.len() > LONGEST_REFINEMENT {
-        return Err(CodecError::new("a refinement that short"));
+        return Err(CodecError::new(expected::SHORT_REFINEMENT));
     }
-    decode_refinement(payload).map_err(|_| CodecError::new("a refined unknown value"))
+    decode_refinement(payload).map_err(|_| CodecError::new(expected::REFINEMENT))
 }
 
 fn decode_refinement(mut bytes: &[u8]) -> Result<Refinement, CodecError> {
     let bytes = &mut bytes;
-    let wanted = || CodecError::new("a refinement");
+    let error = || CodecError::new(expected::REFINEMENT);
     let mut refinement = Refinement::default();
-    for _ in 0..read::read_map_len(bytes).map_err(|_| wanted())? {
-        let key: i64 = read::read_int(bytes).map_err(|_| wanted())?;
+    for _ in 0..read::read_map_len(bytes).map_err(|_| error())? {
+        let key: i64 = read::read_int(bytes).map_err(|_| error())?;
         match key {
-            1 => refinement.null = Some(read::read_bool(bytes).map_err(|_| wanted())?),
+            1 => refinement.null = Some(read::read_bool(bytes).map_err(|_| error())?),
             2 => refinement.prefix = Some(decode_str(bytes)?.to_owned()),
             3 => refinement.lower = Some(decode_bound(bytes)?),
             4 => refinement.upper = Some(decode_bound(bytes)?),
-            5 => refinement.min_length = Some(read::read_int(bytes).map_err(|_| wanted())?),
-            6 => refinement.max_length = Some(read::read_int(bytes).map_err(|_| wanted())?),
+            5 => refinement.min_length = Some(read::read_int(bytes).map_err(|_| error())?),
+            6 => refinement.max_length = Some(read::read_int(bytes).map_err(|_| error())?),
             _ => skip(bytes)?,
         }
     }
@@ -181,38 +184,38 @@ fn decode_bound(bytes: &mut &[u8]) -> Result<(Number, bool), CodecError> {
     match read::read_array_len(bytes) {
         Ok(2) => {
             let number = decode_number(bytes)?;
-            let inclusive = read::read_bool(bytes).map_err(|_| CodecError::new("a bound"))?;
+            let inclusive = read::read_bool(bytes).map_err(|_| CodecError::new(expected::BOUND))?;
             Ok((number, inclusive))
         }
-        _ => Err(CodecError::new("a bound")),
+        _ => Err(CodecError::new(expected::BOUND)),
     }
 }
 
 /// Passes over one value of any kind: a kind of refinement that a later core may invent.
 fn skip(bytes: &mut &[u8]) -> Result<(), CodecError> {
-    let wanted = |_| CodecError::new("msgpack");
+    let error = |_| CodecError::new(expected::MSGPACK);
     let marker = peek(bytes)?;
     let length = match marker {
         Marker::FixArray(_) | Marker::Array16 | Marker::Array32 => {
-            let length = read::read_array_len(bytes).map_err(wanted)?;
+            let length = read::read_array_len(bytes).map_err(error)?;
             return (0..length).try_for_each(|_| skip(bytes));
         }
         Marker::FixMap(_) | Marker::Map16 | Marker::Map32 => {
-            let length = read::read_map_len(bytes).map_err(wanted)?;
+            let length = read::read_map_len(bytes).map_err(error)?;
             return (0..length).try_for_each(|_| skip(bytes).and_then(|()| skip(bytes)));
         }
         Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => {
             decode_str(bytes)?;
             return Ok(());
         }
-        Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => read::read_bin_len(bytes).map_err(wanted)? as usize,
-        marker if is_extension(marker) => read::read_ext_meta(bytes).map_err(wanted)?.size as usize,
+        Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => read::read_bin_len(bytes).map_err(error)? as usize,
+        marker if is_extension(marker) => read::read_ext_meta(bytes).map_err(error)?.size as usize,
         Marker::Null | Marker::True | Marker::False | Marker::FixPos(_) | Marker::FixNeg(_) => 1,
         Marker::U8 | Marker::I8 => 2,
         Marker::U16 | Marker::I16 => 3,
         Marker::U32 | Marker::I32 | Marker::F32 => 5,
         Marker::U64 | Marker::I64 | Marker::F64 => 9,
-        _ => return Err(CodecError::new("msgpack")),
+        _ => return Err(CodecError::new(expected::MSGPACK)),
     };
     take(bytes, length).map(drop)
 }
@@ -407,7 +410,7 @@ mod tests {
         let value = Value::from_msgpack(&[0x81, 0xa1, b'a', 0xa1, b'x'], &object).unwrap();
         assert_eq!(value.attribute("b"), Some(&Value::Null));
         let error = Value::from_msgpack(&[0x81, 0xa1, b'c', 0xa1, b'x'], &object).unwrap_err();
-        assert_eq!(error.to_string(), "not an attribute of the schema at c");
+        assert_eq!(error.to_string(), "expected an attribute of the schema at c");
     }
 
     #[test]

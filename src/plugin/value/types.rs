@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use super::error::CodecError;
+use super::{super::messages, error::CodecError};
 
 /// The type of a [`super::Value`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Type {
     /// # Errors
     /// It is not a type.
     pub fn from_json(json: &Json) -> Result<Self, CodecError> {
-        let not_a_type = || CodecError::new("a type");
+        let not_a_type = || CodecError::new(messages::expected::TYPE);
         if let Some(name) = json.as_str() {
             return match name {
                 "string" => Ok(Self::String),

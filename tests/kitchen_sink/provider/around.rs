@@ -22,7 +22,7 @@ use terraform_provider_kms::{
 
 use crate::{
     Faulty,
-    hidden::Hidden,
+    secret_text::SecretText,
     store::Store,
     thing::{Thing, Things},
 };
@@ -91,7 +91,7 @@ model! {
         /// What the token is for.
         name: String = required(),
         /// The token itself.
-        token: Hidden = computed(),
+        token: SecretText = computed(),
     }
 }
 
@@ -111,7 +111,7 @@ impl EphemeralResource for Tokens {
     }
 
     async fn open(&self, _: &mut Context, config: TokenData) -> Result<TokenData, Diagnostics> {
-        let token = Hidden(format!("token-for-{}", config.name.text()));
+        let token = SecretText(format!("token-for-{}", config.name.text()));
         Ok(TokenData { token: Field::Known(token), ..config })
     }
 }
@@ -146,7 +146,7 @@ impl ListResource for ThingList {
         {
             let identity = things.identity(&thing);
             // The runtime keeps the password out of what it returns.
-            let state = Thing { password: Field::Known(Hidden("listed-password".into())), ..thing };
+            let state = Thing { password: Field::Known(SecretText("listed-password".into())), ..thing };
             let display_name = state.name.text().to_owned();
             if !found.send(Found { display_name, identity, state }).await {
                 break;

@@ -1,27 +1,28 @@
-//! A provider that uses everything that the plugin runtime has, and nothing else of this package. Its objects are files
-//! in a directory. `tests/kitchen_sink` runs it under the real Terraform.
+//! A provider that uses every feature of the plugin runtime, and nothing else of this package. Its objects are files in a
+//! directory. `tests/kitchen_sink` runs it under the real Terraform.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a provider for tests")]
 
 mod around;
-mod hidden;
+mod secret_text;
 mod store;
 mod thing;
 
 #[path = "../../../src/plugin/hello_world.rs"]
 mod hello_world;
 
+use std::process::ExitCode;
+
 use terraform_provider_kms::{
     model,
     plugin::{
-        context, diagnostics,
+        cli, context, diagnostics,
         diagnostics::Diagnostics,
         model,
         model::Model as _,
         provider::{Provider, Types},
         resource, schema,
         schema::{Schema, computed, optional},
-        start::start,
     },
 };
 
@@ -32,15 +33,15 @@ model! {
     pub struct SinkConfig {
         /// Directory that holds the objects. Environment: `SINK_DIRECTORY`.
         directory: String = optional(),
-        /// A word that counts for nothing.
-        password: hidden::Hidden = optional(),
+        /// A password that has no effect.
+        password: secret_text::SecretText = optional(),
     }
 }
 
 model! {
-    /// What can't be served.
+    /// A model with faults.
     pub struct Faulty {
-        /// Only the provider sets it, and yet it is to be write-only.
+        /// Computed and write-only, which exclude each other.
         token: String = computed().write_only(),
     }
 }
@@ -91,8 +92,8 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn main() {
+fn main() -> ExitCode {
     let argument = std::env::args_os().nth(1);
     let provider = Sink { store: Store::default() };
-    start(("terraform-provider-sink", "0.0.0"), argument.as_deref(), environment, provider).unwrap();
+    cli::run(("terraform-provider-sink", "0.0.0"), argument.as_deref(), environment, provider)
 }

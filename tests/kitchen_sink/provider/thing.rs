@@ -20,7 +20,7 @@ use terraform_provider_kms::{
     },
 };
 
-use crate::{hidden::Hidden, store::Store};
+use crate::{secret_text::SecretText, store::Store};
 
 model! {
     /// A thing.
@@ -56,9 +56,9 @@ model! {
         /// Home of the thing, which the provider chooses otherwise.
         home: String = optional_computed().stable().requires_replace(),
         /// Password, stored nowhere.
-        password: Hidden = optional().write_only(),
+        password: SecretText = optional().write_only(),
         /// Stored number.
-        pin: Hidden = optional(),
+        pin: SecretText = optional(),
         /// Former name of `name`.
         label: String = optional().deprecated("Use name instead."),
         /// ID of the thing.
@@ -120,7 +120,7 @@ model! {
         /// Protocol of the port.
         protocol: String = optional().default("tcp").rule(slug),
         /// Token of the port, stored nowhere.
-        token: Hidden = optional().write_only(),
+        token: SecretText = optional().write_only(),
         /// URL of the port.
         url: String = computed(),
     }
@@ -202,7 +202,7 @@ const PASSWORD: &str = "password";
 /// Private state: the revision that was written last.
 const REVISION: &str = "revision";
 
-fn digest(password: &Hidden) -> u64 {
+fn digest(password: &SecretText) -> u64 {
     let mut hasher = DefaultHasher::new();
     password.0.hash(&mut hasher);
     hasher.finish()

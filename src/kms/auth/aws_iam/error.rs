@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::kms::messages;
+
 /// The longest that looking for credentials may take. External processes and slow metadata services need seconds.
 pub(super) const LOOKUP_LIMIT: Duration = Duration::from_secs(60);
 
@@ -10,14 +12,14 @@ pub(super) const LOOKUP_LIMIT: Duration = Duration::from_secs(60);
 #[non_exhaustive]
 pub enum AwsError {
     /// No source has credentials.
-    #[error("no AWS credentials were found ({})", tried.join("; "))]
+    #[error("{}", messages::no_aws_credentials(tried))]
     NotFound {
         /// The sources that were tried, each with the reason why it has none.
         tried: Vec<String>,
     },
 
     /// A source is configured but doesn't provide credentials. Sources after it were not tried.
-    #[error("the AWS credentials can't be loaded from {source_name}: {problem}")]
+    #[error("{}", messages::failed_aws_source(source_name, problem))]
     Source {
         /// The source, such as `the container's credentials endpoint`.
         source_name: &'static str,
@@ -26,18 +28,18 @@ pub enum AwsError {
     },
 
     /// The sources took too long to respond.
-    #[error("looking for AWS credentials took longer than {}s", LOOKUP_LIMIT.as_secs())]
+    #[error("{}", messages::aws_lookup_timed_out(LOOKUP_LIMIT))]
     TimedOut,
 
     /// The KMS calls STS only in regions whose names have this form.
-    #[error("{region:?} can't be the name of an AWS region")]
+    #[error("{}", messages::invalid_aws_region(region))]
     Region {
         /// The configured region.
         region: String,
     },
 
     /// The call of STS can't be signed.
-    #[error("the call of AWS STS can't be signed: {problem}")]
+    #[error("{}", messages::unsigned_aws_call(problem))]
     Signing {
         /// What the AWS library said.
         problem: String,

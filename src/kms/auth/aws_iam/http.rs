@@ -13,6 +13,8 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::body::SdkBody;
 
+use crate::kms::messages;
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -57,7 +59,7 @@ impl Connector {
         let user = |error: BoxError| ConnectorError::user(error);
         let request = request.try_into_http1x().map_err(|error| user(error.into()))?;
         let (parts, body) = request.into_parts();
-        let body = body.bytes().ok_or_else(|| user("the request is a stream".into()))?.to_vec();
+        let body = body.bytes().ok_or_else(|| user(messages::aws_request_is_stream().into()))?.to_vec();
         let http = self.client(parts.uri.scheme_str()).map_err(|error| user(error.into()))?;
         let request = ::http::Request::from_parts(parts, body);
         let request = reqwest::Request::try_from(request).map_err(|error| user(error.into()))?;
@@ -65,7 +67,7 @@ impl Connector {
         let mut received = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if received.len() + chunk.len() > MAX_RESPONSE {
-                return Err(ConnectorError::other("the response is too large".into(), None));
+                return Err(ConnectorError::other(messages::aws_response_too_large().into(), None));
             }
             received.extend_from_slice(&chunk);
         }

@@ -16,12 +16,13 @@ use aws_credential_types::{
 };
 
 use super::{AwsError, http::Http};
-use crate::kms::report;
+use crate::kms::{
+    messages::{self, aws_source},
+    report,
+};
 
 /// Where there is no region. Every account of the standard partition can call STS there.
 const DEFAULT_REGION: &str = "us-east-1";
-
-const INSTANCE_METADATA: &str = "the instance metadata service";
 
 /// Longer explanations of the AWS library are cut.
 const LONGEST_PROBLEM: usize = 500;
@@ -45,14 +46,14 @@ pub(super) async fn find() -> Result<Found, AwsError> {
         match source.provide_credentials().await {
             Ok(credentials) => {
                 let region = match region {
-                    None if source_name == INSTANCE_METADATA => instance_region(&config).await,
+                    None if source_name == aws_source::INSTANCE_METADATA => instance_region(&config).await,
                     configured => configured,
                 };
                 let region = region.unwrap_or_else(default).to_string();
                 return Ok(Found { credentials, region, source_name });
             }
             Err(error @ CredentialsError::CredentialsNotLoaded(_)) => {
-                tried.push(format!("{source_name}: {}", explanation(&error)));
+                tried.push(messages::aws_source_without_credentials(source_name, &explanation(&error)));
             }
             Err(error) => return Err(AwsError::Source { source_name, problem: explanation(&error) }),
         }
@@ -62,20 +63,17 @@ pub(super) async fn find() -> Result<Found, AwsError> {
 
 fn sources(config: &ProviderConfig) -> [(&'static str, Box<dyn ProvideCredentials>); 5] {
     [
-        ("the environment variables", Box::new(EnvironmentVariableCredentialsProvider::new())),
+        (aws_source::ENVIRONMENT, Box::new(EnvironmentVariableCredentialsProvider::new())),
+        (aws_source::PROFILE, Box::new(ProfileFileCredentialsProvider::builder().configure(config).build())),
         (
-            "the shared config and credentials files",
-            Box::new(ProfileFileCredentialsProvider::builder().configure(config).build()),
-        ),
-        (
-            "the web identity token",
+            aws_source::WEB_IDENTITY,
             Box::new(WebIdentityTokenCredentialsProvider::builder().configure(config).build()),
         ),
+        (aws_source::CONTAINER, Box::new(EcsCredentialsProvider::builder().configure(config).build())),
         (
-            "the container's credentials endpoint",
-            Box::new(EcsCredentialsProvider::builder().configure(config).build()),
+            aws_source::INSTANCE_METADATA,
+            Box::new(ImdsCredentialsProvider::builder().configure(config).build()),
         ),
-        (INSTANCE_METADATA, Box::new(ImdsCredentialsProvider::builder().configure(config).build())),
     ]
 }
 
@@ -92,12 +90,11 @@ async fn instance_region(config: &ProviderConfig) -> Option<Region> {
 
 /// The causes of an error in one line. The error itself only says that there are no credentials.
 fn explanation(error: &CredentialsError) -> String {
-    let text = std::error::Error::source(error).map_or_else(|| "nothing is configured".to_owned(), report);
-    // What the library says is for those who compile it.
+    let text = std::error::Error::source(error)
+        .map_or_else(|| messages::aws_source_not_configured().to_owned(), report);
+    // The library's own text addresses people who compile it.
     if text.contains("cargo feature") {
-        return "the profile gets its keys in a way that is not supported here; export them with `aws configure \
-                export-credentials`"
-            .to_owned();
+        return messages::unsupported_aws_profile().to_owned();
     }
     text.chars().filter(|c| !c.is_control()).take(LONGEST_PROBLEM).collect()
 }

@@ -6,13 +6,17 @@ use tokio_stream::{Stream, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::proto::{
-    go_plugin::{
-        ConnInfo, Empty, StdioData, grpc_broker_server::GrpcBroker, grpc_controller_server::GrpcController,
-        grpc_stdio_server::GrpcStdio,
-    },
-    health::{
-        HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_server::Health,
+use super::{
+    messages,
+    proto::{
+        go_plugin::{
+            ConnInfo, Empty, StdioData, grpc_broker_server::GrpcBroker,
+            grpc_controller_server::GrpcController, grpc_stdio_server::GrpcStdio,
+        },
+        health::{
+            HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
+            health_server::Health,
+        },
     },
 };
 
@@ -87,7 +91,7 @@ impl Health for HostServices {
     ) -> Result<Response<HealthCheckResponse>, Status> {
         match request.into_inner().service.as_str() {
             "" | SERVICE => Ok(Response::new(HealthCheckResponse { status: ServingStatus::Serving.into() })),
-            _ => Err(Status::not_found("no such service")),
+            _ => Err(Status::not_found(messages::unknown_service())),
         }
     }
 }

@@ -27,8 +27,10 @@ use tonic::transport::server::Connected;
 
 use super::{
     handshake::{self, HandshakeError, PROTOCOL_VERSION, Tls},
+    host_services::HostServices,
     interrupts,
     listener::{Accept, Listener},
+    messages,
     proto::{
         go_plugin::{
             grpc_broker_server::GrpcBrokerServer, grpc_controller_server::GrpcControllerServer,
@@ -39,7 +41,6 @@ use super::{
     },
     provider::Provider,
     server::Server,
-    services::HostServices,
 };
 
 /// The limit of one message, as in HashiCorp's own server. States of large resources outgrow gRPC's usual 4 MiB.
@@ -125,11 +126,7 @@ pub(super) async fn serve_debug<P: Provider>(
     let reattach: serde_json::Map<_, _> =
         addresses(provider.address()).into_iter().map(|address| (address, process.clone())).collect();
     let reattach = serde_json::Value::Object(reattach);
-    writeln!(
-        stdout,
-        "The provider runs and waits. In another terminal, set this variable and run Terraform; end with Ctrl-C:\n\n\
-         \tTF_REATTACH_PROVIDERS='{reattach}'\n"
-    )?;
+    stdout.write_all(messages::reattach(&reattach.to_string()).as_bytes())?;
     stdout.flush()?;
     run(provider, listener.accepting()?, None, Ending::WhenTold, end).await;
     Ok(())

@@ -9,15 +9,15 @@ use terraform_provider_kms::plugin::{
 };
 
 #[derive(Clone, PartialEq)]
-pub struct Hidden(pub String);
+pub struct SecretText(pub String);
 
-impl fmt::Debug for Hidden {
+impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(hidden)")
     }
 }
 
-impl AttributeType for Hidden {
+impl AttributeType for SecretText {
     const SENSITIVE: bool = true;
 
     fn kind() -> Kind {

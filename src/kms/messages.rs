@@ -1,0 +1,359 @@
+//! Every text of this layer that a user can see: the words of its errors. Logs are not among them.
+//!
+//! Callers put these texts into sentences of their own, so they begin in lower case and have no full stop. What the KMS
+//! itself says is passed on without change, except for secrets.
+
+use std::{path::Path, time::Duration};
+
+// Requests.
+
+/// The KMS could not be reached a moment ago.
+pub(super) fn unreachable() -> &'static str {
+    "the KMS can't be reached"
+}
+
+/// A rate limit requires more waiting than is allowed. `message` is the server's.
+pub(super) fn rate_limited(
+    request: &str,
+    waited: Duration,
+    asked: Duration,
+    message: Option<&str>,
+) -> String {
+    let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+    format!(
+        "the rate limit of the KMS requires another {}s of waiting before {request}, after {}s so far{message}",
+        asked.as_secs().max(1),
+        waited.as_secs()
+    )
+}
+
+/// The operation was stopped.
+pub(super) fn cancelled() -> &'static str {
+    "cancelled before completion"
+}
+
+/// The KMS responded with an error. `error` is the result of [`api_error`].
+pub(super) fn failed_request(method: &str, route: &str, error: &str) -> String {
+    format!("{method} {route}: {error}")
+}
+
+/// An error response of the KMS. `issues` are the results of [`issue`].
+pub(super) fn api_error(status: u16, message: &str, issues: &[String], req_id: Option<&str>) -> String {
+    let issues = if issues.is_empty() { String::new() } else { format!(": {}", issues.join("; ")) };
+    let request = req_id.map(|id| format!(" (request {id})")).unwrap_or_default();
+    format!("HTTP {status}: {message}{issues}{request}")
+}
+
+/// The message of an error response that only has issues.
+pub(super) fn invalid_request() -> &'static str {
+    "the request is invalid"
+}
+
+/// One issue of an error response: the path of the field and the server's message.
+pub(super) fn issue(path: &[String], message: &str) -> String {
+    if path.is_empty() { message.to_owned() } else { format!("{}: {message}", path.join(".")) }
+}
+
+/// The response came from a proxy or another server.
+pub(super) fn foreign_response(method: &str, route: &str, status: u16, problem: Option<&str>) -> String {
+    let problem = problem.map(|problem| format!(": {problem}")).unwrap_or_default();
+    format!("{method} {route}: HTTP {status} in a response that is not from the KMS{problem}")
+}
+
+/// A response of success was cut off.
+pub(super) fn truncated() -> &'static str {
+    "it is truncated"
+}
+
+/// A response of success has another content type.
+pub(super) fn not_json() -> &'static str {
+    "it is not JSON"
+}
+
+/// The KMS has no such route.
+pub(super) fn no_route(method: &str, route: &str) -> String {
+    format!("{method} {route}: HTTP 404: the KMS does not have this route")
+}
+
+/// The connection failed.
+pub(super) fn no_connection(method: &str, route: &str, host: &str) -> String {
+    format!("no connection to the KMS at {host} for {method} {route}")
+}
+
+/// The connection broke before the response was complete.
+pub(super) fn no_response(method: &str, route: &str, host: &str) -> String {
+    format!("no complete response from the KMS at {host} to {method} {route}")
+}
+
+/// An exchange took too long.
+pub(super) fn timed_out(limit: Duration) -> String {
+    format!("timed out after {limit:?}")
+}
+
+/// The response is JSON, but not what this request expects.
+pub(super) fn unreadable_response(method: &str, route: &str, problem: &str) -> String {
+    format!("invalid response to {method} {route}: {problem}")
+}
+
+/// A field of the response is wrong. The text must not quote it.
+pub(super) fn wrong_field(line: usize, column: usize) -> String {
+    format!("a field is missing or has another type (line {line}, column {column})")
+}
+
+/// The response is too large.
+pub(super) fn too_large(limit: usize) -> String {
+    format!("it is larger than {} MiB", limit / (1024 * 1024))
+}
+
+/// The response describes something that was not requested.
+pub(super) fn describes_another(what: &str) -> String {
+    format!("it describes another {what}")
+}
+
+/// The response describes an object of another kind.
+pub(super) fn describes_another_kind() -> &'static str {
+    "it describes an object of another kind"
+}
+
+/// The response is a redirect that leaves the host, or that isn't safe to follow.
+pub(super) fn redirected(method: &str, route: &str, to: Option<&str>) -> String {
+    let to = to.map(|to| format!(" to {to}")).unwrap_or_default();
+    format!("{method} {route}: redirect{to}, which is not followed")
+}
+
+// Changes.
+
+/// Another object has the name.
+pub(super) fn name_taken() -> &'static str {
+    "the name is already taken"
+}
+
+/// Nothing shows whether the create succeeded.
+pub(super) fn unconfirmed() -> &'static str {
+    "could not confirm that the object was created"
+}
+
+/// Another caller in this process manages the object.
+pub(super) fn already_managed() -> &'static str {
+    "the object is already managed"
+}
+
+// Logins.
+
+/// The KMS refused the login.
+pub(super) fn login_refused(method: &str) -> String {
+    format!("the KMS refused the login with {method}")
+}
+
+/// The KMS refused the configured access token.
+pub(super) fn token_refused() -> &'static str {
+    "the KMS refused the configured access token"
+}
+
+/// The KMS refuses every access token that it issues.
+pub(super) fn fresh_tokens_refused() -> &'static str {
+    "the KMS refuses the access tokens that it has just issued"
+}
+
+/// The file of the service account token can't be read.
+pub(super) fn unreadable_service_account_token(path: &Path) -> String {
+    format!("could not read the Kubernetes service account token from {}", path.display())
+}
+
+/// The KMS could not verify the signed call of AWS STS.
+pub(super) fn aws_identity_unverified() -> &'static str {
+    "the KMS could not verify the AWS identity"
+}
+
+/// The access token can't be part of an HTTP header.
+pub(super) fn malformed_token() -> &'static str {
+    "the access token contains invalid characters"
+}
+
+/// No source has AWS credentials. `tried` are the results of [`aws_source_without_credentials`].
+pub(super) fn no_aws_credentials(tried: &[String]) -> String {
+    format!("no AWS credentials found ({})", tried.join("; "))
+}
+
+/// A source that has no AWS credentials, and the reason.
+pub(super) fn aws_source_without_credentials(source_name: &str, reason: &str) -> String {
+    format!("{source_name}: {reason}")
+}
+
+/// A source failed.
+pub(super) fn failed_aws_source(source_name: &str, problem: &str) -> String {
+    format!("could not load AWS credentials from {source_name}: {problem}")
+}
+
+/// The sources of AWS credentials, in their order.
+pub(super) mod aws_source {
+    pub(in super::super) const ENVIRONMENT: &str = "the environment variables";
+    pub(in super::super) const PROFILE: &str = "the shared config and credentials files";
+    pub(in super::super) const WEB_IDENTITY: &str = "the web identity token";
+    pub(in super::super) const CONTAINER: &str = "the container's credentials endpoint";
+    pub(in super::super) const INSTANCE_METADATA: &str = "the instance metadata service";
+}
+
+/// A source gives no reason.
+pub(super) fn aws_source_not_configured() -> &'static str {
+    "not configured"
+}
+
+/// A profile needs a part of the AWS library that this program doesn't have.
+pub(super) fn unsupported_aws_profile() -> &'static str {
+    "this profile gets its credentials in an unsupported way; export them with `aws configure export-credentials`"
+}
+
+/// The response of a source of AWS credentials is too large.
+pub(super) fn aws_response_too_large() -> &'static str {
+    "the response is too large"
+}
+
+/// The AWS library made a request that can't be sent.
+pub(super) fn aws_request_is_stream() -> &'static str {
+    "the request is a stream"
+}
+
+/// No source responded in time.
+pub(super) fn aws_lookup_timed_out(limit: Duration) -> String {
+    format!("timed out after {}s while looking for AWS credentials", limit.as_secs())
+}
+
+/// The region can't be part of a host name.
+pub(super) fn invalid_aws_region(region: &str) -> String {
+    format!("{region:?} is not a valid name of an AWS region")
+}
+
+/// The call of AWS STS can't be signed.
+pub(super) fn unsigned_aws_call(problem: &str) -> String {
+    format!("could not sign the AWS STS request: {problem}")
+}
+
+// Configuration.
+
+/// The host is not a URL.
+pub(super) fn host_is_no_url() -> &'static str {
+    "the host must be a full URL, such as https://kms.example.com"
+}
+
+/// The host has another scheme.
+pub(super) fn host_has_other_scheme() -> &'static str {
+    "the host must begin with https:// (or http://)"
+}
+
+/// The host contains credentials.
+pub(super) fn host_has_credentials() -> &'static str {
+    "the host must not contain a user name or a password"
+}
+
+/// The host has a query or a fragment.
+pub(super) fn host_has_query() -> &'static str {
+    "the host must not contain a query or a fragment (? or #)"
+}
+
+/// The HTTP library refused the configuration.
+pub(super) fn no_http_client() -> &'static str {
+    "could not set up the HTTP client"
+}
+
+/// The CA certificate in a sentence: its file, if it has one.
+pub(super) fn ca_certificate(file: Option<&Path>) -> String {
+    match file {
+        Some(path) => format!("the CA certificate file {}", path.display()),
+        None => "the CA certificate".to_owned(),
+    }
+}
+
+/// The file can't be read. `name` is the result of [`ca_certificate`], here and below.
+pub(super) fn unreadable_ca_certificate(name: &str) -> String {
+    format!("could not read {name}")
+}
+
+/// A certificate is malformed.
+pub(super) fn invalid_ca_certificate(name: &str) -> String {
+    format!("could not use {name}")
+}
+
+/// There is no certificate.
+pub(super) fn no_ca_certificate(name: &str) -> String {
+    format!("{name} contains no PEM certificate")
+}
+
+/// The body of a request can't be encoded.
+pub(super) fn no_json_body() -> &'static str {
+    "could not encode the request as JSON"
+}
+
+/// A value can't be part of a URL.
+pub(super) fn invalid_id(value: &str) -> String {
+    format!("{value:?} is not a valid ID or name in the KMS")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `tests/layers.rs` checks that nothing of this module is missing here.
+    #[test]
+    fn texts() {
+        let (method, route, host) = ("POST", "/api/v1/things/:id", "https://kms.example.com");
+        let (minute, path) = (Duration::from_secs(60), Path::new("/etc/kms.pem"));
+        let issues =
+            [issue(&["credentials".to_owned(), "accountId".to_owned()], "Required"), issue(&[], "Invalid")];
+        let response = api_error(422, invalid_request(), &issues, Some("req-1"));
+        let source = aws_source_without_credentials(aws_source::ENVIRONMENT, aws_source_not_configured());
+        let texts = [
+            "# Requests".to_owned(),
+            unreachable().to_owned(),
+            rate_limited("GET /api/v1/things", minute, Duration::from_secs(12), None),
+            rate_limited("GET /api/v1/things", minute, Duration::ZERO, Some("Rate limit exceeded.")),
+            cancelled().to_owned(),
+            failed_request(method, route, &response),
+            failed_request(method, route, &api_error(404, "Not found", &[], None)),
+            foreign_response(method, route, 502, None),
+            foreign_response(method, route, 200, Some(truncated())),
+            foreign_response(method, route, 200, Some(not_json())),
+            no_route(method, route),
+            no_connection(method, route, host),
+            no_response(method, route, host),
+            timed_out(minute),
+            unreadable_response(method, route, &wrong_field(1, 40)),
+            unreadable_response(method, route, &too_large(16 << 20)),
+            unreadable_response(method, route, &describes_another("object")),
+            unreadable_response(method, route, describes_another_kind()),
+            redirected(method, route, None),
+            redirected(method, route, Some("https://elsewhere.example.com")),
+            "\n# Changes".to_owned(),
+            name_taken().to_owned(),
+            unconfirmed().to_owned(),
+            already_managed().to_owned(),
+            "\n# Logins".to_owned(),
+            login_refused("Universal Auth"),
+            token_refused().to_owned(),
+            fresh_tokens_refused().to_owned(),
+            unreadable_service_account_token(Path::new("/var/run/token")),
+            aws_identity_unverified().to_owned(),
+            malformed_token().to_owned(),
+            no_aws_credentials(&[source.clone(), source]),
+            failed_aws_source(aws_source::PROFILE, unsupported_aws_profile()),
+            failed_aws_source(aws_source::WEB_IDENTITY, aws_response_too_large()),
+            failed_aws_source(aws_source::CONTAINER, aws_request_is_stream()),
+            failed_aws_source(aws_source::INSTANCE_METADATA, "no route to host"),
+            aws_lookup_timed_out(minute),
+            invalid_aws_region("eu-west-1.example.com"),
+            unsigned_aws_call("no time"),
+            "\n# Configuration".to_owned(),
+            host_is_no_url().to_owned(),
+            host_has_other_scheme().to_owned(),
+            host_has_credentials().to_owned(),
+            host_has_query().to_owned(),
+            no_http_client().to_owned(),
+            unreadable_ca_certificate(&ca_certificate(Some(path))),
+            invalid_ca_certificate(&ca_certificate(None)),
+            no_ca_certificate(&ca_certificate(None)),
+            no_json_body().to_owned(),
+            invalid_id(".."),
+        ];
+        insta::assert_snapshot!(texts.join("\n"));
+    }
+}
