@@ -14,7 +14,7 @@ variables {
   command    = "exit 0"
 }
 
-# An assertion can't use an ephemeral value. So the command is the assertion: if it fails, so does the apply.
+# Only the command sees the URI. So the command is the assertion: if it fails, so does the apply.
 run "defaults" {
   variables {
     command = "test \"$AIRFLOW_CONNECTION_ID $AIRFLOW_CONNECTION_URI\" = 'dbt_cloud_default dbt-cloud://12345:a%2Fb@cloud.getdbt.com'"
