@@ -2,7 +2,8 @@
 //! of `KMS_TEST_TERRAFORM_VERSIONS` (a comma list; by default the oldest supported release and the newest). Where
 //! TERRAFORM names an executable, that one takes their place.
 //!
-//! Examples are found, not listed: a new folder is validated from its first day.
+//! Examples are found, not listed: a new folder is validated from its first day. Each module is also held to its own tests,
+//! with `terraform test`.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a test: a panic is a failure")]
 
@@ -14,6 +15,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// Examples leave out what every configuration has.
 const VERSIONS: &str =
@@ -218,37 +220,74 @@ fn each_example_is_valid() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
-#[test]
-fn each_module_is_valid() {
+/// A copy of the examples, all together because one module may use another.
+fn copied() -> TempDir {
+    let scratch = tempfile::tempdir().unwrap();
+    for file in files_under(&root().join("examples")) {
+        let copy = scratch.path().join(shown(&file));
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(file, copy).unwrap();
+    }
+    scratch
+}
+
+/// Runs a check in a copy of each of these modules, under each Terraform that has what the module needs.
+fn in_each(modules: &[PathBuf], check: impl Fn(&Terraform, &Path) -> Vec<String>) {
+    assert!(!modules.is_empty());
     let mut problems = Vec::new();
-    let modules = modules();
-    for terraform in Terraform::each().iter().filter(|_| !modules.is_empty()) {
-        // All of them together, for one may use another.
-        let scratch = tempfile::tempdir().unwrap();
-        for file in modules.iter().flat_map(|module| entries(module)).filter(|path| path.is_file()) {
-            let copy = scratch.path().join(shown(&file));
-            fs::create_dir_all(copy.parent().unwrap()).unwrap();
-            fs::copy(file, copy).unwrap();
-        }
-        for module in &modules {
+    for terraform in Terraform::each() {
+        let scratch = copied();
+        for module in modules {
             let name = shown(module);
             let files = entries(module).into_iter().filter(|path| is_configuration(path));
             let needed = files.map(|path| needs(&path)).max().unwrap();
             if !terraform.is_at_least(needed) {
-                skip(&name, terraform, needed);
+                skip(&name, &terraform, needed);
                 continue;
             }
             let folder = scratch.path().join(&name);
             // Modules that it uses are looked up by this, without installing providers.
             let got = terraform.run(&folder, &["get"]);
             assert!(got.status.success(), "{name}: {}", String::from_utf8_lossy(&got.stderr));
-            // Only as a part of another configuration may a module give ephemeral values away; one here does so.
-            let mut found = validate(terraform, &folder, false);
-            found.retain(|problem| !problem.contains("not allowed in context of a root module"));
+            let found = check(&terraform, &folder);
             problems.extend(found.into_iter().map(|problem| format!("{name}: {problem}")));
         }
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn each_module_is_valid() {
+    in_each(&modules(), |terraform, folder| validate(terraform, folder, false));
+}
+
+#[test]
+fn each_module_passes_its_own_tests() {
+    let mut reusable = modules();
+    reusable.retain(|module| module.starts_with(root().join("examples/modules")));
+    in_each(&reusable, |terraform, folder| {
+        let output = terraform.run(folder, &["test", "-json"]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        let events: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let summary = events.iter().find(|event| event["type"] == "test_summary");
+        let passed = summary.and_then(|event| event["test_summary"]["passed"].as_u64()).unwrap_or(0);
+        if output.status.success() && passed > 0 { Vec::new() } else { vec![problems_of(&events, &output)] }
+    });
+}
+
+/// What a test run complained about, and which of its runs did not pass.
+fn problems_of(events: &[Value], output: &Output) -> String {
+    let failed = events.iter().filter(|event| {
+        let status = event["test_run"]["status"].as_str();
+        status.is_some_and(|status| status != "pass") && event["test_run"]["progress"] != "starting"
+    });
+    let runs =
+        failed.map(|event| format!("run {}: {}", event["test_run"]["run"], event["test_run"]["status"]));
+    let diagnostics = events.iter().filter(|event| event["type"] == "diagnostic");
+    let said = diagnostics.map(|event| format!("{}: {}", event["@message"], event["diagnostic"]["detail"]));
+    let lines: Vec<String> = runs.chain(said).collect();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    format!("its tests failed, or there are none\n{}\n{errors}", lines.join("\n"))
 }
 
 #[test]
@@ -259,15 +298,19 @@ fn each_example_is_formatted() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
-/// What makes an example worth copying: no secrets in it, and one provider block for all, on the first page.
+/// What makes an example worth copying: no secrets in it, and one provider block for all, on the first page. A test of a
+/// module has stand-ins for both.
 #[test]
 fn no_example_has_a_secret_or_repeats_the_provider_block() {
     let secret = regex::Regex::new(r#"(?m)^\s*(api_token|client_secret|token|password)\s*=\s*""#).unwrap();
     for path in files_under(&root().join("examples")) {
         let text = fs::read_to_string(&path).unwrap();
         let name = shown(&path);
-        assert!(!secret.is_match(&text), "{name}: a secret should come from an ephemeral value");
         assert!(!text.contains("dbtc_") && !text.contains("dbtu_"), "{name}: a token");
+        if name.ends_with("test.hcl") {
+            continue;
+        }
+        assert!(!secret.is_match(&text), "{name}: a secret should come from an ephemeral value");
         let on_first_page = name.starts_with("examples/provider/");
         assert_eq!(text.contains("provider \"kms\""), on_first_page, "{name}: the provider block");
     }

@@ -29,9 +29,27 @@ variable "tokens" {
   ephemeral   = true
 }
 
+locals {
+  with_token  = { for name, account in var.accounts : name => account if account.secret == null }
+  with_secret = { for name, account in var.accounts : name => account if account.secret != null }
+}
+
 module "dbt_connection" {
   source   = "../modules/dbt-connection"
-  for_each = var.accounts
+  for_each = local.with_token
+
+  name         = each.key
+  description  = each.value.description
+  project_slug = each.value.project_slug
+  instance_url = each.value.instance_url
+  account_id   = each.value.account_id
+  api_token    = lookup(var.tokens, each.key, null)
+  check_token  = true
+}
+
+module "dbt_connection_from_secret" {
+  source   = "../modules/dbt-connection-from-secret"
+  for_each = local.with_secret
 
   name         = each.key
   description  = each.value.description
@@ -39,11 +57,10 @@ module "dbt_connection" {
   instance_url = each.value.instance_url
   account_id   = each.value.account_id
   secret       = each.value.secret
-  api_token    = lookup(var.tokens, each.key, null)
   check_token  = true
 }
 
 output "connection_ids" {
   description = "The connections' IDs, by name."
-  value       = { for name, connection in module.dbt_connection : name => connection.id }
+  value       = { for name, connection in merge(module.dbt_connection, module.dbt_connection_from_secret) : name => connection.id }
 }

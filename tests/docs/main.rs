@@ -119,6 +119,24 @@ fn the_guide_to_airflow_shows_the_example_as_it_is() {
     }
 }
 
+/// The examples are validated, and the tests of modules run; so a page that shows a part of them as it is can't be wrong.
+#[test]
+fn the_guide_to_modules_shows_parts_of_the_examples_as_they_are() {
+    let guide = fs::read_to_string(root().join("docs/guides/writing-and-testing-modules.md")).unwrap();
+    let block = regex::Regex::new(r"(?ms)^```terraform\n(.*?)^```$").unwrap();
+    let shown: Vec<_> = block.captures_iter(&guide).map(|found| found[1].to_owned()).collect();
+    assert_eq!(shown.len(), guide.matches("```terraform").count());
+    assert!(!shown.is_empty());
+    let examples: Vec<String> = files_under("examples")
+        .iter()
+        .map(|path| format!("\n{}", fs::read_to_string(root().join(path)).unwrap()))
+        .collect();
+    for code in shown {
+        let found = examples.iter().any(|example| example.contains(&format!("\n{code}")));
+        assert!(found, "no example has this:\n{code}");
+    }
+}
+
 #[test]
 fn each_way_to_log_in_has_its_variables_in_the_guide_and_an_example() {
     let guide = fs::read_to_string(root().join("docs/guides/authentication-in-ci.md")).unwrap();

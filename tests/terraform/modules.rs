@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path};
 
-use kms_emulator::PROJECT_ID;
+use kms_emulator::{PROJECT_ID, fingerprint};
+use serde_json::Value;
 
 use crate::{
     events,
@@ -29,15 +30,24 @@ fn copy_examples(workspace: &Workspace) {
     }
 }
 
-/// A call of the module, with some arguments more.
-fn call(label: &str, arguments: &str) -> String {
+/// A call of a module, with some more arguments.
+fn call(module: &str, label: &str, arguments: &str) -> String {
     let name = label.replace('_', "-");
     format!(
-        "\nmodule \"{label}\" {{\n  source     = \"./examples/modules/dbt-connection\"\n  name       = \"{name}\"\n  account_id = \"12345\"\n{arguments}}}\n"
+        "\nmodule \"{label}\" {{\n  source     = \"./examples/modules/{module}\"\n  name       = \"{name}\"\n  account_id = \"12345\"\n{arguments}}}\n"
     )
 }
 
-/// The secret, in a project of which the connection need not be.
+/// Writes a configuration with these calls, and has Terraform find the modules.
+fn write_calls(workspace: &Workspace, calls: &[String]) {
+    workspace.write("main.tf", &configuration(calls));
+    workspace.run(&["get", "-no-color"]).succeeded();
+}
+
+const PLAIN: &str = "dbt-connection";
+const FROM_SECRET: &str = "dbt-connection-from-secret";
+
+/// The secret, with the project that it is in.
 const SECRET: &str =
     "  secret     = { name = \"DBT_TOKEN\", project_slug = \"analytics\", env_slug = \"prod\" }\n";
 
@@ -46,11 +56,13 @@ fn token_of(workspace: &Workspace, name: &str) -> String {
     workspace.emulator.stored_credentials(&id).api_token
 }
 
-/// What is nested in a check block is read again in each apply, which Terraform plans as a change.
+/// What is nested in a check block is read again in each apply, which Terraform plans as a change. OpenTofu 1.11 also plans to
+/// open each ephemeral resource.
 fn only_reads(plan: &Outcome) {
     assert_ne!(plan.code, Some(1), "{plan:#?}");
     let planned = events::of_type(plan, "planned_change");
-    assert!(planned.iter().all(|line| line["change"]["action"] == "read"), "{planned:#?}");
+    let reads = |action: &Value| action == "read" || action == "open";
+    assert!(planned.iter().all(|line| reads(&line["change"]["action"])), "{planned:#?}");
 }
 
 #[test]
@@ -79,7 +91,7 @@ fn one_connection_for_each_account_is_made_and_kept() {
         assert_eq!(kms.stored_credentials(&analytics.id).api_token, KEPT);
         assert_eq!(token_of(&workspace, "marketing"), TOKEN);
         let shown = run(&["output", "-json", "connection_ids"]).succeeded();
-        let ids: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+        let ids: Value = serde_json::from_str(&shown.stdout).unwrap();
         assert_eq!(ids["analytics-prod"], analytics.id);
 
         kms.clear_requests();
@@ -93,45 +105,46 @@ fn one_connection_for_each_account_is_made_and_kept() {
         let outcome = plan();
         only_reads(&outcome);
         let warned: Vec<_> = outcome.warnings().iter().map(|warning| warning.address.clone()).collect();
-        let health = "module.dbt_connection[\"analytics-prod\"].module.token_health[0]";
-        assert_eq!(warned, [format!("{health}.data.kms_dbt_projects.seen")]);
+        let health =
+            "module.dbt_connection_from_secret[\"analytics-prod\"].module.connection.module.token_health[0]";
+        assert_eq!(warned, [format!("{health}.data.kms_dbt_projects.this")]);
         run(&["destroy", "-json", "-auto-approve"]).succeeded();
         assert!(kms.connections().is_empty());
     });
 }
 
 #[test]
-fn the_module_takes_a_token_or_a_secret_and_serves_airflow() {
+fn a_connection_has_the_token_that_is_given_or_that_of_a_secret() {
     under_each_terraform(|version| {
         let workspace = Workspace::new(version);
         copy_examples(&workspace);
         workspace.set_token(TOKEN);
         workspace.store_secret("/", KEPT);
-        // What the module gives for Airflow ends in a write-only attribute, as it would in a secret store.
-        let back = r#"
-resource "kms_dbt_connection" "airflow" {
-  name         = "airflow"
-  instance_url = "https://cloud.getdbt.com"
-  account_id   = "12345"
-  api_token    = provider::kms::parse_airflow_connection(module.of_secret.airflow_connection_uri).api_token
-}
-
-output "gone" {
-  value = nonsensitive(ephemeralasnull(module.of_secret.airflow_connection_uri) == null)
-}
-"#;
-        let of_secret = call("of_secret", &format!("{SECRET}  airflow     = true\n  check_token = true\n"));
+        let of_secret = call(
+            FROM_SECRET,
+            "of_secret",
+            &format!("{SECRET}  description = \"of a secret\"\n  check_token = true\n"),
+        );
         let of_token = call(
+            PLAIN,
             "of_token",
             "  api_token    = var.token\n  project_slug = \"analytics\"\n  description  = \"of a token\"\n",
         );
-        workspace.write("main.tf", &configuration(&[of_secret, of_token, back.into()]));
-        workspace.run(&["get", "-no-color"]).succeeded();
+        let by_id =
+            call(PLAIN, "by_id", &format!("  api_token  = var.token\n  project_id = \"{PROJECT_ID}\"\n"));
+        write_calls(&workspace, &[of_secret, of_token, by_id]);
         workspace.apply().succeeded();
-        for (name, token) in [("of-secret", KEPT), ("of-token", TOKEN), ("airflow", KEPT)] {
+        let project = Some(PROJECT_ID);
+        for (name, token, project) in
+            [("of-secret", KEPT, None), ("of-token", TOKEN, project), ("by-id", TOKEN, project)]
+        {
             assert_eq!(token_of(&workspace, name), token, "{name}");
+            assert_eq!(workspace.emulator.connection(name).project_id.as_deref(), project, "{name}");
         }
-        assert_eq!(workspace.emulator.connection("of-token").project_id.as_deref(), Some(PROJECT_ID));
+
+        let from_secret = workspace.emulator.connection("of-secret");
+        assert_eq!(from_secret.description.as_deref(), Some("of a secret"));
+        assert_eq!(workspace.emulator.stored_credentials(&from_secret.id).account_id, "12345");
 
         workspace.emulator.clear_requests();
         only_reads(&workspace.plan().outcome);
@@ -142,38 +155,101 @@ output "gone" {
 
         workspace.store_secret("/", "dbtc_r0tat3dInAM0dul3V2b3");
         let plan = workspace.plan();
-        let change = plan.change("module.of_secret.kms_dbt_connection.this");
+        let change = plan.change("module.of_secret.module.connection.kms_dbt_connection.this");
         assert_eq!(change.attributes, MOVED_BY_CREDENTIALS);
         workspace.apply_plan(&plan).succeeded();
-        assert_eq!(token_of(&workspace, "airflow"), "dbtc_r0tat3dInAM0dul3V2b3");
+        assert_eq!(token_of(&workspace, "of-secret"), "dbtc_r0tat3dInAM0dul3V2b3");
         only_reads(&workspace.plan().outcome);
     });
 }
 
 #[test]
-fn a_module_without_a_token_or_a_project_for_it_or_with_two_tokens_says_so() {
+fn each_token_is_handed_to_airflow_once() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        copy_examples(&workspace);
+        workspace.set_token(TOKEN);
+        let airflow = r#"
+variable "command" {
+  type = string
+}
+
+module "airflow" {
+  source     = "./examples/modules/airflow-connection"
+  account_id = "12345"
+  api_token  = var.token
+  revision   = module.analytics.credentials_hash
+  command    = var.command
+}
+"#;
+        let analytics = call(PLAIN, "analytics", "  api_token  = var.token\n");
+        write_calls(&workspace, &[analytics, airflow.into()]);
+        // Terraform shows what a failed command has printed.
+        workspace.set("TF_VAR_command", "printenv; exit 1");
+        let outcome = workspace.apply().failed();
+        assert!(outcome.error().says(&["exit status 1"]), "{outcome:#?}");
+        workspace.set(
+            "TF_VAR_command",
+            "printf %s \"$AIRFLOW_CONNECTION_ID $AIRFLOW_CONNECTION_URI\" | sha256sum | cut -c 1-12 >> handed-over",
+        );
+        let expected = |token: &str| {
+            let given = format!("dbt_cloud_default dbt-cloud://12345:{token}@cloud.getdbt.com");
+            fingerprint(&given).strip_prefix("sha256:").unwrap().to_owned()
+        };
+        let handed_over = || {
+            let text = fs::read_to_string(workspace.path("handed-over")).unwrap();
+            text.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        workspace.apply().succeeded();
+        assert_eq!(handed_over(), [expected(TOKEN)]);
+        workspace.assert_clean();
+
+        let next = "dbtu_n3xtT0k3nF0rA1rfl0wZ9";
+        workspace.set_token(next);
+        let plan = workspace.plan();
+        workspace.apply_plan(&plan).succeeded();
+        assert_eq!(handed_over(), [expected(TOKEN), expected(next)]);
+        workspace.assert_clean();
+    });
+}
+
+#[test]
+fn a_module_without_a_token_or_a_project_for_it_says_so() {
     under_each_terraform(|version| {
         let workspace = Workspace::new(version);
         copy_examples(&workspace);
         workspace.set_token(TOKEN);
         workspace.store_secret("/", KEPT);
-        let names_the_problem = |outcome: &Outcome| {
-            let errors = outcome.errors();
-            assert!(errors.iter().any(|error| error.says(&["api_token", "one of the two"])), "{outcome:#?}");
+        let refused = |call: String| {
+            write_calls(&workspace, &[call]);
+            workspace.failing_plan()
         };
-        workspace.write("main.tf", &configuration(&[call("neither", "")]));
-        workspace.run(&["get", "-no-color"]).succeeded();
-        names_the_problem(&workspace.failing_plan());
-        let both = format!("{SECRET}  api_token  = var.token\n");
-        workspace.write("main.tf", &configuration(&[call("both", &both)]));
-        workspace.run(&["get", "-no-color"]).succeeded();
-        names_the_problem(&workspace.failing_plan());
+        let outcome = refused(call(PLAIN, "without_token", ""));
+        assert_eq!(outcome.error().address, "module.without_token.kms_dbt_connection.this", "{outcome:#?}");
+        assert!(outcome.error().says(&["api_token"]), "{outcome:#?}");
         let homeless = "  secret = { name = \"DBT_TOKEN\", env_slug = \"prod\" }\n";
-        workspace.write("main.tf", &configuration(&[call("homeless", homeless)]));
-        workspace.run(&["get", "-no-color"]).succeeded();
-        let outcome = workspace.failing_plan();
-        assert!(outcome.error().says(&["Give the project_slug of the secret"]), "{outcome:#?}");
+        let outcome = refused(call(FROM_SECRET, "homeless", homeless));
+        assert!(outcome.error().says(&["Set project_slug of the secret"]), "{outcome:#?}");
         assert!(workspace.emulator.writes().is_empty());
+    });
+}
+
+/// Terraform can't mock what opens a secret, so these tests of the module need a KMS.
+#[test]
+fn the_module_that_opens_a_secret_passes_its_tests_against_a_kms() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        copy_examples(&workspace);
+        workspace.store_secret("/", KEPT);
+        let folder = format!("-chdir=examples/modules/{FROM_SECRET}");
+        workspace.run(&[&folder, "get", "-no-color"]).succeeded();
+        let tests = "-test-directory=tests/integration";
+        let outcome = workspace.run(&[&folder, "test", "-no-color", tests]).succeeded();
+        assert!(outcome.stdout.contains("Success! 3 passed, 0 failed."), "{outcome:#?}");
+        let writes = workspace.emulator.writes();
+        let created = writes.iter().filter(|request| request.method == "POST").count();
+        assert_eq!(created, 2, "one in the project, one in the organization: {writes:#?}");
+        assert!(workspace.emulator.connections().is_empty());
     });
 }
 
@@ -185,8 +261,7 @@ fn a_rotation_comes_with_the_connection_if_it_is_asked_for() {
         workspace.set_token(TOKEN);
         let rotation = "  api_token = var.token\n  project_slug = \"analytics\"\n  rotation = {\n    environment = \"prod\"\n    secret_name = \"ROTATED\"\n    permission_grants = [{ permission_set = \"job_admin\" }]\n  }\n";
         let output = "output \"rotated\" {\n  value = module.orders.last_rotated_at\n}\n";
-        workspace.write("main.tf", &configuration(&[call("orders", rotation), output.into()]));
-        workspace.run(&["get", "-no-color"]).succeeded();
+        write_calls(&workspace, &[call(PLAIN, "orders", rotation), output.into()]);
         workspace.apply().succeeded();
         for token in workspace.emulator.service_tokens() {
             workspace.secret(&token.token);
@@ -195,9 +270,8 @@ fn a_rotation_comes_with_the_connection_if_it_is_asked_for() {
         workspace.assert_clean();
 
         let without_project = rotation.replace("  project_slug = \"analytics\"\n", "");
-        workspace.write("main.tf", &configuration(&[call("orders", &without_project)]));
-        workspace.run(&["get", "-no-color"]).succeeded();
+        write_calls(&workspace, &[call(PLAIN, "orders", &without_project)]);
         let outcome = workspace.failing_plan();
-        assert!(outcome.error().says(&["A rotation needs project_slug"]), "{outcome:#?}");
+        assert!(outcome.error().says(&["A rotation requires project_slug"]), "{outcome:#?}");
     });
 }

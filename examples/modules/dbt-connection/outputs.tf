@@ -3,19 +3,22 @@ output "id" {
   value       = kms_dbt_connection.this.id
 }
 
+output "project_id" {
+  description = "ID of the connection's project. Null if the connection belongs to the organization."
+  value       = kms_dbt_connection.this.project_id
+}
+
 output "credentials_hash" {
-  description = "Changes whenever credentials were written: a version for write-only attributes that take `airflow_connection_uri`."
+  description = "Fingerprint of the stored credentials. It changes with each write of credentials, so it is a version for write-only attributes that take the same token."
   value       = kms_dbt_connection.this.credentials_hash
 }
 
-output "last_rotated_at" {
-  description = "When the rotation last made a new token. Null without `rotation`."
-  value       = one(kms_dbt_service_token_rotation.this[*].last_rotated_at)
+output "rotation_id" {
+  description = "ID of the rotation. Null without `rotation`."
+  value       = one(kms_dbt_service_token_rotation.this[*].id)
 }
 
-output "airflow_connection_uri" {
-  description = "The connection as a URI for Airflow, with the token in it. Null without `airflow`."
-  value       = var.airflow ? provider::kms::airflow_connection_uri(var.instance_url, var.account_id, local.api_token) : null
-  ephemeral   = true
-  sensitive   = true
+output "last_rotated_at" {
+  description = "When the KMS last rotated the token. Null without `rotation`."
+  value       = one(kms_dbt_service_token_rotation.this[*].last_rotated_at)
 }

@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Name of the connection, unique in its project or, without `project_slug`, in the organization: a slug."
+  description = "Name of the connection, a slug. It is unique in the project or, without a project, in the organization."
   type        = string
 }
 
@@ -10,15 +10,27 @@ variable "description" {
 }
 
 variable "project_slug" {
-  description = "Slug of the KMS project that the connection belongs to. Without it, the connection belongs to the organization."
+  description = "Slug of the KMS project that the connection belongs to. Without `project_slug` and `project_id`, the connection belongs to the organization."
   type        = string
   default     = null
+}
+
+variable "project_id" {
+  description = "ID of the KMS project that the connection belongs to. Use it instead of `project_slug` if the same configuration creates the project."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.project_id == null || var.project_slug == null
+    error_message = "Set project_slug or project_id, not both."
+  }
 }
 
 variable "instance_url" {
   description = "URL of the dbt instance."
   type        = string
   default     = "https://cloud.getdbt.com"
+  nullable    = false
 }
 
 variable "account_id" {
@@ -27,31 +39,15 @@ variable "account_id" {
 }
 
 variable "api_token" {
-  description = "Token for dbt. Give this or `secret`."
+  description = "Token for dbt. It is required to create the connection. Without it, an imported connection keeps the token that the KMS stores."
   type        = string
   default     = null
   sensitive   = true
   ephemeral   = true
 }
 
-variable "secret" {
-  description = "The secret of the KMS that holds the token for dbt: `name`, `env_slug`, and as needed `folder_path` and `project_slug`. Without `project_slug`, it is a secret of the connection's project. Give this or `api_token`."
-  type = object({
-    name         = string
-    project_slug = optional(string)
-    env_slug     = string
-    folder_path  = optional(string, "/")
-  })
-  default = null
-
-  validation {
-    condition     = var.secret == null || try(var.secret.project_slug, null) != null || var.project_slug != null
-    error_message = "Give the project_slug of the secret, or that of the connection."
-  }
-}
-
 variable "rotation" {
-  description = "Makes the KMS rotate dbt service tokens through the connection: `environment`, `secret_name`, `permission_grants`, and as needed `secret_path`, `token_name` and `interval` (days). It needs `project_slug`."
+  description = "Lets the KMS rotate dbt service tokens through the connection: `environment`, `secret_name` and `permission_grants`, and optionally `secret_path` (`/`), `token_name` (the connection's name) and `interval` (30 days). It requires a project."
   type = object({
     environment       = string
     secret_path       = optional(string, "/")
@@ -63,19 +59,13 @@ variable "rotation" {
   default = null
 
   validation {
-    condition     = var.rotation == null || var.project_slug != null
-    error_message = "A rotation needs project_slug: its secret belongs to a project."
+    condition     = var.rotation == null || var.project_slug != null || var.project_id != null
+    error_message = "A rotation requires project_slug or project_id, because its secret belongs to a project."
   }
 }
 
-variable "airflow" {
-  description = "Whether to give the connection as Airflow takes it, in `airflow_connection_uri`."
-  type        = bool
-  default     = false
-}
-
 variable "check_token" {
-  description = "Whether each plan asks dbt if the stored token is still good. A token that isn't is a warning, and fails nothing."
+  description = "Whether each plan and apply tests the stored token at dbt. A token that dbt refuses is a warning."
   type        = bool
   default     = false
 }
