@@ -2,7 +2,10 @@
 
 use kms_emulator::{Credentials, PROJECT_ID};
 
-use crate::workspace::{Workspace, address, configuration, connection, under_each_terraform};
+use crate::{
+    plans::assert_plan_snapshot,
+    workspace::{Workspace, address, configuration, connection, under_each_terraform},
+};
 
 const TOKEN: &str = "dbtu_t4k3nN4m3sB6n7m8qw";
 
@@ -38,7 +41,7 @@ fn a_taken_name_names_its_owner_and_the_ways_out() {
             created && warnings[0].says(&["will be adopted", "the apply takes it over"]),
             "{warnings:#?}"
         );
-        insta::assert_snapshot!("plan_of_an_adoption", workspace.shown(&plan));
+        assert_plan_snapshot!("plan_of_an_adoption", workspace, plan);
         workspace.apply_plan(&plan).succeeded();
         assert_eq!(workspace.state(&address("orders"))["id"], id.as_str());
         assert_eq!(workspace.emulator.connection("orders").description.as_deref(), Some("ours"));
