@@ -55,3 +55,73 @@ fn each_client_has_what_it_is_said_to_have_and_nothing_else() {
         }
     });
 }
+
+const MOCKED: &str = r#"
+variable "token" {
+  type      = string
+  ephemeral = true
+}
+
+data "kms_project" "analytics" {
+  slug = "analytics"
+}
+
+resource "kms_dbt_connection" "orders" {
+  name         = "orders"
+  instance_url = "https://cloud.getdbt.com"
+  account_id   = "12345"
+  api_token    = var.token
+  project_id   = data.kms_project.analytics.id
+}
+"#;
+
+const MOCKED_EPHEMERAL: &str = r#"
+ephemeral "kms_secret" "token" {
+  name         = "DBT_TOKEN"
+  workspace_id = data.kms_project.analytics.id
+  env_slug     = "prod"
+}
+"#;
+
+const MOCKING_TEST: &str = r#"
+mock_provider "kms" {
+  mock_data "kms_project" {
+    defaults = {
+      id = "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1a01"
+    }
+  }
+}
+
+run "creates" {
+  variables {
+    token = "any"
+  }
+
+  assert {
+    condition     = kms_dbt_connection.orders.project_id == "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1a01"
+    error_message = "The connection is in another project."
+  }
+}
+"#;
+
+#[test]
+fn a_module_is_tested_with_a_mocked_provider_and_without_a_kms() {
+    under_each_terraform(|client| {
+        let workspace = Workspace::new(client);
+        workspace.write_provider("");
+        workspace.write("mocking.tftest.hcl", MOCKING_TEST);
+        workspace.write("main.tf", MOCKED);
+        let tested = workspace.run(&["test", "-no-color"]).succeeded();
+        assert!(tested.stdout.contains("1 passed, 0 failed"), "{tested:#?}");
+
+        workspace.write("main.tf", &format!("{MOCKED}{MOCKED_EPHEMERAL}"));
+        let tested = workspace.run(&["test", "-no-color"]);
+        if clients::has(client, Capability::MockedEphemerals) {
+            assert!(tested.succeeded().stdout.contains("1 passed, 0 failed"));
+        } else {
+            let refused = "No ephemeral resource types in mock providers";
+            assert!(tested.failed().stderr.contains(refused));
+        }
+        assert!(workspace.emulator.requests().is_empty());
+    });
+}

@@ -52,6 +52,10 @@ pub enum Capability {
     Queries,
     /// Actions.
     Actions,
+    /// A provider mocked in module tests, also for a module with ephemeral resources.
+    MockedEphemerals,
+    /// The private state of the plan, in the plan that the apply makes again.
+    PlannedPrivate,
     /// The identity of what is replaced, in the plan of what replaces it.
     ReplacedIdentities,
     /// Nulls as elements of nested attributes. OpenTofu crashes on them.
@@ -64,13 +68,15 @@ pub enum Capability {
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Functions,
         Self::EphemeralValues,
         Self::WriteOnlyAttributes,
         Self::Identities,
         Self::Queries,
         Self::Actions,
+        Self::MockedEphemerals,
+        Self::PlannedPrivate,
         Self::ReplacedIdentities,
         Self::NullElements,
         Self::NestedLines,
@@ -84,7 +90,12 @@ impl Capability {
             (Self::Functions, Program::OpenTofu) => Some((1, 7)),
             (Self::EphemeralValues, Program::Terraform) => Some((1, 10)),
             (Self::WriteOnlyAttributes, Program::Terraform) => Some((1, 11)),
-            (Self::EphemeralValues | Self::WriteOnlyAttributes, Program::OpenTofu) => Some((1, 11)),
+            (
+                Self::EphemeralValues | Self::WriteOnlyAttributes | Self::MockedEphemerals,
+                Program::OpenTofu,
+            ) => Some((1, 11)),
+            (Self::MockedEphemerals, Program::Terraform) => None,
+            (Self::PlannedPrivate, Program::Terraform) => Some((1, 16)),
             (Self::Identities, _) | (Self::ReplacedIdentities, Program::Terraform) => Some((1, 12)),
             (Self::Queries | Self::Actions | Self::LeanGeneratedConfiguration, Program::Terraform) => {
                 Some((1, 14))
@@ -92,7 +103,8 @@ impl Capability {
             (Self::NestedLines, Program::Terraform) => Some((1, 15)),
             (Self::NullElements, Program::Terraform) => Some((1, 0)),
             (
-                Self::ReplacedIdentities
+                Self::PlannedPrivate
+                | Self::ReplacedIdentities
                 | Self::NullElements
                 | Self::NestedLines
                 | Self::LeanGeneratedConfiguration,
@@ -110,29 +122,28 @@ impl Capability {
 
 #[test]
 fn a_release_has_what_came_with_it_or_before() {
-    use Capability::{
-        Actions, EphemeralValues, Functions, Identities, LeanGeneratedConfiguration, NestedLines,
-        NullElements, Queries, ReplacedIdentities, WriteOnlyAttributes,
-    };
-    let lacks = |name| {
+    let has = |name| {
         let release = Release::read(name).unwrap();
-        Capability::ALL.into_iter().filter(|capability| !capability.is_in(release)).collect::<Vec<_>>()
+        Capability::ALL.into_iter().filter(|capability| capability.is_in(release)).collect::<Vec<_>>()
     };
-    let newer = [Identities, Queries, Actions, ReplacedIdentities, NestedLines, LeanGeneratedConfiguration];
-    assert_eq!(lacks("Terraform 1.11.4"), newer);
-    assert_eq!(lacks("Terraform 1.10.5"), [&[WriteOnlyAttributes][..], &newer].concat());
-    assert_eq!(
-        lacks("Terraform 1.6.6"),
-        [&[Functions, EphemeralValues, WriteOnlyAttributes][..], &newer].concat()
-    );
-    assert_eq!(lacks("Terraform 1.13.5"), [Queries, Actions, NestedLines, LeanGeneratedConfiguration]);
-    assert_eq!(lacks("Terraform 1.14.9"), [NestedLines]);
-    assert_eq!(lacks("Terraform 1.16.0-rc2"), []);
-    let of_terraform_alone =
-        [Queries, Actions, ReplacedIdentities, NullElements, NestedLines, LeanGeneratedConfiguration];
-    assert_eq!(lacks("OpenTofu 1.12.6"), of_terraform_alone);
-    assert_eq!(lacks("OpenTofu 1.11.14"), [&[Identities][..], &of_terraform_alone].concat());
-    assert_eq!(lacks("OpenTofu 1.6.6"), Capability::ALL);
-    assert!(!lacks("OpenTofu 1.7.0").contains(&Functions));
+    use Capability::{EphemeralValues, Functions, Identities, MockedEphemerals, NullElements};
+    use Capability::{PlannedPrivate, ReplacedIdentities, WriteOnlyAttributes};
+    assert_eq!(has("Terraform 1.6.6"), [NullElements]);
+    assert_eq!(has("Terraform 1.9.8"), [Functions, NullElements]);
+    assert_eq!(has("Terraform 1.10.5"), [Functions, EphemeralValues, NullElements]);
+    let of_1_11 = [Functions, EphemeralValues, WriteOnlyAttributes];
+    assert_eq!(has("Terraform 1.11.4"), [&of_1_11[..], &[NullElements]].concat());
+    let of_1_13 = [Identities, ReplacedIdentities, NullElements];
+    assert_eq!(has("Terraform 1.13.5"), [&of_1_11[..], &of_1_13].concat());
+    let lacking = |name| {
+        let has = has(name);
+        Capability::ALL.into_iter().filter(|capability| !has.contains(capability)).collect::<Vec<_>>()
+    };
+    assert_eq!(lacking("Terraform 1.14.9"), [MockedEphemerals, PlannedPrivate, Capability::NestedLines]);
+    assert_eq!(lacking("Terraform 1.16.0-rc2"), [MockedEphemerals]);
+    assert_eq!(has("OpenTofu 1.6.6"), []);
+    assert_eq!(has("OpenTofu 1.10.0"), [Functions]);
+    assert_eq!(has("OpenTofu 1.11.14"), [&of_1_11[..], &[MockedEphemerals]].concat());
+    assert_eq!(has("OpenTofu 1.12.6"), [&of_1_11[..], &[Identities, MockedEphemerals]].concat());
     assert_eq!(Release::read("1.12.6"), None);
 }
