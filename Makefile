@@ -3,7 +3,7 @@
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-# With a Terraform of one's own, the tests run on that one alone.
+# With a Terraform or OpenTofu of one's own, the tests run on that one alone.
 ifdef TERRAFORM
 export KMS_TEST_TERRAFORM_VERSIONS ?= $(shell TERRAFORM=$(TERRAFORM) scripts/terraform-cli --own)
 export KMS_TEST_OLD_TERRAFORM_VERSIONS ?=
@@ -20,7 +20,7 @@ test: ## Runs all tests, against both servers; installs the Terraform releases t
 	cargo test
 	KMS_TEST_SERVER=infisical cargo test --test kms_emulator_rules --test grpc --test lives
 
-test-matrix: ## Runs the end-to-end tests on every Terraform from 1.11 on, and shows a table
+test-matrix: ## Runs the end-to-end tests on every Terraform and OpenTofu from 1.11 on, and shows a table
 	@scripts/test-matrix
 
 test-airflow: ## Tries the functions and the way of a rotated token on a real Airflow; installs it on first use

@@ -16,17 +16,17 @@ use tempfile::TempDir;
 
 #[path = "airflow/cases.rs"]
 mod cases;
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "terraform/clients.rs"]
+mod clients;
 #[allow(dead_code, reason = "the search in files is used, that in requests is not")]
 #[path = "terraform/leaks.rs"]
 mod leaks;
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "terraform/releases.rs"]
+mod releases;
 
 use kms_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Options, PROJECT_ID, fingerprint};
-
-/// The Terraform releases to run under.
-fn versions() -> Vec<String> {
-    let versions = std::env::var("KMS_TEST_TERRAFORM_VERSIONS").unwrap_or_else(|_| "1.11.4,1.15.5".into());
-    versions.split(',').map(|version| version.trim().to_owned()).collect()
-}
 
 /// The path that a script of this project prints.
 fn script(name: &str, arguments: &[&str]) -> PathBuf {
@@ -47,7 +47,7 @@ struct Workspace {
 impl Workspace {
     fn new(version: &str, configuration: &str) -> Self {
         let workspace = Self {
-            terraform: script("terraform-cli", &[version]),
+            terraform: clients::executable(version),
             dir: TempDir::new().unwrap(),
             environment: Vec::new(),
         };
@@ -166,7 +166,7 @@ output "token_is_gone" {
   value = ephemeralasnull(module.airflow.parsed.api_token) == null && ephemeralasnull(module.airflow.uri) == null
 }
 "#;
-    for version in versions() {
+    for version in clients::asked_for() {
         let workspace = Workspace::new(&version, &format!("{REQUIRED_PROVIDERS}{root}"));
         workspace.write("airflow/main.tf", &format!("{REQUIRED_PROVIDERS}{ROUND_TRIP}"));
         workspace.write("terraform.tfvars.json", &json!({ "token": token }).to_string());
@@ -220,7 +220,7 @@ variable "text" {
         ),
         ("parse_airflow_connection(var.text)", "text", "has no password, which holds the API token."),
     ];
-    for version in versions() {
+    for version in clients::asked_for() {
         let workspace = Workspace::new(&version, &format!("{REQUIRED_PROVIDERS}{variables}"));
         let values = json!({ "instance_url": "SECRET", "text": "dbt-cloud://dbtc_SECRET@emea.dbt.com" });
         workspace.write("terraform.tfvars.json", &values.to_string());
@@ -326,7 +326,7 @@ fn airflow_reads_exactly_what_the_functions_were_given() {
             json!({ "instance_url": case.instance_url, "account_id": case.account_id, "api_token": case.api_token })
         })
         .collect();
-    let newest = versions().pop().unwrap();
+    let newest = clients::asked_for().pop().unwrap();
     let workspace = Workspace::new(&newest, &format!("{REQUIRED_PROVIDERS}{EVERY_CASE}"));
     let terraform = |airflows: &[&str]| {
         workspace
@@ -390,7 +390,7 @@ fn airflow_gets_each_token_of_a_rotation_and_no_file_has_one() {
     const ROTATED: usize = 3;
     let token = "dbtu_m4kesT0k3nsF0rTh3R34l4irfl0w";
     let emulator = Emulator::start_on_thread(Options::default());
-    let newest = versions().pop().unwrap();
+    let newest = clients::asked_for().pop().unwrap();
     let example = |name: &str| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/from-dbt-to-airflow");
         fs::read_to_string(folder.join(name)).unwrap()

@@ -1,5 +1,5 @@
-//! Every example is held to what Terraform itself says: `terraform fmt` and `terraform validate`, under each Terraform
-//! of `KMS_TEST_TERRAFORM_VERSIONS` (a comma list; by default the oldest supported release and the newest). Where
+//! Every example is held to what Terraform itself says: `terraform fmt` and `terraform validate`, under each client of
+//! `KMS_TEST_TERRAFORM_VERSIONS` (a comma list; by default the oldest supported Terraform and the newest). Where
 //! TERRAFORM names an executable, that one takes their place.
 //!
 //! Examples are found, not listed: a new folder is validated from its first day. Each module is also held to its own tests,
@@ -17,6 +17,15 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[path = "terraform/clients.rs"]
+#[allow(dead_code, reason = "the other tests use the rest")]
+mod clients;
+#[path = "terraform/releases.rs"]
+#[allow(dead_code, reason = "the other tests use the rest")]
+mod releases;
+
+use releases::{Capability, Release};
+
 /// Examples leave out what every configuration has.
 const VERSIONS: &str =
     "terraform {\n  required_providers {\n    kms = {\n      source = \"hanzoai/kms\"\n    }\n  }\n}\n";
@@ -27,30 +36,20 @@ fn root() -> &'static Path {
 
 struct Terraform {
     executable: PathBuf,
-    /// Major and minor.
-    version: (u64, u64),
+    release: Release,
 }
 
 impl Terraform {
     fn each() -> Vec<Self> {
-        if let Some(executable) = std::env::var_os("TERRAFORM") {
-            return vec![Self::at(executable.into())];
-        }
-        let versions =
-            std::env::var("KMS_TEST_TERRAFORM_VERSIONS").unwrap_or_else(|_| "1.11.4,1.15.5".into());
-        versions.split(',').map(|version| Self::at(installed(version.trim()))).collect()
-    }
-
-    fn at(executable: PathBuf) -> Self {
-        let scratch = tempfile::tempdir().unwrap();
-        let mut terraform = Self { executable, version: (0, 0) };
-        let answer: Value =
-            serde_json::from_slice(&terraform.run(scratch.path(), &["version", "-json"]).stdout)
-                .expect("Terraform tells its version");
-        let text = answer["terraform_version"].as_str().unwrap();
-        let mut numbers = text.split('.').map(|number| number.parse().unwrap());
-        terraform.version = (numbers.next().unwrap(), numbers.next().unwrap());
-        terraform
+        let clients = match std::env::var_os("TERRAFORM") {
+            Some(_) => vec![clients::answer(&["--own"])],
+            None => clients::asked_for(),
+        };
+        let at = |client: String| Self {
+            executable: clients::executable(&client),
+            release: clients::release(&client),
+        };
+        clients.into_iter().map(at).collect()
     }
 
     /// Runs in a folder, with the provider as it was built for this test.
@@ -79,24 +78,23 @@ impl Terraform {
             .expect("Terraform can be started")
     }
 
-    fn is_at_least(&self, needed: (u64, u64)) -> bool {
-        self.version >= needed
+    /// What an example needs and this client lacks; told past the capture of output.
+    fn lacks(&self, needed: &[Capability], name: &str) -> bool {
+        let Some(lacking) = needed.iter().find(|capability| !capability.is_in(self.release)) else {
+            return false;
+        };
+        let line = format!("skipped: {name} needs {lacking:?}, which {} lacks\n", self.release);
+        io::stderr().write_all(line.as_bytes()).unwrap();
+        true
     }
-}
-
-fn installed(version: &str) -> PathBuf {
-    let output = Command::new(root().join("scripts/terraform-cli")).arg(version).output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "Terraform {version} is needed for this test: {errors}");
-    String::from_utf8(output.stdout).unwrap().trim_end().into()
 }
 
 /// What is validated together: an example, with what it needs beside it.
 struct Case {
     name: String,
     files: Vec<PathBuf>,
-    /// The oldest Terraform that knows all that is in it.
-    needs: (u64, u64),
+    /// What not every supported client has.
+    needs: Vec<Capability>,
 }
 
 impl Case {
@@ -111,16 +109,15 @@ impl Case {
     }
 }
 
-fn needs(path: &Path) -> (u64, u64) {
+fn needs(path: &Path) -> Vec<Capability> {
     let text = fs::read_to_string(path).unwrap();
     let has = |block: &str| text.lines().any(|line| line.trim_start().starts_with(block));
-    if path.to_str().unwrap().ends_with(".tfquery.hcl") || has("action \"") || has("action_trigger {") {
-        (1, 14)
-    } else if has("import {") && has("identity = {") {
-        (1, 12)
-    } else {
-        (1, 11)
-    }
+    let needs = [
+        (Capability::Queries, path.to_str().unwrap().ends_with(".tfquery.hcl")),
+        (Capability::Actions, has("action \"") || has("action_trigger {")),
+        (Capability::Identities, has("import {") && has("identity = {")),
+    ];
+    needs.into_iter().filter_map(|(capability, needed)| needed.then_some(capability)).collect()
 }
 
 fn shown(path: &Path) -> String {
@@ -188,20 +185,12 @@ fn validate(terraform: &Terraform, folder: &Path, query: bool) -> Vec<String> {
         .collect()
 }
 
-/// Says what is left out, past the capture of output.
-fn skip(name: &str, terraform: &Terraform, (major, minor): (u64, u64)) {
-    let (has_major, has_minor) = terraform.version;
-    let line = format!("skipped: {name} needs Terraform {major}.{minor}, this is {has_major}.{has_minor}\n");
-    io::stderr().write_all(line.as_bytes()).unwrap();
-}
-
 #[test]
 fn each_example_is_valid() {
     let mut problems = Vec::new();
     for terraform in Terraform::each() {
         for case in cases() {
-            if !terraform.is_at_least(case.needs) {
-                skip(&case.name, &terraform, case.needs);
+            if terraform.lacks(&case.needs, &case.name) {
                 continue;
             }
             let scratch = tempfile::tempdir().unwrap();
@@ -240,9 +229,8 @@ fn in_each(modules: &[PathBuf], check: impl Fn(&Terraform, &Path) -> Vec<String>
         for module in modules {
             let name = shown(module);
             let files = entries(module).into_iter().filter(|path| is_configuration(path));
-            let needed = files.map(|path| needs(&path)).max().unwrap();
-            if !terraform.is_at_least(needed) {
-                skip(&name, &terraform, needed);
+            let needed: Vec<_> = files.flat_map(|path| needs(&path)).collect();
+            if terraform.lacks(&needed, &name) {
                 continue;
             }
             let folder = scratch.path().join(&name);

@@ -16,7 +16,10 @@ mod functions;
 mod links;
 mod modules;
 mod pages;
+#[path = "../terraform/releases.rs"]
+mod releases;
 mod schema;
+mod versions;
 
 use std::{
     collections::BTreeMap,
@@ -108,6 +111,19 @@ fn each_guide_begins_with_what_the_registry_needs() {
             assert!(front.lines().any(|line| line.starts_with(key)), "{}: no {key}", guide.display());
         }
     }
+}
+
+#[test]
+fn the_guide_to_releases_says_what_the_tests_hold_each_of_them_to() {
+    let path = root().join("docs/guides/versions.md");
+    let guide = fs::read_to_string(&path).unwrap();
+    let expected = versions::with_table(&guide);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(path, expected).unwrap();
+        return;
+    }
+    let difference = first_difference(&guide, &expected);
+    assert!(guide == expected, "`make docs` would change this:\n{}{difference}", path.display());
 }
 
 #[test]

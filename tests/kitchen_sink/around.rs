@@ -4,7 +4,10 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::terraform::{Workspace, under_each_terraform};
+use crate::{
+    releases::Capability,
+    terraform::{Workspace, under_each_terraform},
+};
 
 const THING: &str = "resource \"sink_thing\" \"it\" {\n  name = \"a\"\n  disks = [{ size = 4 }]\n}\n";
 
@@ -81,7 +84,7 @@ fn functions_take_and_give_values_of_every_type() {
 #[test]
 fn listed_things_have_identities_and_nothing_that_is_write_only() {
     under_each_terraform(|workspace| {
-        if !workspace.has(14) {
+        if !workspace.has(Capability::Queries) {
             return;
         }
         workspace.configure(THING);
@@ -104,7 +107,7 @@ fn listed_things_have_identities_and_nothing_that_is_write_only() {
 #[test]
 fn an_action_runs_and_reports() {
     under_each_terraform(|workspace| {
-        if !workspace.has(14) {
+        if !workspace.has(Capability::Actions) {
             return;
         }
         let action = |id: &str| {

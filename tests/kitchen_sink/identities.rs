@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::terraform::{Workspace, under_each_terraform};
+use crate::{
+    releases::Capability,
+    terraform::{Workspace, under_each_terraform},
+};
 
 const THING: &str = "resource \"sink_thing\" \"it\" {\n  name = \"a\"\n}\n";
 
@@ -41,7 +44,7 @@ fn what_does_not_exist_cannot_be_imported() {
 #[test]
 fn a_thing_is_imported_by_identity_whose_rules_hold() {
     under_each_terraform(|workspace| {
-        if !workspace.has(12) {
+        if !workspace.has(Capability::Identities) {
             return;
         }
         leave_a_thing(workspace);
@@ -71,7 +74,7 @@ fn an_identity_that_changes_is_an_error_and_the_state_stays() {
         workspace.apply().succeeded();
         workspace.write("things/t-1.realm", "elsewhere");
         let outcome = workspace.run(&["plan", "-json"]);
-        if workspace.has(12) {
+        if workspace.has(Capability::Identities) {
             assert_eq!(outcome.error().summary, "Resource identity changed");
             assert!(outcome.error().detail.contains("\"realm\" in its identity differs"), "{outcome:#?}");
             assert_eq!(workspace.instance("sink_thing")["identity"]["realm"], json!("sink"));
@@ -97,7 +100,7 @@ fn a_generated_configuration_holds_only_what_a_user_would_write() {
         for expected in ["name = \"a\"", "size = 3", "name = \"o\""] {
             assert!(generated.contains(expected), "{expected}: {generated}");
         }
-        if workspace.has(14) {
+        if workspace.has(Capability::LeanGeneratedConfiguration) {
             for absent in ["revision", "found", "plain", "nobody@example.com", "owner-of-a"] {
                 assert!(!generated.contains(absent), "{absent}: {generated}");
             }

@@ -8,9 +8,15 @@
 #[path = "../terraform/cli.rs"]
 #[allow(dead_code, reason = "the other tests use the rest")]
 mod cli;
+#[path = "../terraform/clients.rs"]
+#[allow(dead_code, reason = "the other tests use the rest")]
+mod clients;
 #[path = "../terraform/diagnostics.rs"]
 #[allow(dead_code, reason = "the other tests use the rest")]
 mod diagnostics;
+#[path = "../terraform/releases.rs"]
+#[allow(dead_code, reason = "the other tests use the rest")]
+mod releases;
 
 mod terraform;
 

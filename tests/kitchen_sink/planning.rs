@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::terraform::under_each_terraform;
+use crate::{releases::Capability, terraform::under_each_terraform};
 
 const THING: &str = "sink_thing.it";
 
@@ -114,7 +114,7 @@ fn a_plan_of_a_create_knows_what_it_replaces() {
         workspace.apply().succeeded();
         workspace.configure(&thing("name = \"irreplaceable\"\ntype = \"other\""));
         let refused = workspace.run(&["plan", "-json"]);
-        let replaced = if workspace.has(12) { "t-1" } else { "an unknown one" };
+        let replaced = if workspace.has(Capability::ReplacedIdentities) { "t-1" } else { "an unknown one" };
         assert_eq!(refused.error().detail, format!("It would replace {replaced}."));
         assert_eq!(refused.error().line, "type = \"other\"");
     });

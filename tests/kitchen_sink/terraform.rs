@@ -10,11 +10,15 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cli::{self, Outcome};
+use crate::{
+    cli::{self, Outcome},
+    clients,
+    releases::{Capability, Release},
+};
 
 /// Runs a scenario under every Terraform asked for, each in a workspace of its own.
 pub fn under_each_terraform(scenario: impl Fn(&Workspace) + Sync) {
-    cli::under_each_terraform(|version| scenario(&Workspace::new(version)));
+    cli::under_each_terraform(|client| scenario(&Workspace::new(client)));
 }
 
 /// The directory that holds the provider's executable, which is an example of this package. Cargo doesn't build those
@@ -70,7 +74,7 @@ impl Plan {
 
 /// A scratch directory under one Terraform.
 pub struct Workspace {
-    pub version: String,
+    pub release: Release,
     terraform: PathBuf,
     directory: TempDir,
 }
@@ -79,9 +83,10 @@ const REQUIRED: &str =
     "terraform {\n  required_providers {\n    sink = { source = \"example/sink\" }\n  }\n}\n";
 
 impl Workspace {
-    fn new(version: &str) -> Self {
+    fn new(client: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("kitchen-sink-").tempdir().unwrap();
-        let workspace = Self { version: version.into(), terraform: cli::terraform(version), directory };
+        let workspace =
+            Self { release: clients::release(client), terraform: clients::executable(client), directory };
         let overrides = format!("dev_overrides {{\n    \"example/sink\" = {:?}\n  }}", provider());
         workspace.write("cli.tfrc", &format!("provider_installation {{\n  {overrides}\n  direct {{}}\n}}\n"));
         workspace.write("required.tf", REQUIRED);
@@ -91,13 +96,9 @@ impl Workspace {
         workspace
     }
 
-    /// Whether this Terraform is at least of the minor release.
-    pub fn has(&self, minor: u32) -> bool {
-        self.version
-            .split('.')
-            .nth(1)
-            .and_then(|number| number.parse().ok())
-            .is_some_and(|own: u32| own >= minor)
+    /// Whether this client has a capability.
+    pub fn has(&self, capability: Capability) -> bool {
+        capability.is_in(self.release)
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

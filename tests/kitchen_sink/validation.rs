@@ -1,6 +1,9 @@
 //! What is refused before anything is planned, and where Terraform shows it.
 
-use crate::terraform::{Workspace, under_each_terraform};
+use crate::{
+    releases::Capability,
+    terraform::{Workspace, under_each_terraform},
+};
 
 /// A thing with each of these lines in its block.
 fn configure(workspace: &Workspace, lines: &str) {
@@ -24,8 +27,8 @@ fn assert_refused(workspace: &Workspace, cases: &[Case<'_>]) {
         let [error] = errors[..] else { panic!("one error was expected of {lines}: {refused:#?}") };
         assert_eq!(error.summary, *summary, "{lines}");
         assert!(error.detail.contains(words), "{words}: {}", error.detail);
-        // Terraform 1.11 looks for an attribute inside of another one in the block around.
-        if workspace.has(15) || !line.contains(" = ") || !words.contains('.') {
+        // Some releases look for an attribute inside of another one in the block around.
+        if workspace.has(Capability::NestedLines) || !line.contains(" = ") || !words.contains('.') {
             assert_eq!(error.line, *line, "{lines}");
         }
     }

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::terraform::{Workspace, under_each_terraform};
+use crate::{
+    releases::Program,
+    terraform::{Workspace, under_each_terraform},
+};
 
 const THING: &str = "sink_thing.it";
 
@@ -55,7 +58,11 @@ fn a_value_is_sensitive_by_its_type() {
         assert!(shown.contains("(sensitive value)") && !shown.contains("pin-12345"), "{shown}");
         let schema = workspace.run(&["providers", "schema", "-json"]).succeeded().stdout;
         let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
-        let provider = &schema["provider_schemas"]["registry.terraform.io/example/sink"];
+        let registry = match workspace.release.program {
+            Program::Terraform => "registry.terraform.io",
+            Program::OpenTofu => "registry.opentofu.org",
+        };
+        let provider = &schema["provider_schemas"][format!("{registry}/example/sink")];
         let attributes = &provider["resource_schemas"]["sink_thing"]["block"]["attributes"];
         for attribute in [
             &attributes["pin"],

@@ -6,7 +6,7 @@ use kms_emulator::{Credentials, OTHER_PROJECT_ID, Options, PROJECT_ID};
 
 use crate::{
     capabilities::{Capability, under_each_terraform_with},
-    plans::{self, Change, MOVED_BY_CREDENTIALS},
+    plans::{self, Change, MOVED_BY_CREDENTIALS, assert_plan_snapshot},
     queries::list,
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };
@@ -145,7 +145,7 @@ fn a_token_given_later_is_sent_once_and_one_taken_away_sends_nothing() {
         let plan = workspace.plan();
         assert_eq!(plan.change(&address("orders")), Change::update(&[&MOVED_BY_CREDENTIALS]));
         assert_eq!(plan.warned(), [address("orders")]);
-        insta::assert_snapshot!("plan_of_a_token_given_later", workspace.shown(&plan));
+        assert_plan_snapshot!("plan_of_a_token_given_later", workspace, plan);
         workspace.apply_plan(&plan).succeeded();
         assert_eq!(sent(&workspace), ["credentials"]);
         assert_eq!(stored_token(&workspace), TOKEN);
@@ -153,7 +153,7 @@ fn a_token_given_later_is_sent_once_and_one_taken_away_sends_nothing() {
 
         write(&workspace, &[NO_TOKEN]);
         let plan = workspace.plan();
-        insta::assert_snapshot!("plan_of_a_token_taken_away", workspace.shown(&plan));
+        assert_plan_snapshot!("plan_of_a_token_taken_away", workspace, plan);
         assert!(plan.changes().is_empty());
         write(&workspace, &[NO_TOKEN, ("description", "\"ours\"")]);
         workspace.apply().succeeded();
@@ -197,7 +197,7 @@ fn with_a_version_a_token_comes_and_goes_as_the_version_says() {
         // Both go: only Terraform's state changes.
         write(&workspace, &[NO_TOKEN]);
         let plan = workspace.plan();
-        insta::assert_snapshot!("plan_of_a_token_and_its_version_taken_away", workspace.shown(&plan));
+        assert_plan_snapshot!("plan_of_a_token_and_its_version_taken_away", workspace, plan);
         assert_eq!(plan.change(&address("orders")), change);
         workspace.apply_plan(&plan).succeeded();
         workspace.assert_clean();

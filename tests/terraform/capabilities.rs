@@ -1,121 +1,127 @@
-//! What some Terraforms can do and others can't.
+//! Scenarios that need what isn't in every client.
 //!
-//! A scenario that needs more than a Terraform has is skipped under it. Each skip is counted and told, past the capture
-//! of output; `scripts/test-matrix` counts these lines too.
+//! A scenario that needs more than a client has is skipped under it. Each skip is counted and told, past the capture of
+//! output; `scripts/test-matrix` counts these lines too.
 
 use std::{
-    collections::BTreeMap,
     io::{self, Write as _},
-    process::{Command, Stdio},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
 use serde_json::Value;
 
-use crate::workspace::{terraform, under_each_terraform};
+pub use crate::releases::Capability;
+use crate::{
+    clients,
+    workspace::{Workspace, under_each_terraform},
+};
 
-/// Something that isn't in every client that the provider supports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Capability {
-    /// Functions of providers.
-    Functions,
-    /// Ephemeral resources, variables and outputs.
-    EphemeralValues,
-    /// Import by identity, and identities in state.
-    Identities,
-    /// `terraform query`.
-    Queries,
-    /// Actions.
-    Actions,
-}
-
-impl Capability {
-    /// The first Terraform that has it, as major and minor.
-    const fn first_terraform(self) -> (u64, u64) {
-        match self {
-            Self::Functions => (1, 8),
-            Self::EphemeralValues => (1, 10),
-            Self::Identities => (1, 12),
-            Self::Queries | Self::Actions => (1, 14),
-        }
-    }
-
-    /// The first OpenTofu that has it; `None` as long as there is none.
-    const fn first_tofu(self) -> Option<(u64, u64)> {
-        match self {
-            Self::Functions => Some((1, 7)),
-            Self::EphemeralValues => Some((1, 11)),
-            Self::Identities => Some((1, 12)),
-            Self::Queries | Self::Actions => None,
-        }
-    }
-
-    /// Whether the client of this name, a Terraform release or `tofu`, has it.
-    pub fn is_in(self, client: &str) -> bool {
-        match client {
-            "tofu" => self.first_tofu().is_some_and(|first| release(client) >= first),
-            _ => release(client) >= self.first_terraform(),
-        }
-    }
-}
-
-/// Runs a scenario under every Terraform that has what it needs, and tells which ones haven't.
+/// Runs a scenario under every client that has what it needs, and tells which ones haven't.
 pub fn under_each_terraform_with(needed: Capability, scenario: impl Fn(&str) + Sync) {
     static SKIPPED: AtomicUsize = AtomicUsize::new(0);
     let test = thread::current().name().unwrap_or("a scenario").to_owned();
     under_each_terraform(|client| {
-        if needed.is_in(client) {
+        if clients::has(client, needed) {
             scenario(client);
             return;
         }
         let number = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
-        let (major, minor) = needed.first_terraform();
-        let line = format!(
-            "skipped: {test} needs {needed:?} of Terraform {major}.{minor}, this is {client} (skip {number})\n"
-        );
+        let release = clients::release(client);
+        let line = format!("skipped: {test} needs {needed:?}, which {release} lacks (skip {number})\n");
         // Not by a macro, for what those print is hidden when the test passes.
         io::stderr().write_all(line.as_bytes()).unwrap();
     });
 }
 
-/// Major and minor of a client. Its name says it, but for `tofu`, which is asked once.
-fn release(client: &str) -> (u64, u64) {
-    static ASKED: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
-    let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
-    let version = match client {
-        "tofu" => asked.entry(client.into()).or_insert_with(|| ask_version(client)),
-        release => release,
-    };
-    let mut numbers = version.split('.').map(|number| number.parse().expect("a version of numbers"));
-    (numbers.next().expect("a major version"), numbers.next().expect("a minor version"))
+/// What a client makes of the provider's schema shows which parts of the protocol it knows.
+#[test]
+fn each_client_has_what_it_is_said_to_have_and_nothing_else() {
+    under_each_terraform(|client| {
+        let workspace = Workspace::new(client);
+        let shown = workspace.run(&["providers", "schema", "-json"]).succeeded();
+        let schemas: Value = serde_json::from_str(&shown.stdout).unwrap();
+        let schema = schemas["provider_schemas"].as_object().unwrap().values().next().unwrap();
+        let token = &schema["resource_schemas"]["kms_dbt_connection"]["block"]["attributes"]["api_token"];
+        for (capability, shows) in [
+            (Capability::Functions, schema["functions"].is_object()),
+            (Capability::EphemeralValues, schema["ephemeral_resource_schemas"].is_object()),
+            (Capability::WriteOnlyAttributes, token["write_only"] == true),
+            (Capability::Identities, schema["resource_identity_schemas"].is_object()),
+            (Capability::Queries, schema["list_resource_schemas"].is_object()),
+            (Capability::Actions, schema["action_schemas"].is_object()),
+        ] {
+            assert_eq!(shows, clients::has(client, capability), "{capability:?} in {client}: {schema}");
+        }
+    });
 }
 
-fn ask_version(client: &str) -> String {
-    let output = Command::new(terraform(client))
-        .args(["version", "-json"])
-        // The user's environment may name a CLI configuration, of which a warning would come before the JSON.
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("CHECKPOINT_DISABLE", "1")
-        .stdin(Stdio::null())
-        .output();
-    let answer: Value = serde_json::from_slice(&output.unwrap().stdout).expect("it tells its version");
-    answer["terraform_version"].as_str().expect("a version").to_owned()
+const MOCKED: &str = r#"
+variable "token" {
+  type      = string
+  ephemeral = true
 }
+
+data "kms_project" "analytics" {
+  slug = "analytics"
+}
+
+resource "kms_dbt_connection" "orders" {
+  name         = "orders"
+  instance_url = "https://cloud.getdbt.com"
+  account_id   = "12345"
+  api_token    = var.token
+  project_id   = data.kms_project.analytics.id
+}
+"#;
+
+const MOCKED_EPHEMERAL: &str = r#"
+ephemeral "kms_secret" "token" {
+  name         = "DBT_TOKEN"
+  workspace_id = data.kms_project.analytics.id
+  env_slug     = "prod"
+}
+"#;
+
+const MOCKING_TEST: &str = r#"
+mock_provider "kms" {
+  mock_data "kms_project" {
+    defaults = {
+      id = "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1a01"
+    }
+  }
+}
+
+run "creates" {
+  variables {
+    token = "any"
+  }
+
+  assert {
+    condition     = kms_dbt_connection.orders.project_id == "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1a01"
+    error_message = "The connection is in another project."
+  }
+}
+"#;
 
 #[test]
-fn a_terraform_has_what_came_with_it_or_before() {
-    let has = |client| {
-        use Capability::{Actions, EphemeralValues, Functions, Identities, Queries};
-        [Functions, EphemeralValues, Identities, Queries, Actions].map(|capability| capability.is_in(client))
-    };
-    assert_eq!(has("1.6.6"), [false; 5]);
-    assert_eq!(has("1.9.8"), [true, false, false, false, false]);
-    assert_eq!(has("1.11.4"), [true, true, false, false, false]);
-    assert_eq!(has("1.13.5"), [true, true, true, false, false]);
-    assert_eq!(has("1.14.9"), [true; 5]);
+fn a_module_is_tested_with_a_mocked_provider_and_without_a_kms() {
+    under_each_terraform(|client| {
+        let workspace = Workspace::new(client);
+        workspace.write_provider("");
+        workspace.write("mocking.tftest.hcl", MOCKING_TEST);
+        workspace.write("main.tf", MOCKED);
+        let tested = workspace.run(&["test", "-no-color"]).succeeded();
+        assert!(tested.stdout.contains("1 passed, 0 failed"), "{tested:#?}");
+
+        workspace.write("main.tf", &format!("{MOCKED}{MOCKED_EPHEMERAL}"));
+        let tested = workspace.run(&["test", "-no-color"]);
+        if clients::has(client, Capability::MockedEphemerals) {
+            assert!(tested.succeeded().stdout.contains("1 passed, 0 failed"));
+        } else {
+            let refused = "No ephemeral resource types in mock providers";
+            assert!(tested.failed().stderr.contains(refused));
+        }
+        assert!(workspace.emulator.requests().is_empty());
+    });
 }

@@ -1,32 +1,19 @@
-//! The Terraform releases that the tests run, and what a run leaves behind.
+//! Runs of a scenario under each client, and what a run leaves behind.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    process::{Command, Output},
-    thread,
-};
+use std::{fmt, path::Path, process::Output, thread};
 
-use crate::diagnostics::Diagnostic;
+use crate::{clients, diagnostics::Diagnostic};
 
-/// Runs a scenario under every Terraform asked for, and names the ones under which it failed.
+/// Runs a scenario under every client asked for, and names the ones under which it failed.
 pub fn under_each_terraform(scenario: impl Fn(&str) + Sync) {
-    let versions = std::env::var("KMS_TEST_TERRAFORM_VERSIONS").unwrap_or_else(|_| "1.11.4,1.15.5".into());
+    let clients = clients::asked_for();
     let failed: Vec<&str> = thread::scope(|scope| {
+        let scenario = &scenario;
         let runs: Vec<_> =
-            versions.split(',').map(|version| (version, scope.spawn(|| scenario(version.trim())))).collect();
-        runs.into_iter().filter_map(|(version, run)| run.join().is_err().then_some(version)).collect()
+            clients.iter().map(|client| (client.as_str(), scope.spawn(move || scenario(client)))).collect();
+        runs.into_iter().filter_map(|(client, run)| run.join().is_err().then_some(client)).collect()
     });
-    assert!(failed.is_empty(), "failed under Terraform {}", failed.join(", "));
-}
-
-/// The executable of a Terraform release.
-pub fn terraform(version: &str) -> PathBuf {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/terraform-cli");
-    let output = Command::new(script).arg(version).output().expect("scripts/terraform-cli can be run");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "Terraform {version} is needed for this test: {errors}");
-    String::from_utf8(output.stdout).expect("a path in UTF-8").trim_end().into()
+    assert!(failed.is_empty(), "failed under {}", failed.join(", "));
 }
 
 /// What a run of Terraform left behind.

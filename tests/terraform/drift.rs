@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    plans::assert_plan_snapshot,
     plans::{Change, MOVED_BY_CREDENTIALS},
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };
@@ -67,7 +68,7 @@ fn every_kind_of_drift_is_seen_and_put_right() {
             plan.outcome.warnings().iter().all(|warning| warning.says(&[&day])),
             "it says when it happened"
         );
-        insta::assert_snapshot!("plan_of_each_kind_of_drift", workspace.shown(&plan));
+        assert_plan_snapshot!("plan_of_each_kind_of_drift", workspace, plan);
 
         workspace.apply_plan(&plan).succeeded();
         for label in ["untouched", "renamed", "described", "moved", "other_account", "rewritten", "deleted"] {

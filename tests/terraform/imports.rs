@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 
 use crate::{
     capabilities::{Capability, under_each_terraform_with},
+    clients,
     events::words,
-    plans::{Change, MOVED_BY_CREDENTIALS},
+    plans::{Change, MOVED_BY_CREDENTIALS, assert_plan_snapshot},
+    releases::{Program, Release},
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };
 
@@ -92,7 +94,7 @@ fn import_blocks_take_every_form_of_id() {
         parts.push(import("by_id", &format!("id = {by_id:?}")));
         parts.push(import("by_name", "id = \"by-name\""));
         parts.push(import("by_project_and_name", &format!("id = \"{PROJECT_ID}/by-project-and-name\"")));
-        let knows_identities = Capability::Identities.is_in(version);
+        let knows_identities = clients::has(version, Capability::Identities);
         if knows_identities {
             parts.push(connection("by_identity", &[]));
             parts.push(import("by_identity", &format!("identity = {{ id = {by_identity:?} }}")));
@@ -124,10 +126,12 @@ fn generated_configuration_is_applied_as_it_is_and_takes_a_token_later() {
         kms.edit(&described, |connection| connection.description = Some("${made} \"by hand\"".into()));
         kms.create("by-name", None, &made_by_hand());
         let by_id = kms.create("by-id", Some(OTHER_PROJECT_ID), &made_by_hand());
+        // Terraform 1.16 finds the provider of what is to be generated only by this line.
+        let named = |id: &str| format!("id = {id:?}\n  provider = kms");
         let imports = [
-            import("in_project", &format!("id = \"{PROJECT_ID}/by-project-and-name\"")),
-            import("in_organization", "id = \"by-name\""),
-            import("elsewhere", &format!("id = {by_id:?}")),
+            import("in_project", &named(&format!("{PROJECT_ID}/by-project-and-name"))),
+            import("in_organization", &named("by-name")),
+            import("elsewhere", &named(&by_id)),
         ];
         workspace.write("main.tf", &configuration(&imports));
 
@@ -138,8 +142,12 @@ fn generated_configuration_is_applied_as_it_is_and_takes_a_token_later() {
         assert!(workspace.assert_clean().warnings().is_empty());
 
         let generated = fs::read_to_string(workspace.path("generated.tf")).unwrap();
-        assert_eq!(generated.matches("= null # sensitive").count(), 3, "{generated}");
-        workspace.write("generated.tf", &generated.replace("= null # sensitive", "= var.token"));
+        let null = match workspace.is_tofu() {
+            false => "= null # sensitive\n",
+            true => "= null # sensitive write-only\n",
+        };
+        assert_eq!(generated.matches(null).count(), 3, "{generated}");
+        workspace.write("generated.tf", &generated.replace(null, "= var.token\n"));
 
         let plan = workspace.plan();
         let labels = ["elsewhere", "in_organization", "in_project"];
@@ -177,7 +185,13 @@ fn an_imported_connection_shows_in_the_plan_what_happens_to_its_token() {
         ];
         workspace.write("main.tf", &configuration(&parts));
         let plan = workspace.plan();
-        insta::assert_snapshot!("plan_of_an_import", workspace.shown(&plan));
+        let of_1_11 = Release { program: Program::OpenTofu, version: (1, 11) };
+        if clients::release(version) == of_1_11 {
+            // Unlike later ones, it doesn't show the ID of an import that changes nothing.
+            insta::assert_snapshot!("plan_of_an_import_in_opentofu_1_11", workspace.shown(&plan));
+        } else {
+            assert_plan_snapshot!("plan_of_an_import", workspace, plan);
+        }
     });
 }
 

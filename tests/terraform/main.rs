@@ -14,10 +14,12 @@
 
 mod capabilities;
 mod cli;
+mod clients;
 mod diagnostics;
 mod events;
 mod leaks;
 mod plans;
+mod releases;
 mod workspace;
 
 mod actions;

@@ -41,6 +41,17 @@ impl Change {
     }
 }
 
+/// Holds what people read of a plan to a snapshot. OpenTofu words plans in its own way, and has a snapshot of its own.
+macro_rules! assert_plan_snapshot {
+    ($name:literal, $workspace:ident, $plan:ident) => {
+        match $workspace.is_tofu() {
+            false => insta::assert_snapshot!($name, $workspace.shown(&$plan)),
+            true => insta::assert_snapshot!(concat!($name, "_in_opentofu"), $workspace.shown(&$plan)),
+        }
+    };
+}
+pub(crate) use assert_plan_snapshot;
+
 impl Plan {
     /// What is planned, for all instances that are not left alone.
     pub fn changes(&self) -> BTreeMap<String, Change> {

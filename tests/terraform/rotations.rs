@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::{
     capabilities::{Capability, under_each_terraform_with},
-    events,
-    plans::Change,
+    clients, events,
+    plans::{Change, assert_plan_snapshot},
     workspace::{Workspace, resource, under_each_terraform},
 };
 
@@ -72,7 +72,7 @@ fn a_rotation_lives_from_create_to_destroy_and_leaves_nothing_behind() {
         let (workspace, connection) = start(version);
         workspace.write("main.tf", &rotation("orders", &connection, &[]));
         let plan = workspace.plan();
-        insta::assert_snapshot!("plan_of_a_rotation", workspace.shown(&plan));
+        assert_plan_snapshot!("plan_of_a_rotation", workspace, plan);
         workspace.apply_plan(&plan).succeeded();
         let body = sent(&workspace).remove(0);
         let expected = json!({
@@ -183,7 +183,7 @@ fn each_change_is_planned_and_sent_as_what_it_is() {
 
         write(true);
         let plan = workspace.plan();
-        insta::assert_snapshot!("plan_of_each_change_of_a_rotation", workspace.shown(&plan));
+        assert_plan_snapshot!("plan_of_each_change_of_a_rotation", workspace, plan);
         let planned = plan.changes();
         assert_eq!(planned[&address("renamed")], Change::update(&[&["name"], &MOVED]));
         assert_eq!(planned[&address("kept_on_destroy")], Change::update(&[&["revoke_tokens_on_destroy"]]));
@@ -280,7 +280,7 @@ fn imports_by_id_and_place_change_nothing() {
             assert!(events::words(&outcome.stderr).contains(expected), "{outcome:#?}");
             workspace.run(&["import", "-no-color", &address("by_id"), &id]).succeeded();
         }
-        if Capability::Identities.is_in(version) {
+        if clients::has(version, Capability::Identities) {
             workspace.run(&["state", "rm", &address("by_id")]).succeeded();
             let import =
                 format!("import {{\n  to = {}\n  identity = {{ id = {id:?} }}\n}}\n", address("by_id"));
@@ -336,7 +336,7 @@ fn a_destroy_leaves_only_what_it_was_told_to() {
         workspace.apply().succeeded();
         workspace.write("main.tf", "");
         let plan = workspace.plan();
-        insta::assert_snapshot!("plan_of_a_destroy_that_leaves_tokens", workspace.shown(&plan));
+        assert_plan_snapshot!("plan_of_a_destroy_that_leaves_tokens", workspace, plan);
         workspace.apply_plan(&plan).succeeded();
         assert_eq!(live(&workspace), ["orders"]);
         assert!(workspace.emulator.secret_value(PROJECT_ID, "prod", "/", "ORDERS").is_some());

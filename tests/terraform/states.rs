@@ -5,6 +5,7 @@ use std::fs;
 
 use crate::{
     capabilities::Capability,
+    clients,
     workspace::{Workspace, configuration, connection, under_each_terraform},
 };
 
@@ -27,7 +28,7 @@ fn a_connection_takes_little_room_in_state() {
         let (one, eleven) = (size("1"), size("11"));
         let each = (eleven - one) / 10;
         println!("{each} bytes of state a connection");
-        let identity = if Capability::Identities.is_in(version) { IDENTITY_BYTES } else { 0 };
+        let identity = if clients::has(version, Capability::Identities) { IDENTITY_BYTES } else { 0 };
         assert!(each <= MOST_BYTES + identity, "{each} bytes");
     });
 }

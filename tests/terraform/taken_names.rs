@@ -2,7 +2,12 @@
 
 use kms_emulator::{Credentials, PROJECT_ID};
 
-use crate::workspace::{Workspace, address, configuration, connection, under_each_terraform};
+use crate::{
+    capabilities::Capability,
+    clients,
+    plans::assert_plan_snapshot,
+    workspace::{Workspace, address, configuration, connection, under_each_terraform},
+};
 
 const TOKEN: &str = "dbtu_t4k3nN4m3sB6n7m8qw";
 
@@ -38,10 +43,33 @@ fn a_taken_name_names_its_owner_and_the_ways_out() {
             created && warnings[0].says(&["will be adopted", "the apply takes it over"]),
             "{warnings:#?}"
         );
-        insta::assert_snapshot!("plan_of_an_adoption", workspace.shown(&plan));
+        assert_plan_snapshot!("plan_of_an_adoption", workspace, plan);
         workspace.apply_plan(&plan).succeeded();
         assert_eq!(workspace.state(&address("orders"))["id"], id.as_str());
         assert_eq!(workspace.emulator.connection("orders").description.as_deref(), Some("ours"));
+        assert_eq!(workspace.emulator.stored_credentials(&id).api_token, TOKEN);
+        workspace.assert_clean();
+    });
+}
+
+#[test]
+fn what_appears_after_the_plan_is_adopted_only_where_the_apply_plans_anew() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token(TOKEN);
+        workspace.write("main.tf", &configuration(&[connection("orders", &[("adopt_existing", "true")])]));
+        let plan = workspace.plan();
+        let by_hand = Credentials::new("https://cloud.getdbt.com", "12345", "dbtu_by_hand");
+        let id = workspace.emulator.create("orders", None, &by_hand);
+        let applied = workspace.apply_plan(&plan);
+        if clients::has(version, Capability::PlannedPrivate) {
+            assert!(applied.error().says(&["orders", &id]), "{applied:#?}");
+            assert_eq!(workspace.emulator.stored_credentials(&id).api_token, "dbtu_by_hand");
+            workspace.apply().succeeded();
+        } else {
+            applied.succeeded();
+        }
+        assert_eq!(workspace.state(&address("orders"))["id"], id.as_str());
         assert_eq!(workspace.emulator.stored_credentials(&id).api_token, TOKEN);
         workspace.assert_clean();
     });

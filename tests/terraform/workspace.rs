@@ -13,15 +13,16 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub use crate::cli::{Outcome, terraform, under_each_terraform};
 use kms_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Options, PROJECT_ID, StoredSecret};
 
-use crate::{leaks, plans::Plan};
+pub use crate::cli::{Outcome, under_each_terraform};
+use crate::{clients, leaks, plans::Plan, releases::Program};
 
 /// A scratch directory under one Terraform. Dropping it after a passed scenario searches it for secrets.
 pub struct Workspace {
     pub emulator: Emulator,
     dir: TempDir,
+    client: String,
     terraform: PathBuf,
     environment: Mutex<BTreeMap<String, String>>,
     secrets: Mutex<Vec<String>>,
@@ -40,7 +41,8 @@ impl Workspace {
         let dir = tempfile::Builder::new().prefix("kms-terraform-").tempdir().unwrap();
         let emulator = Emulator::start_on_thread(options);
         let workspace = Self {
-            terraform: terraform(version),
+            client: version.to_owned(),
+            terraform: clients::executable(version),
             environment: Mutex::default(),
             secrets: Mutex::default(),
             tokens: Mutex::default(),
@@ -72,6 +74,11 @@ impl Workspace {
         workspace.set("KMS_UNIVERSAL_AUTH_CLIENT_SECRET", CLIENT_SECRET);
         workspace.secret(CLIENT_SECRET);
         workspace
+    }
+
+    /// Whether the client is an OpenTofu.
+    pub fn is_tofu(&self) -> bool {
+        clients::release(&self.client).program == Program::OpenTofu
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
