@@ -24,7 +24,7 @@ test-matrix: ## Runs the end-to-end tests on every Terraform and OpenTofu from 1
 	@scripts/test-matrix
 
 test-airflow: ## Tries the functions and the way of a rotated token on a real Airflow; installs it on first use
-	KMS_TEST_AIRFLOW=1 cargo test --test airflow -- --nocapture
+	KMS_TEST_AIRFLOW=1 cargo test --test terraform -- --nocapture airflow::
 
 lives: ## Tests random sequences of changes and faults, LIVES=20000 of them
 	@LIVES=$(or $(LIVES),20000) LIVES_SEED=$(or $(LIVES_SEED),$$(date +%s)) LIVES_AT_ONCE=$(or $(LIVES_AT_ONCE),64) \

@@ -16,7 +16,7 @@ mod functions;
 mod links;
 mod modules;
 mod pages;
-#[path = "../terraform/releases.rs"]
+#[path = "../terraform/harness/releases.rs"]
 mod releases;
 mod schema;
 mod versions;

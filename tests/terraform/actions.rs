@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{
+use crate::harness::{
     capabilities::{Capability, under_each_terraform_with},
     events,
     workspace::{Outcome, Workspace, configuration, connection},

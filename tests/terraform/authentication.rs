@@ -5,7 +5,7 @@ use kms_emulator::{
     STATIC_TOKEN,
 };
 
-use crate::workspace::{Outcome, Workspace, configuration, connection, under_each_terraform};
+use crate::harness::workspace::{Outcome, Workspace, configuration, connection, under_each_terraform};
 
 const TOKEN: &str = "dbtu_4uth3nt1c4t3Z9x8c7";
 

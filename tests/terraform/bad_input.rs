@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
+use crate::harness::{
     diagnostics::Diagnostic,
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };

@@ -5,10 +5,12 @@ use std::fs;
 use kms_emulator::{Credentials, OTHER_PROJECT_ID, Options, PROJECT_ID};
 
 use crate::{
-    capabilities::{Capability, under_each_terraform_with},
-    plans::{self, Change, MOVED_BY_CREDENTIALS, assert_plan_snapshot},
+    harness::{
+        capabilities::{Capability, under_each_terraform_with},
+        plans::{self, Change, MOVED_BY_CREDENTIALS, assert_plan_snapshot},
+        workspace::{Workspace, address, configuration, connection, under_each_terraform},
+    },
     queries::list,
-    workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };
 
 const TOKEN: &str = "dbtu_g1venL4terV5b6n7m8";

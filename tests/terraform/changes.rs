@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kms_emulator::{OTHER_PROJECT_ID, fingerprint};
 use serde_json::json;
 
-use crate::{
+use crate::harness::{
     plans::{Change, MOVED_BY_ANY_WRITE, MOVED_BY_CREDENTIALS, assert_plan_snapshot},
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::workspace::{Workspace, configuration, connection, under_each_terraform};
+use crate::harness::workspace::{Workspace, configuration, connection, under_each_terraform};
 
 #[test]
 fn terraform_attaches_to_a_provider_started_by_hand() {

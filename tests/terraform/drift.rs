@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
+use crate::harness::{
     plans::assert_plan_snapshot,
     plans::{Change, MOVED_BY_CREDENTIALS},
     workspace::{Workspace, address, configuration, connection, under_each_terraform},

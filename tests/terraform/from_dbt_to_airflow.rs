@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use kms_emulator::{PROJECT_ID, fingerprint};
 use serde_json::json;
 
-use crate::{
+use crate::harness::{
     plans::Plan,
     workspace::{Workspace, under_each_terraform},
 };

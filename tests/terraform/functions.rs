@@ -1,9 +1,9 @@
-//! The functions, in a life with connections. What they make of their arguments is the matter of `tests/airflow.rs`.
+//! The functions, in a life with connections. What they make of their arguments is the matter of `airflow.rs`.
 
 use kms_emulator::PROJECT_ID;
 use serde_json::{Value, json};
 
-use crate::{
+use crate::harness::{
     capabilities::{Capability, under_each_terraform_with},
     workspace::{Workspace, configuration, connection},
 };

@@ -5,7 +5,7 @@ use std::fs;
 use kms_emulator::{Credentials, OTHER_PROJECT_ID, PROJECT_ID};
 use serde_json::{Value, json};
 
-use crate::{
+use crate::harness::{
     capabilities::{Capability, under_each_terraform_with},
     clients,
     events::words,

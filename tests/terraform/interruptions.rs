@@ -13,7 +13,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::workspace::{Workspace, address, configuration, connection, under_each_terraform};
+use crate::harness::workspace::{Workspace, address, configuration, connection, under_each_terraform};
 
 const TOKEN: &str = "dbtu_1nt3rruptP2o3i4u5y";
 

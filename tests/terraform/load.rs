@@ -6,9 +6,11 @@ use kms_emulator::{Credentials, Options, PROJECT_ID, rate_limit::RateLimits};
 use serde_json::{Value, json};
 
 use crate::{
-    capabilities::{Capability, under_each_terraform_with},
+    harness::{
+        capabilities::{Capability, under_each_terraform_with},
+        workspace::{Workspace, configuration},
+    },
     queries::list,
-    workspace::{Workspace, configuration},
 };
 
 const COUNT: usize = 1_000;

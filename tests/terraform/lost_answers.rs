@@ -3,7 +3,7 @@
 use kms_emulator::{CONNECTIONS, Credentials, Fault, Target};
 use serde_json::json;
 
-use crate::workspace::{Workspace, address, configuration, connection, under_each_terraform};
+use crate::harness::workspace::{Workspace, address, configuration, connection, under_each_terraform};
 
 const TOKEN: &str = "dbtu_l0stL3tt3rsK7j8h9g";
 

@@ -1,4 +1,5 @@
-//! The provider under the real Terraform, against the emulator.
+//! All tests on the real Terraform. Most run the provider against the emulator; `kitchen_sink` runs the plugin runtime alone, on
+//! a provider that uses all of it; `examples` and `install` hold for what users copy and run.
 //!
 //! Every scenario runs under each Terraform of `KMS_TEST_TERRAFORM_VERSIONS` (a comma list; by default the oldest
 //! supported release and the newest), which `scripts/terraform-cli` installs. Every scenario ends with a search for
@@ -12,17 +13,10 @@
     reason = "tests: a panic is a failure, and what they print explains it"
 )]
 
-mod capabilities;
-mod cli;
-mod clients;
-mod diagnostics;
-mod events;
-mod leaks;
-mod plans;
-mod releases;
-mod workspace;
+mod harness;
 
 mod actions;
+mod airflow;
 mod authentication;
 mod bad_input;
 mod by_hand;
@@ -30,11 +24,14 @@ mod changes;
 mod data_sources;
 mod debugging;
 mod drift;
+mod ephemeral_secrets;
+mod examples;
 mod from_dbt_to_airflow;
 mod functions;
-mod harness;
 mod imports;
+mod install;
 mod interruptions;
+mod kitchen_sink;
 mod load;
 mod lost_answers;
 mod meta_arguments;
@@ -46,7 +43,6 @@ mod rate_limits;
 mod refusals;
 mod repeated_plans;
 mod rotations;
-mod secrets;
 mod states;
 mod taken_names;
 mod unknown_values;

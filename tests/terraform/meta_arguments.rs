@@ -2,7 +2,7 @@
 
 use kms_emulator::{OTHER_PROJECT_ID, PROJECT_ID};
 
-use crate::workspace::{Workspace, address, configuration, connection, under_each_terraform};
+use crate::harness::workspace::{Workspace, address, configuration, connection, under_each_terraform};
 
 const TOKEN: &str = "dbtu_m3t4Argum3ntsF1g2h3";
 

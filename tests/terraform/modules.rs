@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use kms_emulator::{PROJECT_ID, fingerprint};
 use serde_json::Value;
 
-use crate::{
+use crate::harness::{
     events,
     plans::MOVED_BY_CREDENTIALS,
     workspace::{Outcome, Workspace, configuration, under_each_terraform},

@@ -1,7 +1,7 @@
 //! Releases of Terraform before write-only attributes: those of `KMS_TEST_OLD_TERRAFORM_VERSIONS` (a comma list; by
 //! default the newest of them).
 
-use crate::workspace::{Workspace, connection};
+use crate::harness::workspace::{Workspace, connection};
 
 #[test]
 fn a_terraform_before_1_11_gets_one_clear_error() {

@@ -6,7 +6,7 @@ use kms_emulator::{
 };
 use serde_json::{Value, json};
 
-use crate::{
+use crate::harness::{
     plans::Change,
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };

@@ -12,7 +12,7 @@ use kms_emulator::{
 };
 use serde_json::{Value, json};
 
-use crate::{
+use crate::harness::{
     capabilities::{Capability, under_each_terraform_with},
     events,
     workspace::{Outcome, Workspace},

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use kms_emulator::{Credentials, Options, PROJECT_ID, rate_limit::RateLimits};
 
-use crate::workspace::{Workspace, configuration, connection, under_each_terraform};
+use crate::harness::workspace::{Workspace, configuration, connection, under_each_terraform};
 
 fn many() -> String {
     let arguments = [

@@ -7,7 +7,7 @@ use kms_emulator::{
 };
 use serde_json::json;
 
-use crate::{
+use crate::harness::{
     plans::{Change, MOVED_BY_CREDENTIALS},
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };

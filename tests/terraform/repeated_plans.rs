@@ -2,7 +2,7 @@
 
 use kms_emulator::PROJECT_ID;
 
-use crate::workspace::{Workspace, address, configuration, connection, under_each_terraform};
+use crate::harness::workspace::{Workspace, address, configuration, connection, under_each_terraform};
 
 #[test]
 fn applying_leaves_nothing_to_change_for_any_set_of_arguments() {

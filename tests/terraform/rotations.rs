@@ -7,7 +7,7 @@ use kms_emulator::{
 };
 use serde_json::{Value, json};
 
-use crate::{
+use crate::harness::{
     capabilities::{Capability, under_each_terraform_with},
     clients, events,
     plans::{Change, assert_plan_snapshot},

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::{
+use crate::harness::{
     capabilities::Capability,
     clients,
     workspace::{Workspace, configuration, connection, under_each_terraform},

@@ -2,7 +2,7 @@
 
 use kms_emulator::{Credentials, PROJECT_ID};
 
-use crate::{
+use crate::harness::{
     capabilities::Capability,
     clients,
     plans::assert_plan_snapshot,

@@ -2,7 +2,7 @@
 
 use kms_emulator::{Credentials, PROJECT_ID};
 
-use crate::{
+use crate::harness::{
     plans::{Change, MOVED_BY_CREDENTIALS},
     workspace::{Workspace, address, configuration, connection, under_each_terraform},
 };

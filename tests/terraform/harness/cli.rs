@@ -1,8 +1,13 @@
 //! Runs of a scenario under each client, and what a run leaves behind.
 
-use std::{fmt, path::Path, process::Output, thread};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    thread,
+};
 
-use crate::{clients, diagnostics::Diagnostic};
+use crate::harness::{clients, diagnostics::Diagnostic};
 
 /// Runs a scenario under every client asked for, and names the ones under which it failed.
 pub fn under_each_terraform(scenario: impl Fn(&str) + Sync) {
@@ -14,6 +19,39 @@ pub fn under_each_terraform(scenario: impl Fn(&str) + Sync) {
         runs.into_iter().filter_map(|(client, run)| run.join().is_err().then_some(client)).collect()
     });
     assert!(failed.is_empty(), "failed under {}", failed.join(", "));
+}
+
+/// A command in a folder, with a home of its own. Of the tests' environment it gets the search path alone.
+pub fn command(executable: &Path, folder: &Path, home: &Path) -> Command {
+    let mut command = Command::new(executable);
+    command
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", home)
+        .env("CHECKPOINT_DISABLE", "1")
+        .env("TF_INPUT", "0")
+        .stdin(Stdio::null());
+    command
+}
+
+/// The CLI configuration by which a client runs the provider in a folder, without an installation.
+pub fn development_override(provider: &str, folder: &Path) -> String {
+    let overrides = format!("dev_overrides {{\n    {provider:?} = {folder:?}\n  }}");
+    format!("provider_installation {{\n  {overrides}\n  direct {{}}\n}}\n")
+}
+
+/// The folder that holds the built provider.
+pub fn built_provider() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_terraform-provider-kms")).parent().unwrap()
+}
+
+/// The path that a script of this project prints.
+pub fn script(name: &str, arguments: &[&str]) -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name);
+    let output = Command::new(script).args(arguments).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "scripts/{name} failed");
+    String::from_utf8(output.stdout).unwrap().trim_end().into()
 }
 
 /// What a run of Terraform left behind.

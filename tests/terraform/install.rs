@@ -1,12 +1,11 @@
 //! `make install`: after it, a plain `terraform init` finds the provider.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a test: a panic is a failure")]
-
 use std::{
     fs,
-    path::{Path, PathBuf},
     process::{Command, Output},
 };
+
+use crate::harness::cli;
 
 const CONFIGURATION: &str = r#"
 terraform {
@@ -31,10 +30,6 @@ resource "kms_dbt_connection" "it" {
 }
 "#;
 
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name)
-}
-
 fn succeeded(output: Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
@@ -43,10 +38,10 @@ fn succeeded(output: Output) -> String {
 
 #[test]
 fn terraform_init_finds_the_installed_provider() {
-    let terraform = succeeded(Command::new(script("terraform-cli")).output().unwrap());
+    let terraform = cli::script("terraform-cli", &[]);
     let home = tempfile::tempdir().unwrap();
     let install = || {
-        let mut command = Command::new(script("install"));
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/install"));
         command.arg(env!("CARGO_BIN_EXE_terraform-provider-kms")).env("HOME", home.path());
         succeeded(command.output().unwrap())
     };
@@ -61,11 +56,8 @@ fn terraform_init_finds_the_installed_provider() {
     fs::create_dir(&work).unwrap();
     fs::write(work.join("main.tf"), CONFIGURATION.replace("VERSION", env!("CARGO_PKG_VERSION"))).unwrap();
     let run = |arguments: &[&str]| {
-        let mut command = Command::new(terraform.trim_end());
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TF_")) {
-            command.env_remove(name);
-        }
-        command.args(arguments).current_dir(&work).env("HOME", home.path()).env("CHECKPOINT_DISABLE", "1");
+        let mut command = cli::command(&terraform, &work, home.path());
+        command.args(arguments);
         succeeded(command.output().unwrap())
     };
     let said = run(&["init", "-no-color", "-input=false"]);

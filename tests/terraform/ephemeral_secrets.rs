@@ -8,7 +8,7 @@ use kms_emulator::{
 };
 use serde_json::json;
 
-use crate::{
+use crate::harness::{
     capabilities::{Capability, under_each_terraform_with},
     plans::{Change, MOVED_BY_CREDENTIALS},
     workspace::{Workspace, address, configuration, connection},

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use crate::{
+use crate::harness::{
     leaks,
     plans::Change,
     workspace::{Workspace, under_each_terraform},

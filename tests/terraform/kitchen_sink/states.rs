@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::terraform::{Workspace, under_each_terraform};
+use crate::kitchen_sink::workspace::{Workspace, under_each_terraform};
 
 const CONFIGURATION: &str =
     "resource \"sink_thing\" \"it\" {\n  name = \"a\"\n  disks = [{ size = 1 }, { size = 2 }]\n}\n";

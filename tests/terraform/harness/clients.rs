@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::releases::{Capability, Release};
+use crate::harness::releases::{Capability, Release};
 
 /// The clients of `KMS_TEST_TERRAFORM_VERSIONS`, a comma list; by default the oldest supported Terraform and the newest.
 pub fn asked_for() -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::workspace::Outcome;
+use crate::harness::workspace::Outcome;
 
 /// All lines of a type, whole and in their order.
 pub fn of_type(outcome: &Outcome, kind: &str) -> Vec<Value> {

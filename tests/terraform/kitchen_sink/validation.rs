@@ -1,8 +1,8 @@
 //! What is refused before anything is planned, and where Terraform shows it.
 
 use crate::{
-    releases::Capability,
-    terraform::{Workspace, under_each_terraform},
+    harness::releases::Capability,
+    kitchen_sink::workspace::{Workspace, under_each_terraform},
 };
 
 /// A thing with each of these lines in its block.

@@ -2,8 +2,6 @@
 //!
 //! The tests that need Airflow run only when `KMS_TEST_AIRFLOW=1` is set, for its installation takes minutes.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is a failed test")]
-
 use std::{
     fs,
     io::Write as _,
@@ -14,27 +12,12 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-#[path = "airflow/cases.rs"]
-mod cases;
-#[allow(dead_code, reason = "the other tests use the rest")]
-#[path = "terraform/clients.rs"]
-mod clients;
-#[allow(dead_code, reason = "the search in files is used, that in requests is not")]
-#[path = "terraform/leaks.rs"]
-mod leaks;
-#[allow(dead_code, reason = "the other tests use the rest")]
-#[path = "terraform/releases.rs"]
-mod releases;
-
 use kms_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Options, PROJECT_ID, fingerprint};
 
-/// The path that a script of this project prints.
-fn script(name: &str, arguments: &[&str]) -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name);
-    let output = Command::new(script).args(arguments).stderr(Stdio::inherit()).output().unwrap();
-    assert!(output.status.success(), "scripts/{name} failed");
-    String::from_utf8(output.stdout).unwrap().trim_end().into()
-}
+use crate::harness::{cli, clients, leaks};
+
+#[path = "../airflow/cases.rs"]
+mod cases;
 
 /// A directory with a configuration that uses the built provider.
 struct Workspace {
@@ -51,11 +34,7 @@ impl Workspace {
             dir: TempDir::new().unwrap(),
             environment: Vec::new(),
         };
-        let provider = Path::new(env!("CARGO_BIN_EXE_terraform-provider-kms")).parent().unwrap();
-        let overrides = format!(
-            "provider_installation {{\n  dev_overrides {{\n    \"hanzoai/kms\" = {provider:?}\n  }}\n}}\n"
-        );
-        workspace.write("cli.tfrc", &overrides);
+        workspace.write("cli.tfrc", &cli::development_override("hanzoai/kms", cli::built_provider()));
         workspace.write("main.tf", configuration);
         workspace
     }
@@ -70,17 +49,10 @@ impl Workspace {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(&self.terraform)
+        cli::command(&self.terraform, self.dir.path(), self.dir.path())
             .args(arguments)
-            .current_dir(self.dir.path())
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.dir.path())
-            .env("CHECKPOINT_DISABLE", "1")
             .env("TF_CLI_CONFIG_FILE", self.path("cli.tfrc"))
-            .env("TF_INPUT", "0")
             .envs(self.environment.iter().cloned())
-            .stdin(Stdio::null())
             .output()
             .unwrap()
     }
@@ -281,7 +253,7 @@ fn connection(host: &str, account_id: &str, api_token: &str) -> Value {
 
 /// Has Airflow read texts.
 fn ask_airflow(texts: &[&str]) -> Value {
-    let python = script("airflow-venv", &[]);
+    let python = cli::script("airflow-venv", &[]);
     let dir = TempDir::new().unwrap();
     let path = |name| dir.path().join(name);
     fs::write(path("texts.json"), serde_json::to_vec(texts).unwrap()).unwrap();
@@ -398,7 +370,7 @@ fn airflow_gets_each_token_of_a_rotation_and_no_file_has_one() {
     let mut workspace = Workspace::new(&newest, &example("main.tf"));
     workspace.write("airflow.tf", &example("airflow.tf"));
     workspace.write("versions.tf", REQUIRED_PROVIDERS);
-    let (python, answer) = (script("airflow-venv", &[]), workspace.path("answer.json"));
+    let (python, answer) = (cli::script("airflow-venv", &[]), workspace.path("answer.json"));
     let task = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/airflow/take_over.py");
     workspace.environment = vec![
         ("KMS_HOST", emulator.url()),

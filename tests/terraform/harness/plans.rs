@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::{diagnostics::Diagnostic, workspace::Outcome};
+use crate::harness::{diagnostics::Diagnostic, workspace::Outcome};
 
 /// Attributes that the server moves at every write.
 pub const MOVED_BY_ANY_WRITE: [&str; 2] = ["updated_at", "version"];

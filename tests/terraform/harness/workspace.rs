@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     os::unix::process::CommandExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Mutex,
     thread,
@@ -15,8 +15,8 @@ use tempfile::TempDir;
 
 use kms_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Options, PROJECT_ID, StoredSecret};
 
-pub use crate::cli::{Outcome, under_each_terraform};
-use crate::{clients, leaks, plans::Plan, releases::Program};
+pub use crate::harness::cli::{Outcome, under_each_terraform};
+use crate::harness::{cli, clients, leaks, plans::Plan, releases::Program};
 
 /// A scratch directory under one Terraform. Dropping it after a passed scenario searches it for secrets.
 pub struct Workspace {
@@ -51,11 +51,7 @@ impl Workspace {
             emulator,
             dir,
         };
-        let provider = Path::new(env!("CARGO_BIN_EXE_terraform-provider-kms")).parent().unwrap();
-        let cli_config = format!(
-            "provider_installation {{\n  dev_overrides {{\n    \"hanzoai/kms\" = {provider:?}\n  }}\n  direct {{}}\n}}\n"
-        );
-        workspace.write("cli.tfrc", &cli_config);
+        workspace.write("cli.tfrc", &cli::development_override("hanzoai/kms", cli::built_provider()));
         workspace.write_provider("");
         for folder in ["home", "tmp"] {
             fs::create_dir(workspace.path(folder)).unwrap();

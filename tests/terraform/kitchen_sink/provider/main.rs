@@ -1,5 +1,5 @@
 //! A provider that uses every feature of the plugin runtime, and nothing else of this package. Its objects are files in a
-//! directory. `tests/kitchen_sink` runs it under the real Terraform.
+//! directory. `tests/terraform/kitchen_sink` runs it under the real Terraform.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a provider for tests")]
 
@@ -8,7 +8,7 @@ mod secret_text;
 mod store;
 mod thing;
 
-#[path = "../../../src/plugin/hello_world.rs"]
+#[path = "../../../../src/plugin/hello_world.rs"]
 mod hello_world;
 
 use std::process::ExitCode;

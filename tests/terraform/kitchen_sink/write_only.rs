@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::{
-    releases::Program,
-    terraform::{Workspace, under_each_terraform},
+    harness::releases::Program,
+    kitchen_sink::workspace::{Workspace, under_each_terraform},
 };
 
 const THING: &str = "sink_thing.it";

@@ -5,26 +5,20 @@
 //! Examples are found, not listed: a new folder is validated from its first day. Each module is also held to its own tests,
 //! with `terraform test`.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a test: a panic is a failure")]
-
 use std::{
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::Output,
 };
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-#[path = "terraform/clients.rs"]
-#[allow(dead_code, reason = "the other tests use the rest")]
-mod clients;
-#[path = "terraform/releases.rs"]
-#[allow(dead_code, reason = "the other tests use the rest")]
-mod releases;
-
-use releases::{Capability, Release};
+use crate::harness::{
+    cli, clients,
+    releases::{Capability, Release},
+};
 
 /// Examples leave out what every configuration has.
 const VERSIONS: &str =
@@ -56,24 +50,10 @@ impl Terraform {
     fn run(&self, folder: &Path, arguments: &[&str]) -> Output {
         let scratch = tempfile::tempdir().unwrap();
         let cli_config = scratch.path().join("terraform.rc");
-        let provider = Path::new(env!("CARGO_BIN_EXE_terraform-provider-kms")).parent().unwrap();
-        let overrides = format!(
-            "provider_installation {{\n  dev_overrides {{\n    \"hanzoai/kms\" = {provider:?}\n  }}\n  direct {{}}\n}}\n"
-        );
-        fs::write(&cli_config, overrides).unwrap();
-        let mut command = Command::new(&self.executable);
-        for (name, _) in std::env::vars() {
-            if name.starts_with("TF_") || name.starts_with("KMS_") {
-                command.env_remove(name);
-            }
-        }
-        command
+        fs::write(&cli_config, cli::development_override("hanzoai/kms", cli::built_provider())).unwrap();
+        cli::command(&self.executable, folder, scratch.path())
             .args(arguments)
-            .current_dir(folder)
-            .env("HOME", scratch.path())
-            .env("CHECKPOINT_DISABLE", "1")
             .env("TF_CLI_CONFIG_FILE", &cli_config)
-            .stdin(Stdio::null())
             .output()
             .expect("Terraform can be started")
     }

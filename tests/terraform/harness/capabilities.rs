@@ -11,8 +11,8 @@ use std::{
 
 use serde_json::Value;
 
-pub use crate::releases::Capability;
-use crate::{
+pub use crate::harness::releases::Capability;
+use crate::harness::{
     clients,
     workspace::{Workspace, under_each_terraform},
 };

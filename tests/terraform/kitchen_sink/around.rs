@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::{
-    releases::Capability,
-    terraform::{Workspace, under_each_terraform},
+    harness::releases::Capability,
+    kitchen_sink::workspace::{Workspace, under_each_terraform},
 };
 
 const THING: &str = "resource \"sink_thing\" \"it\" {\n  name = \"a\"\n  disks = [{ size = 4 }]\n}\n";

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::{
-    releases::Capability,
-    terraform::{Workspace, under_each_terraform},
+    harness::releases::Capability,
+    kitchen_sink::workspace::{Workspace, under_each_terraform},
 };
 
 const THING: &str = "resource \"sink_thing\" \"it\" {\n  name = \"a\"\n}\n";

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::{releases::Capability, terraform::under_each_terraform};
+use crate::{harness::releases::Capability, kitchen_sink::workspace::under_each_terraform};
 
 const THING: &str = "sink_thing.it";
 

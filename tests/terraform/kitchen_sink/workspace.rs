@@ -3,14 +3,14 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     sync::OnceLock,
 };
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{
+use crate::harness::{
     cli::{self, Outcome},
     clients,
     releases::{Capability, Release},
@@ -87,8 +87,7 @@ impl Workspace {
         let directory = tempfile::Builder::new().prefix("kitchen-sink-").tempdir().unwrap();
         let workspace =
             Self { release: clients::release(client), terraform: clients::executable(client), directory };
-        let overrides = format!("dev_overrides {{\n    \"example/sink\" = {:?}\n  }}", provider());
-        workspace.write("cli.tfrc", &format!("provider_installation {{\n  {overrides}\n  direct {{}}\n}}\n"));
+        workspace.write("cli.tfrc", &cli::development_override("example/sink", provider()));
         workspace.write("required.tf", REQUIRED);
         for folder in ["home", "things"] {
             fs::create_dir(workspace.path(folder)).unwrap();
@@ -119,19 +118,13 @@ impl Workspace {
     }
 
     pub fn run_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Outcome {
-        let mut command = Command::new(&self.terraform);
+        let home = self.path("home");
+        let mut command = cli::command(&self.terraform, self.directory.path(), &home);
         command
             .args(arguments)
-            .current_dir(self.directory.path())
-            .env_clear()
-            .env("PATH", env::var("PATH").unwrap_or_default())
-            .env("HOME", self.path("home"))
-            .env("CHECKPOINT_DISABLE", "1")
             .env("TF_CLI_CONFIG_FILE", self.path("cli.tfrc"))
-            .env("TF_INPUT", "0")
             .env("SINK_DIRECTORY", self.path("things"))
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null());
+            .envs(environment.iter().copied());
         Outcome::of(command.output().expect("Terraform can be started"), self.directory.path())
     }
 

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    releases::Capability,
-    terraform::{Plan, Workspace, under_each_terraform},
+    harness::releases::Capability,
+    kitchen_sink::workspace::{Plan, Workspace, under_each_terraform},
 };
 
 const THING: &str = "sink_thing.it";
