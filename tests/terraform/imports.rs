@@ -126,17 +126,22 @@ fn generated_configuration_is_applied_as_it_is_and_takes_a_token_later() {
         kms.edit(&described, |connection| connection.description = Some("${made} \"by hand\"".into()));
         kms.create("by-name", None, &made_by_hand());
         let by_id = kms.create("by-id", Some(OTHER_PROJECT_ID), &made_by_hand());
-        // Terraform 1.16 finds the provider of what is to be generated only by this line.
-        let named = |id: &str| format!("id = {id:?}\n  provider = kms");
-        let imports = [
-            import("in_project", &named(&format!("{PROJECT_ID}/by-project-and-name"))),
-            import("in_organization", &named("by-name")),
-            import("elsewhere", &named(&by_id)),
-        ];
-        workspace.write("main.tf", &configuration(&imports));
+        let write = |more: &str| {
+            let imports = [
+                import("in_project", &format!("id = \"{PROJECT_ID}/by-project-and-name\"{more}")),
+                import("in_organization", &format!("id = \"by-name\"{more}")),
+                import("elsewhere", &format!("id = {by_id:?}{more}")),
+            ];
+            workspace.write("main.tf", &configuration(&imports));
+        };
+        // Only by this line does Terraform 1.16 find the provider of what is to be generated.
+        write("\n  provider = kms");
 
         let outcome = workspace.run(&["plan", "-json", "-generate-config-out=generated.tf"]).succeeded();
         assert!(outcome.warnings().iter().all(|warning| !warning.says(&["sent once"])), "{outcome:#?}");
+        // Beside the generated block, the line is refused.
+        assert!(workspace.apply().error().says(&["Invalid import provider argument"]));
+        write("");
         workspace.apply().succeeded();
         assert!(kms.writes().is_empty());
         assert!(workspace.assert_clean().warnings().is_empty());
