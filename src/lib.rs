@@ -1,13 +1,14 @@
 //! A Terraform provider for Hanzo KMS.
 //!
-//! Three layers, each knowing only what lies below it:
+//! It has three layers:
 //!
-//! - [`plugin`]: the Terraform plugin protocol. Knows nothing of the KMS.
-//! - [`kms`]: the KMS's HTTP client. Knows nothing of Terraform.
-//! - [`provider`]: maps one to the other, one file per Terraform type.
+//! - [`plugin`]: the Terraform plugin protocol. It is independent of the KMS.
+//! - [`kms`]: the HTTP client of the KMS. It is independent of Terraform.
+//! - [`provider`]: the Terraform types of the KMS, built on the other two. Each kind of object has one folder with its
+//!   resource, data sources, list and actions, and all share one lifecycle.
 //!
-//! [`secret`] is the leaf that all three share: the only type that holds secret text.
-//! `tests/layers.rs` holds the sources to these directions.
+//! All layers use [`secret`], which has the only type for secret text. `tests/layers.rs` checks these dependencies, and that
+//! the texts for users are in the `messages` modules.
 
 pub mod kms;
 pub mod plugin;

@@ -1,4 +1,4 @@
-//! The one type that holds secret text. Every layer may use it; nothing else may hold a secret.
+//! The only type for secret text, used by every layer.
 
 use std::{
     fmt,
@@ -10,28 +10,28 @@ use zeroize::Zeroizing;
 
 /// Secret text, such as an API token or an access token.
 ///
-/// It can't be printed: `Debug` shows a fixed word, and there is no `Display`, no `Serialize` and no `Deref`. The
-/// memory is zeroed on drop. [`Secret::expose`] is the only way to the text, and `tests/layers.rs` counts its callers.
+/// It can't be printed: `Debug` shows a fixed word, and it implements neither `Display` nor `Serialize` nor `Deref`. The
+/// memory is zeroed on drop. [`Secret::expose`] is the only access to the text, and `tests/layers.rs` counts its callers.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the text over.
+    /// Takes ownership of the text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// Whether there is no text.
+    /// Whether the text is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The given text without the secret, should somebody else have put it there.
+    /// Replaces the secret in a text that comes from elsewhere, such as a server.
     pub fn redact(&self, text: &str) -> String {
         if self.is_empty() { text.to_owned() } else { text.replace(self.0.as_str(), "(secret)") }
     }
 
-    /// The text itself, for the few places that must send, compare or digest it.
+    /// The text itself, for the few callers that must send, compare or digest it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn redaction_takes_the_secret_out_of_other_peoples_words() {
+    fn redaction_replaces_the_secret_in_other_texts() {
         assert_eq!(Secret::new("dbtu_x").redact("token dbtu_x is bad"), "token (secret) is bad");
         assert_eq!(Secret::new("").redact("same"), "same");
     }

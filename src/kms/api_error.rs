@@ -1,7 +1,7 @@
-//! The KMS's own error responses, and the only place that reads the server's prose.
+//! The KMS's error responses. Only this file interprets the server's messages.
 //!
-//! Callers match on [`ApiErrorKind`], never on text. When the server's wording changes, [`read`] and its table of
-//! recorded responses change, and nothing else does.
+//! Callers match on [`ApiErrorKind`], never on text. When the server's wording changes, only [`read`] and its table of
+//! recorded responses change.
 
 use std::fmt;
 
@@ -14,15 +14,15 @@ use super::messages;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub struct ApiError {
-    /// What it means; the field to match on.
+    /// The kind; the field to match on.
     pub kind: ApiErrorKind,
     /// The HTTP status.
     pub status: StatusCode,
-    /// The server's words, without secrets and control characters.
+    /// The server's message, without secrets and control characters.
     pub message: String,
-    /// The broken rules, when a request broke some.
+    /// The issues, if the request was invalid.
     pub issues: Vec<Issue>,
-    /// The server's ID of the request, if it gave one.
+    /// The server's ID of the request, if any.
     pub req_id: Option<String>,
 }
 
@@ -34,12 +34,12 @@ impl fmt::Display for ApiError {
     }
 }
 
-/// One broken rule in a request.
+/// One issue of an invalid request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issue {
     /// The field in the request's body, such as `["credentials", "accountId"]`.
     pub path: Vec<String>,
-    /// The rule, in the server's words.
+    /// The server's message.
     pub message: String,
 }
 
@@ -49,7 +49,7 @@ impl fmt::Display for Issue {
     }
 }
 
-/// What an error response of the KMS means.
+/// The kind of an error response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ApiErrorKind {
@@ -57,13 +57,13 @@ pub enum ApiErrorKind {
     NotFound,
     /// Another object of the scope has this name.
     NameTaken,
-    /// A secret of the folder has the name that a rotation needs for its own.
+    /// A secret of the folder has the name that a rotation needs for its secret.
     SecretTaken,
     /// A rotation failed, in most cases because dbt refused.
     RotationFailed,
-    /// A rotation is under way already.
+    /// A rotation is already in progress.
     InProgress,
-    /// The licence of the KMS doesn't have this feature.
+    /// The licence of the KMS doesn't include this feature.
     PlanRestricted,
     /// The object exists, but it belongs to another app.
     OtherApp,
@@ -83,14 +83,14 @@ pub enum ApiErrorKind {
     ValueHidden,
     /// Too many requests.
     RateLimited,
-    /// A field broke a rule of the server.
+    /// A field is invalid.
     Invalid,
     /// Anything else.
     Other,
 }
 
-/// Reads an error response. `clean` removes from the server's words what must not be shown. `None` if the response
-/// isn't the KMS's own: a JSON object with `reqId`, `error`, `message`, and a `statusCode` that is that of the response.
+/// Reads an error response. `clean` redacts the server's messages. `None` if the response isn't the KMS's own: a JSON
+/// object with `reqId`, `error`, `message`, and a `statusCode` that is that of the response.
 pub(super) fn read(status: StatusCode, body: &[u8], clean: impl Fn(&str) -> String) -> Option<ApiError> {
     let Value::Object(body) = serde_json::from_slice(body).ok()? else { return None };
     let error = body.get("error")?.as_str()?;
@@ -110,7 +110,7 @@ pub(super) fn read(status: StatusCode, body: &[u8], clean: impl Fn(&str) -> Stri
     Some(ApiError { kind, status, message: clean(message), issues, req_id: Some(clean(req_id)) })
 }
 
-/// Whether the response is what the server's web framework says of a route that it doesn't have.
+/// Whether this is the web framework's response to an unknown route.
 pub(super) fn is_missing_route(status: StatusCode, body: &[u8]) -> bool {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -162,7 +162,7 @@ fn kind(status: StatusCode, error: &str, message: &str) -> ApiErrorKind {
     }
 }
 
-/// How messages begin that pass on what dbt said. The rest is dbt's text, or the HTTP library's, and may say anything.
+/// The beginnings of messages that forward an error of dbt. The rest is the text of dbt or of the HTTP library.
 const DBT_REFUSALS: [&str; 8] = [
     "failed to validate credentials",
     "unable to validate connection",
@@ -174,10 +174,10 @@ const DBT_REFUSALS: [&str; 8] = [
     "invalid credential format",
 ];
 
-/// What messages of failed rotations say after the vendor's name.
+/// The text of failed rotations, after the vendor's name.
 const ROTATION_FAILURE: &str = "encountered an issue while generating credentials with the configured inputs";
 
-/// How messages refuse a host of the local network.
+/// The texts that refuse a host in a private network.
 const LOCAL_HOSTS: [&str; 3] = ["local ips not allowed", "local ip not allowed", "private ip"];
 
 fn kind_of_bad_request(message: &str) -> ApiErrorKind {
@@ -213,8 +213,8 @@ fn kind_of_bad_request(message: &str) -> ApiErrorKind {
     }
 }
 
-/// Whether the message says that a project doesn't exist. One that only mentions a project while it is about a
-/// connection or a secret doesn't count.
+/// Whether the message reports a missing project. A message about a connection or a secret that only mentions a project
+/// doesn't count.
 fn names_unknown_project(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     let is_about_project = match message.find("project") {

@@ -1,7 +1,8 @@
-//! The tries of one request: waiting for the rate limit, one exchange, one log line, and the decision what follows.
+//! The attempts of one request: each waits for the rate limit, makes one exchange, writes one log line, and decides on
+//! the next step.
 //!
-//! In this order: the stop check and the rate limit, the `Authorization` header, the exchange. The header comes after
-//! the wait, because an access token can expire during it.
+//! The order is: stop check and rate limit, `Authorization` header, exchange. The header comes after the wait, because
+//! an access token can expire during it.
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use super::{
     transport::Transport,
 };
 
-/// A result, and how the server's clock relates to ours.
+/// A result with the time at the server.
 #[derive(Debug)]
 pub(super) struct Received<T> {
     pub(super) value: T,
@@ -35,15 +36,15 @@ pub(super) struct Received<T> {
     pub(super) clock: Option<ServerClock>,
 }
 
-/// Makes the `Authorization` header of a try, right before it is sent.
+/// Builds the `Authorization` header of an attempt, right before it is sent.
 pub(super) trait Authorization: Send {
-    /// The header; `None` for a request that carries none.
+    /// The header; `None` for a request without one.
     fn header(&mut self, run: &Run) -> impl Future<Output = Result<Option<HeaderValue>, Error>> + Send;
 }
 
-/// Why the tries of a request ended without a result.
+/// Why all attempts of a request failed.
 pub(super) enum Failure {
-    /// The KMS refused the access token, and so did nothing, whatever the request's method.
+    /// The KMS refused the access token, so it did not perform the request.
     TokenRefused(Box<ApiError>),
     Final(Error),
 }
@@ -54,7 +55,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// The tries of one request so far.
+/// The attempts of one request so far.
 pub(super) struct Tries {
     number: u32,
     repeats: u32,
@@ -70,10 +71,10 @@ impl Tries {
 }
 
 impl Transport {
-    /// Tries a request until it succeeds or nothing more can be done for it without another access token.
+    /// Attempts a request until it succeeds, fails for good, or needs another access token.
     ///
     /// # Errors
-    /// Why the last try failed. `history` gets all that failed.
+    /// The failure of the last attempt. All failures are added to `history`.
     pub(super) async fn attempt<T: DeserializeOwned>(
         &self,
         run: &Run,
@@ -114,13 +115,13 @@ impl Transport {
             let may_repeat = retry::allows(repetition, tries.repeats, max_repeats)
                 && (!is_outage || self.outage.allows_repeat(&tries.cycle, Instant::now()));
             if !may_repeat {
-                // A request that is never repeated has not tried hard enough to speak for others.
+                // A request without repeats is not enough evidence of an outage.
                 if is_outage && repetition != Repetition::Never {
                     self.outage.gave_up(&tries.cycle, &error, took, Instant::now());
                 }
                 return Err(error.into());
             }
-            // The response has closed the limiter, so the next permit waits.
+            // The limiter has learned of the response, so the next permit waits.
             if repetition != Repetition::AfterLimit {
                 let wait = retry::backoff(tries.repeats, retry::chance());
                 tries.repeats += 1;
@@ -129,7 +130,7 @@ impl Transport {
         }
     }
 
-    /// Waits until the rate limit lets the request pass.
+    /// Waits until the rate limit permits the request.
     async fn permit(&self, run: &Run, request: &Request) -> Result<Permit, Error> {
         let budget = self.config.max_retry_wait.saturating_sub(run.waited());
         let since = Instant::now();
@@ -139,11 +140,11 @@ impl Transport {
             request: request.name(),
             waited: run.waited(),
             asked: too_long.asked,
-            message: too_long.words,
+            message: too_long.message,
         })
     }
 
-    /// One exchange, which a stop ends early if it changes nothing.
+    /// One exchange. A stop ends it early if the request changes nothing.
     async fn exchange(
         &self,
         run: &Run,
@@ -156,7 +157,7 @@ impl Transport {
         if request.may_be_dropped() { run.unless_stopped(exchange).await } else { Ok(exchange.await) }
     }
 
-    /// Reads what came of an exchange, and tells the limiter.
+    /// Evaluates the response, and reports it to the limiter.
     fn judge<T: DeserializeOwned>(
         &self,
         response: Result<Response, Reason>,
@@ -173,8 +174,8 @@ impl Transport {
         let error = api_error::read(*status, body, |text| self.redactor.clean(text));
         if *status == StatusCode::TOO_MANY_REQUESTS {
             let now = clock.map_or_else(OffsetDateTime::now_utc, |clock| clock.date);
-            let words = error.as_ref().map(|error| error.message.as_str());
-            permit.complete(Limits::of_refusal(headers, words.unwrap_or_default(), now));
+            let message = error.as_ref().map(|error| error.message.as_str());
+            permit.complete(Limits::of_refusal(headers, message.unwrap_or_default(), now));
         } else {
             permit.complete(Limits::of_response(headers));
         }
@@ -186,7 +187,7 @@ impl Transport {
     }
 }
 
-/// Reads a response of success. Nothing of its text may be in the error, because it may hold a secret.
+/// Decodes a successful response. The error must not quote it, because it may contain a secret.
 fn decode<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, Reason> {
     serde_json::from_slice(body).map_err(|error| match error.classify() {
         Category::Data => Reason::Unreadable { problem: messages::wrong_field(error.line(), error.column()) },
@@ -195,10 +196,10 @@ fn decode<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, Rea
     })
 }
 
-/// What the log line shows of a response.
+/// The fields of a response in the log line.
 struct Seen {
     status: Option<u16>,
-    /// As it came: it may hold anything.
+    /// Not yet redacted.
     request_id: Option<String>,
 }
 
@@ -211,7 +212,7 @@ impl Seen {
     }
 }
 
-/// The one line of a try. Never the query, a header or anything of a body, not even of an error's.
+/// Writes the log line of an attempt. It never has the query, a header or any part of a body.
 fn log(
     request: &Request,
     attempt: u32,

@@ -1,4 +1,4 @@
-//! A KMS and a login there, and the operations on it.
+//! The client of one server with one login, and its operations.
 
 use std::{
     fmt,
@@ -17,7 +17,7 @@ use super::{
     service_token_rotation::ServiceTokenRotation, session::Session, transport::Transport,
 };
 
-/// A KMS and a login there. Clones share everything.
+/// A client of one server with one login. Clones share everything.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -27,7 +27,7 @@ struct Shared {
     transport: Arc<Transport>,
     session: Session,
     managed: ManagedIds,
-    /// How many changes of objects have ended, in whatever way.
+    /// The number of finished changes of objects, successful or not.
     finished_writes: AtomicU64,
     connections: ListCache<DbtConnection>,
     rotations: ListCache<ServiceTokenRotation>,
@@ -36,8 +36,8 @@ struct Shared {
 }
 
 impl Client {
-    /// Keeps the configuration, the IDs of the objects that are managed already, and the secrets to keep out of messages.
-    /// Does no I/O; the first call connects and logs in.
+    /// Creates a client with the IDs of managed objects and the secrets to redact. Does no I/O; the first call connects
+    /// and logs in.
     pub fn new(config: Config, managed: ManagedIds, redactor: Redactor) -> Self {
         let transport = Arc::new(Transport::new(config, redactor));
         let session = Session::new(Arc::clone(&transport));
@@ -54,7 +54,7 @@ impl Client {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Begins one operation of the caller, which ends early when `stop` is cancelled.
+    /// Starts one operation of the caller, which ends early when `stop` is cancelled.
     pub fn operation(&self, stop: CancellationToken) -> Operation {
         Operation { client: self.clone(), run: Run::new(stop) }
     }
@@ -86,14 +86,13 @@ impl Client {
         self.shared.finished_writes.load(Ordering::SeqCst)
     }
 
-    /// Begins a change of an object. It counts as finished when the result is dropped, and so also when nobody waits for
-    /// its end.
+    /// Registers a change of an object, until the result is dropped.
     pub(super) fn writing(&self) -> Writing<'_> {
         Writing(&self.shared.finished_writes)
     }
 }
 
-/// A change of an object under way.
+/// A change of an object in progress.
 pub(super) struct Writing<'a>(&'a AtomicU64);
 
 impl Drop for Writing<'_> {
@@ -108,7 +107,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// A kind of object whose lists a client keeps.
+/// A kind of object whose lists a client caches.
 pub trait Listed: Object {
     /// The lists.
     fn lists(client: &Client) -> &ListCache<Self>;
@@ -126,14 +125,13 @@ impl Listed for ServiceTokenRotation {
     }
 }
 
-/// One operation of the caller, such as the creation of one connection with all the requests that it takes.
+/// One operation of the caller, such as the creation of one connection, with all its requests.
 ///
 /// # Cancellation
-/// When its token is cancelled, requests that haven't been sent aren't sent any more, and reads are given up: the call
-/// ends with [`Error::Cancelled`](super::Error::Cancelled). A write under way runs to its end, within the request
-/// timeout, and so do the look-ups that find out what became of a write whose response was lost. So after cancelling,
-/// await the call: dropping its future instead gives up a write in the middle, and nobody learns whether it was
-/// performed.
+/// When its token is cancelled, no further requests are sent, and reads are abandoned: the call ends with
+/// [`Error::Cancelled`](super::Error::Cancelled). A write in progress runs to its end, within the request timeout, and
+/// so do lookups after a lost response. So await the call after cancelling: dropping its future abandons the write, and
+/// it remains unknown whether it was performed.
 #[derive(Debug, Clone)]
 pub struct Operation {
     pub(super) client: Client,
@@ -141,19 +139,19 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// How long the operation has waited for rate limits so far. Calls that wait side by side both count.
+    /// How long the operation has waited for rate limits so far. Concurrent waits are added up.
     pub fn waited(&self) -> Duration {
         self.run.waited()
     }
 
-    /// Whether a [`create`](Self::create) of this operation has ended with an object, or was refused, while the KMS may
-    /// still perform an earlier try of it, which got no response. As long as an object has the name, the KMS refuses that
-    /// try; otherwise it would create an object that nobody knows of.
+    /// Whether a [`create`](Self::create) of this operation returned an object or was refused, while the KMS may still
+    /// perform an earlier attempt without response. The KMS refuses that attempt while an object has the name;
+    /// otherwise it would create an object that nothing manages.
     pub fn may_still_create(&self) -> bool {
         self.run.may_still_create()
     }
 
-    /// The same operation, not to be stopped: for finding out what became of a write.
+    /// The same operation without its stop signal, for lookups after a write of unknown fate.
     pub(super) fn unstoppable(&self) -> Self {
         Self { client: self.client.clone(), run: self.run.unstoppable() }
     }

@@ -1,9 +1,8 @@
-//! What a client needs to know before its first call. Nothing here does I/O or reads the environment.
+//! The configuration of a client. Nothing here does I/O or reads the environment.
 //!
-//! Two libraries read the environment by themselves. The HTTP library takes proxies from `HTTPS_PROXY`, `HTTP_PROXY`,
-//! `ALL_PROXY` and `NO_PROXY` when the connection is set up; the proxy settings of macOS and Windows are not read. The
-//! AWS library reads the `AWS_` variables and the shared config and credentials files, at logins with
-//! [`Auth::AwsIam`] only.
+//! Two libraries read the environment. The HTTP library takes proxies from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and
+//! `NO_PROXY` when the connection is set up; the proxy settings of macOS and Windows are not read. The AWS library
+//! reads the `AWS_` variables and the shared config and credentials files, at logins with [`Auth::AwsIam`] only.
 
 use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
@@ -12,24 +11,23 @@ use url::Url;
 use super::messages;
 use crate::secret::Secret;
 
-/// Everything that a [`Client`](super::Client) needs, but for what libraries read from the environment by themselves: the
-/// HTTP library the variables that name proxies, the AWS library those that begin with `AWS_`.
+/// The configuration of a [`Client`](super::Client), except for the proxies and AWS settings that libraries read from
+/// the environment.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The server.
     pub host: Host,
-    /// How to get an access token.
+    /// The auth method.
     pub auth: Auth,
-    /// The slug of the sub-organization to log in to; sent with every login.
+    /// The slug of the sub-organization, sent with every login.
     pub organization_slug: Option<String>,
-    /// Certificates to trust besides those of the system.
+    /// Additional certificates to trust.
     pub ca_certificate: Option<CaCertificate>,
-    /// The longest that one HTTP exchange may take, from connecting to the answer's last byte.
+    /// The time limit of one HTTP exchange, from connecting to the last byte of the response.
     pub request_timeout: Duration,
-    /// How often a request that may be repeated safely is repeated after a fault. Waiting for a rate limit isn't a
-    /// fault.
+    /// How often a request is repeated after a fault, if that is safe. Waiting for a rate limit isn't a fault.
     pub max_retries: u32,
-    /// The longest that one [`Operation`](super::Operation) may wait for rate limits, in all.
+    /// The maximum total time that one [`Operation`](super::Operation) waits for rate limits.
     pub max_retry_wait: Duration,
     /// The `User-Agent` header.
     pub user_agent: String,
@@ -40,11 +38,11 @@ pub struct Config {
 pub struct Host(Url);
 
 impl Host {
-    /// Reads the address as people paste it: with or without a trailing `/`, `/api` or `/api/v1`. A path before
-    /// `/api` is kept, for installations behind a path of a shared host.
+    /// Parses an address with or without a trailing `/`, `/api` or `/api/v1`. A path before `/api` is kept, for
+    /// installations behind a path of a shared host.
     ///
     /// # Errors
-    /// [`HostError`] when it is no `http` or `https` URL, or has parts that an address of a server doesn't have.
+    /// [`HostError`] when it isn't an `http` or `https` URL, or has parts that a server address doesn't have.
     pub fn parse(text: &str) -> Result<Self, HostError> {
         let mut url = Url::parse(text.trim()).map_err(|_| HostError::NotAUrl)?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -64,7 +62,7 @@ impl Host {
         Ok(Self(url))
     }
 
-    /// Whether tokens sent there could be read on the way: `http` to anything but this machine itself.
+    /// Whether tokens would be sent in plain text over a network: `http` to a host other than loopback.
     pub fn is_plain_http_beyond_loopback(&self) -> bool {
         self.is_plain_http() && !self.is_loopback()
     }
@@ -85,7 +83,7 @@ impl Host {
         }
     }
 
-    /// The URL of a path that begins with `/` and is percent-encoded already.
+    /// The URL of a percent-encoded path that begins with `/`.
     pub(super) fn url(&self, path: &str, query: &[(&'static str, String)]) -> Url {
         let mut url = self.0.clone();
         url.set_path(&format!("{}{path}", self.0.path().trim_end_matches('/')));
@@ -113,16 +111,16 @@ impl fmt::Debug for Host {
     }
 }
 
-/// Why a text is no address of a KMS. The text isn't repeated, for it may hold a password.
+/// Why a text isn't a valid host. It isn't quoted, because it may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
-    /// It can't be read as a URL.
+    /// It isn't a URL.
     #[error("{}", messages::host_is_no_url())]
     NotAUrl,
     /// It doesn't begin with `http://` or `https://`.
     #[error("{}", messages::host_has_other_scheme())]
     Scheme,
-    /// It holds a user name or a password.
+    /// It contains a user name or a password.
     #[error("{}", messages::host_has_credentials())]
     Credentials,
     /// It has a query or a fragment.
@@ -130,12 +128,12 @@ pub enum HostError {
     QueryOrFragment,
 }
 
-/// Certificates, in PEM form, to trust besides those of the system.
+/// Additional certificates to trust, in PEM form.
 #[derive(Clone, PartialEq, Eq)]
 pub enum CaCertificate {
     /// The text itself: one certificate or several.
     Pem(Vec<u8>),
-    /// A file that holds it. It is read at the first call.
+    /// A file with the text. It is read at the first call.
     File(PathBuf),
 }
 
@@ -148,7 +146,7 @@ impl fmt::Debug for CaCertificate {
     }
 }
 
-/// How to get an access token.
+/// The auth method.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Auth {
@@ -159,7 +157,7 @@ pub enum Auth {
         /// The client secret.
         client_secret: Secret,
     },
-    /// An access token that is used as it is, and can't be renewed.
+    /// A fixed access token, which can't be renewed.
     Token(Secret),
     /// OIDC Auth: a JWT of an identity provider that the KMS trusts.
     Oidc {
@@ -175,19 +173,19 @@ pub enum Auth {
         /// The service account's token.
         service_account_token: ServiceAccountToken,
     },
-    /// AWS IAM Auth: a call of AWS STS, signed with the credentials that the usual AWS sources have at each login.
+    /// AWS IAM Auth: a call of AWS STS, signed with credentials from the usual AWS sources.
     AwsIam {
         /// The machine identity's ID.
         identity_id: String,
     },
 }
 
-/// Where the token of a Kubernetes service account comes from.
+/// The source of a Kubernetes service account token.
 #[derive(Debug, Clone)]
 pub enum ServiceAccountToken {
     /// The token itself.
     Given(Secret),
-    /// A file that holds it. It is read at every login, because Kubernetes replaces it every hour or so.
+    /// A file with the token. It is read at every login, because Kubernetes replaces it about every hour.
     File(PathBuf),
 }
 

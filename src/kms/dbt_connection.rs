@@ -9,24 +9,24 @@ use super::{
 };
 use crate::secret::Secret;
 
-/// The app, as routes and responses name it.
+/// The name of the app in routes and responses.
 const APP: &str = "dbt";
 
-/// The method, as requests and responses name it.
+/// The name of the method in requests and responses.
 const METHOD: &str = "api-token";
 
-/// What the KMS needs to call dbt.
+/// The credentials with which the KMS calls dbt.
 #[derive(Debug, Clone)]
 pub struct DbtCredentials {
     /// The URL of the dbt instance, such as `https://cloud.getdbt.com`.
     pub instance_url: String,
     /// The ID of the dbt account: digits in practice.
     pub account_id: String,
-    /// The token that dbt gave.
+    /// The dbt token.
     pub api_token: Secret,
 }
 
-/// What the KMS shows of the credentials that it stores.
+/// The stored credentials as the KMS returns them, without the token.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredDbtCredentials {
@@ -36,17 +36,17 @@ pub struct StoredDbtCredentials {
     pub account_id: String,
 }
 
-/// Where a connection is.
+/// The place of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionPlace {
     /// The name.
     pub name: String,
-    /// The project's ID; without one the organization is the scope.
+    /// The project's ID; `None` if the organization is the scope.
     pub project_id: Option<String>,
 }
 
 impl ConnectionPlace {
-    /// A name in a project, or without one in the organization.
+    /// A name in a project, or in the organization.
     pub fn new(name: impl Into<String>, project_id: Option<&str>) -> Self {
         Self { name: name.into(), project_id: project_id.map(str::to_owned) }
     }
@@ -57,26 +57,26 @@ impl ConnectionPlace {
 pub struct NewDbtConnection {
     /// Its name, a slug, and the scope in which the name is unique.
     pub place: ConnectionPlace,
-    /// A description, if it is to have one.
+    /// A description, if any.
     pub description: Option<String>,
-    /// The credentials. The KMS tries them at dbt before it stores them.
+    /// The credentials. The KMS tests them at dbt before it stores them.
     pub credentials: DbtCredentials,
 }
 
-/// What to change of a connection; `None` leaves a field as it is.
+/// A change of a connection; `None` keeps a field unchanged.
 #[derive(Debug, Clone, Default)]
 pub struct DbtConnectionPatch {
     /// The new name.
     pub name: Option<String>,
     /// The new description; `Some(None)` removes it.
     pub description: Option<Option<String>>,
-    /// The new credentials, always whole.
+    /// The new credentials, always complete.
     pub credentials: Option<DbtCredentials>,
-    /// The connection's `credentials_hash` as last read. It shows whether credentials were written since.
+    /// The connection's `credentials_hash` as last read. It is compared to detect that credentials were written since.
     pub hash_before: String,
 }
 
-/// A connection as the KMS shows it. Fields that this client doesn't know are passed over.
+/// A connection as the KMS returns it. Unknown fields are ignored.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DbtConnection {
@@ -87,7 +87,7 @@ pub struct DbtConnection {
     /// The description, if it has one.
     #[serde(default)]
     pub description: Option<String>,
-    /// The project's ID, unless the organization is the scope.
+    /// The project's ID; `None` if the organization is the scope.
     #[serde(default)]
     pub project_id: Option<String>,
     /// The server's version number of the connection.
@@ -111,11 +111,11 @@ pub struct DbtConnection {
     /// The method of its credentials.
     #[serde(default, deserialize_with = "or_default")]
     pub method: String,
-    /// A fingerprint of the stored credentials: 64 hex digits that change with every write of credentials, equal ones
-    /// too, and at no other time.
+    /// A fingerprint of the stored credentials: 64 hex digits, which change with every write of credentials, even equal
+    /// ones, and at no other time.
     #[serde(default, deserialize_with = "or_default")]
     pub credentials_hash: String,
-    /// What the KMS shows of the credentials.
+    /// The credentials, without the token.
     pub credentials: StoredDbtCredentials,
 }
 
@@ -191,7 +191,7 @@ impl DbtCredentials {
         }
     }
 
-    /// Whether `stored` is what the KMS shows after storing these.
+    /// Whether `stored` is equal to these credentials.
     fn are_shown_by(&self, stored: &StoredDbtCredentials) -> bool {
         self.instance_url == stored.instance_url && self.account_id == stored.account_id
     }
@@ -269,7 +269,7 @@ impl ObjectPatch<DbtConnection> for DbtConnectionPatch {
         let name = self.name.as_ref().is_none_or(|name| *name == seen.name);
         let description =
             self.description.as_ref().is_none_or(|description| *description == seen.description);
-        // The token can't be read back. That the fingerprint changed after we sent shows that it was written.
+        // The token can't be read back. A fingerprint that changed after the request proves that it was written.
         let credentials = self.credentials.as_ref().is_none_or(|credentials| {
             credentials.are_shown_by(&seen.credentials)
                 && seen.credentials_hash != self.hash_before

@@ -1,10 +1,10 @@
-//! The dbt projects behind a connection.
+//! The dbt projects of a connection.
 
 use serde::Deserialize;
 
 use super::{client::Operation, error::Error, request::Request};
 
-/// A project of dbt, as the stored credentials see it.
+/// A dbt project that is visible to the stored credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DbtProject {
@@ -14,9 +14,9 @@ pub struct DbtProject {
     pub name: String,
     /// Its description, if it has one.
     pub description: Option<String>,
-    /// When it was created, as dbt writes it.
+    /// When it was created, in dbt's format.
     pub created_at: Option<String>,
-    /// When it was last changed, as dbt writes it.
+    /// When it was last changed, in dbt's format.
     pub updated_at: Option<String>,
 }
 
@@ -26,12 +26,13 @@ struct Projects {
 }
 
 impl Operation {
-    /// The dbt projects that a connection's stored credentials see. The KMS asks dbt, so this is a live test of them.
+    /// The dbt projects that are visible to a connection's stored credentials. The KMS queries dbt, so this also tests
+    /// the credentials.
     ///
     /// # Errors
     /// `Api` with [`NotFound`](super::ApiErrorKind::NotFound) if there is no such connection, and with
-    /// [`CredentialsRefused`](super::ApiErrorKind::CredentialsRefused) if dbt refused them; and every other error that a
-    /// read can end in.
+    /// [`CredentialsRefused`](super::ApiErrorKind::CredentialsRefused) if dbt refused them; and all other errors of
+    /// reads.
     pub async fn dbt_projects(&self, id: &str) -> Result<Vec<DbtProject>, Error> {
         let request = Request::get("/api/v1/app-connections/dbt/:id/projects", &[id])?.of_list();
         Ok(self.send::<Projects>(&request).await?.projects)

@@ -1,7 +1,7 @@
-//! What can go wrong in a call to the KMS.
+//! The errors of calls to the KMS.
 //!
 //! Callers match on [`Error`], on [`Reason`] and on [`ApiErrorKind`], never on text. `Display` of an error shows that
-//! error alone; its causes are reached through [`std::error::Error::source`], and [`report`] prints the whole chain.
+//! error alone; its causes are in [`std::error::Error::source`], and [`report`] returns the whole chain.
 
 use std::{error::Error as StdError, fmt, path::PathBuf, time::Duration};
 
@@ -15,20 +15,20 @@ use super::{
     messages,
 };
 
-/// Why a call to the KMS gave no result. No variant holds a body or a secret.
+/// The error of a call to the KMS. No variant contains a body or a secret.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The configuration can't be used: a CA certificate that can't be read, or an ID that can't be part of a URL.
+    /// The configuration is invalid: for instance, a CA certificate is unreadable, or an ID can't be part of a URL.
     #[error("{message}")]
     Config {
-        /// What is wrong, and with what.
+        /// The problem.
         message: String,
-        /// What the system or the library said about it.
+        /// The error of the system or of the library.
         source: Option<Cause>,
     },
 
-    /// There is no usable access token. Asking again doesn't help: the configuration has to change.
+    /// There is no usable access token. A repeat doesn't help: the configuration has to change.
     #[error(transparent)]
     Auth(#[from] AuthError),
 
@@ -36,23 +36,23 @@ pub enum Error {
     #[error(transparent)]
     Request(Box<RequestError>),
 
-    /// The KMS could not be reached a moment ago, so this request wasn't tried.
+    /// The KMS could not be reached a moment ago, so this request wasn't sent.
     #[error("{}", messages::unreachable())]
     Unreachable {
-        /// The failure of the last request that was tried.
+        /// The failure of the last request that was sent.
         source: Box<Error>,
     },
 
-    /// The KMS's rate limit asks for more waiting than this operation may do.
+    /// The KMS's rate limit requires a longer wait than this operation allows.
     #[error("{}", messages::rate_limited(request, *waited, *asked, message.as_deref()))]
     RateLimited {
         /// Method and route of the request.
         request: String,
-        /// How long the operation has waited for rate limits, in all.
+        /// The total time that the operation has waited for rate limits.
         waited: Duration,
-        /// How much longer it would have had to wait.
+        /// The further wait that the KMS requested.
         asked: Duration,
-        /// The server's own words, if it gave any.
+        /// The server's message, if any.
         message: Option<String>,
     },
 
@@ -67,21 +67,21 @@ pub enum Error {
 pub struct RequestError {
     /// The request's method.
     pub method: Method,
-    /// The request's route, with placeholders in the place of IDs and names.
+    /// The request's route, with placeholders for IDs and names.
     pub route: String,
-    /// What the request does.
+    /// The effect of the request.
     pub effect: Effect,
-    /// When the first try was sent whose fate is unknown, if there is one.
+    /// When the first attempt of unknown fate was sent, if any.
     pub since: Option<Instant>,
-    /// Why the last try failed.
+    /// Why the last attempt failed.
     pub reason: Reason,
 }
 
 impl RequestError {
-    /// What became of the request, all its tries taken together.
+    /// The fate of the request after all its attempts.
     pub fn fate(&self) -> Fate {
         match (self.reason.fate(), self.since) {
-            // The last try was never sent, but an earlier one was.
+            // The last attempt was never sent, but an earlier one was.
             (Fate::NotSent, Some(_)) => Fate::Unknown { is_over: false },
             (fate, _) => fate,
         }
@@ -118,8 +118,7 @@ impl StdError for RequestError {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthError {
-    /// The KMS itself refused the login. It is never tried again, because a few wrong client secrets lock the identity
-    /// out.
+    /// The KMS itself refused the login. It is never repeated, because a few wrong client secrets lock the identity.
     #[error("{}", messages::login_refused(method))]
     LoginRefused {
         /// The name of the auth method, such as `Universal Auth`.
@@ -135,7 +134,7 @@ pub enum AuthError {
         source: Box<ApiError>,
     },
 
-    /// Logins succeed, but the KMS refuses the access tokens that they give.
+    /// Logins succeed, but the KMS refuses the access tokens that they return.
     #[error("{}", messages::fresh_tokens_refused())]
     FreshTokensRefused {
         /// The KMS's response to the last one.
@@ -147,7 +146,7 @@ pub enum AuthError {
     ServiceAccountToken {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: Cause,
     },
 
@@ -155,14 +154,14 @@ pub enum AuthError {
     #[error(transparent)]
     Aws(#[from] AwsError),
 
-    /// The KMS couldn't find out who signed the call of AWS STS. It gives no reason; most often, STS refused the call.
+    /// The KMS couldn't verify the signer of the AWS STS call. It returns no reason; most often, STS refused the call.
     #[error("{}", messages::aws_identity_unverified())]
     AwsIdentityUnverified {
         /// The KMS's response.
         source: Box<ApiError>,
     },
 
-    /// The access token holds characters that can't be sent in an HTTP header.
+    /// The access token contains characters that can't be sent in an HTTP header.
     #[error("{}", messages::malformed_token())]
     TokenMalformed,
 }
@@ -189,12 +188,12 @@ impl Error {
         self.api().map(|error| error.kind)
     }
 
-    /// Whether the KMS itself said that the object doesn't exist.
+    /// Whether the KMS itself reported that the object doesn't exist.
     pub fn is_not_found(&self) -> bool {
         self.api_kind() == Some(ApiErrorKind::NotFound)
     }
 
-    /// What became of the change that failed. If the request that failed was a read or a login, no change was sent.
+    /// The fate of the failed change. For a read or a login, no change was sent.
     pub fn fate(&self) -> Fate {
         match self {
             Error::Request(error) if error.effect.is_change() => error.fate(),
@@ -215,7 +214,7 @@ pub fn report(error: &(dyn StdError + 'static)) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let part = error.to_string();
-        // Some libraries wrap an error without adding a word to it.
+        // Some libraries wrap an error without adding text.
         if part != last {
             text.push_str(": ");
             text.push_str(&part);

@@ -1,4 +1,4 @@
-//! One HTTP exchange: a request out, its response back, whole or not at all. It decides nothing.
+//! One HTTP exchange: sends a request and receives the complete response. It makes no decisions.
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use super::{
 /// How many redirects of one read are followed.
 const MAX_REDIRECTS: u32 = 5;
 
-/// A response as it came.
+/// A response as received.
 pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -27,34 +27,34 @@ pub(super) struct Response {
 }
 
 impl Response {
-    /// The ID of the request, if something on the way gave one.
+    /// The ID of the request, if the server or a proxy sent one.
     pub(super) fn request_id(&self) -> Option<&str> {
         self.headers.get("x-request-id")?.to_str().ok()
     }
 }
 
-/// How the server's clock relates to ours, from the `Date` header of a response.
+/// The server's clock in relation to the local one, from the `Date` header of a response.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ServerClock {
     pub(super) date: OffsetDateTime,
-    /// When the response's headers were here. The server read its clock before that.
+    /// When the headers arrived. The server read its clock before that.
     seen_at: Instant,
 }
 
 impl ServerClock {
-    /// The server's time at a moment of ours, or earlier: what the server stamped before this was before `moment`.
+    /// A lower bound of the server's time at a local moment: a server timestamp before it is from before `moment`.
     ///
-    /// The header is cut to whole seconds and was written a little before it arrived. Both make the result too early,
-    /// by less than a second and a round trip. Only elapsed time is taken from our clock, never its reading.
+    /// The header is truncated to seconds and was written before it arrived. Both make the result too early, by less
+    /// than a second and a round trip. Only elapsed time is taken from the local clock, never its reading.
     pub(super) fn earliest_at(&self, moment: Instant) -> OffsetDateTime {
         if moment > self.seen_at { self.date } else { self.date - (self.seen_at - moment) }
     }
 }
 
-/// Sends the request, and a read again to where its responses point, within the configured host.
+/// Sends the request. Reads follow redirects within the configured host.
 ///
 /// # Errors
-/// The reason why there is no response.
+/// The reason why there is no complete response.
 pub(super) async fn exchange(
     http: &reqwest::Client,
     host: &Host,
@@ -116,13 +116,13 @@ async fn follow(
     }
 }
 
-/// The body of a success. Without its end it is no response.
+/// Reads the body of a successful response, which must be complete.
 async fn read_whole(
     response: &mut reqwest::Response,
     host: &Host,
     request: &Request,
 ) -> Result<Zeroizing<Vec<u8>>, Reason> {
-    // A buffer that grows by doubling is for a moment there twice, and its old halves aren't zeroed.
+    // The capacity is reserved up front, because a growing buffer leaves copies behind that aren't zeroed.
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
     let capacity = announced.unwrap_or_default().min(request.max_response);
     let mut body = Zeroizing::new(Vec::with_capacity(capacity));
@@ -138,7 +138,7 @@ async fn read_whole(
     Ok(body)
 }
 
-/// The beginning of the body of an error. Its status and headers count even if the rest doesn't arrive.
+/// Reads the body of an error response as far as it arrives. Status and headers are valid without it.
 async fn read_start(response: &mut reqwest::Response) -> Zeroizing<Vec<u8>> {
     let mut body = Zeroizing::new(Vec::new());
     while let Ok(Some(chunk)) = response.chunk().await {
@@ -151,21 +151,21 @@ async fn read_start(response: &mut reqwest::Response) -> Zeroizing<Vec<u8>> {
 }
 
 fn no_response(error: reqwest::Error, host: &Host, effect: Effect) -> Reason {
-    // Errors name the request by its route; the URL has IDs and names in it.
+    // Errors contain the route instead of the URL, which has IDs and names.
     let error = error.without_url();
     let obstacle = obstacle(&error);
     let is_unsent = error.is_connect() || error.is_builder();
     let source = Arc::new(error);
     let host = host.to_string();
     match obstacle {
-        // What came back isn't HTTP, so whoever is there has not understood the request.
+        // The response isn't HTTP, so the peer can't have understood the request.
         Some(Obstacle::NotHttp) if !effect.is_change() => Reason::NoConnection { host, obstacle, source },
         _ if is_unsent => Reason::NoConnection { host, obstacle, source },
         _ => Reason::NoResponse { host, source },
     }
 }
 
-/// What lasting reason the chain of an error names.
+/// The permanent obstacle in an error chain, if any.
 fn obstacle(error: &reqwest::Error) -> Option<Obstacle> {
     let mut cause = StdError::source(error);
     while let Some(error) = cause {
@@ -175,7 +175,7 @@ fn obstacle(error: &reqwest::Error) -> Option<Obstacle> {
         {
             return Some(Obstacle::NotHttp);
         }
-        // An I/O error stands for the error that it wraps, and doesn't give it as its source.
+        // An I/O error doesn't return the wrapped error as its source.
         let mut wrapped: &(dyn StdError + 'static) = error;
         while let Some(inner) = wrapped.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
             wrapped = inner;
@@ -216,7 +216,7 @@ fn date(headers: &HeaderMap) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(headers.get(header::DATE)?.to_str().ok()?, &Rfc2822).ok()
 }
 
-/// The exchange took longer than it may.
+/// The exchange exceeded its time limit.
 #[derive(Debug)]
 struct TimedOut(Duration);
 

@@ -1,7 +1,8 @@
-//! What became of a request. The one place that decides it, from how the exchange ended and whose word that is.
+//! The fate of a request: whether it was performed. It follows from how the exchange ended and who responded, and only
+//! this module decides it.
 //!
-//! Only the KMS itself can say that it refused a request or that something doesn't exist. Proxies, load balancers and
-//! firewalls answer with any status, and such a page says nothing about what the KMS did.
+//! Only a response of the KMS itself proves that it refused a request or that something doesn't exist. Proxies, load
+//! balancers and firewalls respond with any status, and their pages prove nothing about the KMS.
 //!
 //! | the exchange ended with | fate | a read or deletion | a login | a write |
 //! |---|---|---|---|---|
@@ -13,15 +14,15 @@
 //! | an error of the KMS, 429 | refused | waits | waits | waits |
 //! | an error of the KMS about the access token | refused | renews the token | fails | renews the token |
 //! | an error of the KMS, 5xx | unknown | repeated | repeated sparingly | looked up |
-//! | somebody else's page, 429 | unknown | waits | waits | looked up |
-//! | somebody else's page, 2xx, 408, 425, 499 or 5xx | unknown | repeated | repeated sparingly | looked up |
+//! | a page of another server, 429 | unknown | waits | waits | looked up |
+//! | a page of another server, 2xx, 408, 425, 499 or 5xx | unknown | repeated | repeated sparingly | looked up |
 //! | the word of a router that it has no such route | unknown | a read fails, a deletion is repeated sparingly | repeated sparingly | looked up |
-//! | somebody else's page, other 4xx | unknown | repeated sparingly | repeated sparingly | looked up |
+//! | a page of another server, other 4xx | unknown | repeated sparingly | repeated sparingly | looked up |
 //! | a redirect that isn't followed | unknown | fails | fails | looked up |
 //! | JSON that this call can't have, or too much of it | unknown | fails | fails | looked up |
 //! | the expected JSON | done | | | |
 //!
-//! What follows a look-up of a write is in [`write`](super::write).
+//! The steps after the lookup of a write are in [`write`](super::write).
 
 use std::{error::Error as StdError, sync::Arc};
 
@@ -32,27 +33,28 @@ use super::api_error::{ApiError, ApiErrorKind};
 /// A cause, shared because one failure can be reported to several callers.
 pub type Cause = Arc<dyn StdError + Send + Sync + 'static>;
 
-/// What a request does at the KMS. It decides whether the request may be repeated, and whether a lost response matters.
+/// The effect of a request on the KMS. It determines whether the request may be repeated, and whether a lost response
+/// matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It reads. Performing it twice is the same as once, and it may be given up at any time.
+    /// It reads. It may be repeated, and abandoned at any time.
     Read,
     /// It logs in. It changes nothing, but may cost one of a limited number of uses.
     Login,
     /// It creates or changes something, so it must not be performed twice.
     Write,
-    /// It deletes something. Performing it twice is the same as once.
+    /// It deletes something. It may be repeated.
     Delete,
 }
 
 impl Effect {
-    /// Whether the request is meant to change something.
+    /// Whether the request changes something.
     pub fn is_change(self) -> bool {
         matches!(self, Effect::Write | Effect::Delete)
     }
 }
 
-/// What became of a request at the KMS, as far as this side can know.
+/// The fate of a request at the KMS, as far as the client can know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// It was never sent.
@@ -61,8 +63,8 @@ pub enum Fate {
     Refused,
     /// It may or may not have been performed.
     Unknown {
-        /// Whether the KMS has finished with it, so that a look at the KMS settles the question. Otherwise it may still
-        /// be under way.
+        /// Whether the KMS has finished with it, so that a lookup shows the result. Otherwise it may still be in
+        /// progress.
         is_over: bool,
     },
     /// The KMS performed it.
@@ -75,50 +77,49 @@ pub enum Fate {
 pub enum Reason {
     /// The KMS itself responded with an error.
     Api(Box<ApiError>),
-    /// The response isn't the KMS's, but that of something in front of it or of another server.
+    /// The response is from a proxy or another server, not from the KMS.
     Page {
         /// The HTTP status of the response.
         status: StatusCode,
-        /// What is wrong with a response that has a status of success, without quoting it.
+        /// The problem of a response with a successful status, without quoting it.
         problem: Option<&'static str>,
     },
-    /// The server's router has no such route: most likely, the server is of a release without this feature. It is the router of
-    /// the KMS itself that says so, so nothing was performed.
+    /// The KMS's own router has no such route: most likely, this release lacks the feature. Nothing was performed.
     NoRoute,
     /// There was no connection, so the request wasn't sent.
     NoConnection {
         /// The configured host.
         host: String,
-        /// What stands in the way, where that is known and lasting.
+        /// The permanent obstacle, if one is known.
         obstacle: Option<Obstacle>,
-        /// What the network said.
+        /// The network error.
         source: Cause,
     },
-    /// The request may have been sent, but no whole response arrived.
+    /// The request may have been sent, but no complete response arrived.
     NoResponse {
         /// The configured host.
         host: String,
-        /// What happened to the connection.
+        /// The failure of the connection.
         source: Cause,
     },
-    /// A whole JSON response that this call can't have.
+    /// The response is complete JSON, but not valid for this call.
     Unreadable {
-        /// What is wrong with the response, without quoting it.
+        /// The problem of the response, without quoting it.
         problem: String,
     },
-    /// The response redirects the request to where it isn't sent: the access token stays with the configured host.
+    /// The response is a redirect that isn't followed: the access token must not leave the configured host.
     Redirected {
         /// The HTTP status of the response.
         status: StatusCode,
-        /// Scheme, host and port of the target, if it named one.
+        /// Scheme, host and port of the target, if any.
         to: Option<String>,
     },
 }
 
-/// What keeps a connection from being made, and will keep doing so.
+/// A permanent reason why a connection can't be established.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Obstacle {
-    /// Nobody that is trusted here signed the server's certificate.
+    /// The server's certificate isn't signed by a trusted authority.
     UntrustedCertificate,
     /// The server's certificate is for another name.
     WrongName,
@@ -135,7 +136,7 @@ pub enum Obstacle {
 pub(super) enum Repetition {
     /// As often as configured.
     Freely,
-    /// A few times, although that may be in vain or cost something.
+    /// A few times, because a repeat may be useless or have a cost.
     Sparingly,
     /// Once the rate limit allows it.
     AfterLimit,
@@ -146,7 +147,7 @@ pub(super) enum Repetition {
 }
 
 impl Reason {
-    /// What became of the request that failed for this reason.
+    /// The fate of a request that failed for this reason.
     pub fn fate(&self) -> Fate {
         match self {
             Reason::NoConnection { .. } => Fate::NotSent,
@@ -164,7 +165,7 @@ impl Reason {
         matches!(self, Reason::Api(_) | Reason::NoRoute | Reason::Unreadable { .. })
     }
 
-    /// Whether it looks as if nobody serves the KMS's address at the moment.
+    /// Whether this is a sign of an outage.
     pub(super) fn is_outage(&self) -> bool {
         match self {
             Reason::NoConnection { .. } | Reason::NoResponse { .. } => true,
@@ -173,7 +174,7 @@ impl Reason {
         }
     }
 
-    /// Whether the request may be sent again as it is. `has_token` says whether it carried an access token.
+    /// How the request may be repeated. `has_token` is whether it had an access token.
     pub(super) fn repetition(&self, effect: Effect, has_token: bool) -> Repetition {
         let in_doubt = match effect {
             Effect::Read | Effect::Delete => Repetition::Freely,

@@ -1,39 +1,40 @@
-//! The tries of one change, taken together.
+//! The combined result of all attempts of one change.
 
 use tokio::time::Instant;
 
 use super::{error::Error, fate::Fate};
 
-/// What is known of a change after all tries so far. Reads and logins leave no history, because they change nothing.
+/// What is known about a change after all attempts so far. Reads and logins have no history, because they change
+/// nothing.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    /// When the first try was sent whose fate is unknown.
+    /// When the first attempt of unknown fate was sent.
     since: Option<Instant>,
-    /// The failure of the last such try.
+    /// The failure of the last such attempt.
     unknown: Option<Error>,
-    /// How many such tries there were.
+    /// The number of such attempts.
     count: u32,
-    /// Whether one of these tries may still be under way.
+    /// Whether one of these attempts may still be in progress.
     is_open: bool,
 }
 
 impl History {
-    /// When the first try was sent that may have been performed.
+    /// When the first attempt was sent that may have been performed.
     pub(super) fn unknown_since(&self) -> Option<Instant> {
         self.since
     }
 
-    /// Whether a try may still be under way at the KMS, so that not seeing its effect proves nothing.
+    /// Whether an attempt may still be in progress at the KMS, so that a missing effect proves nothing.
     pub(super) fn is_open(&self) -> bool {
         self.is_open
     }
 
-    /// Whether a try may still be under way after the effect of one was seen.
+    /// Whether an attempt may still be in progress after the effect of one was seen.
     pub(super) fn is_open_besides_one(&self) -> bool {
         self.is_open && self.count > 1
     }
 
-    /// Adds a try that was sent at `sent_at` and failed.
+    /// Adds a failed attempt that was sent at `sent_at`.
     pub(super) fn add(&mut self, error: Error, sent_at: Instant) -> Error {
         match error {
             Error::Request(mut failed) if failed.effect.is_change() => {
@@ -49,8 +50,8 @@ impl History {
         }
     }
 
-    /// The error that all tries amount to, if `error` was the last. If the last try wasn't sent but an earlier one may
-    /// have been performed, it must not read as if nothing had been changed.
+    /// The error of all attempts together, if `error` was the last. If the last attempt wasn't sent but an earlier one
+    /// may have been performed, the error must not suggest that nothing was changed.
     pub(super) fn end(&self, error: Error) -> Error {
         match (error.fate(), &self.unknown) {
             (Fate::NotSent, Some(unknown)) => unknown.clone(),

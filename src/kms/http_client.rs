@@ -1,4 +1,4 @@
-//! Setting up the HTTP library: TLS, trust, time-outs.
+//! Sets up the HTTP library: TLS, trust, timeouts.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,13 +13,14 @@ use super::{
 
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 
-/// Idle connections are dropped before the server drops them, after about 30 s: a request that meets the server's end of
-/// a connection is lost.
+/// Idle connections are closed before the server closes them, after about 30 s, because a request on a connection that
+/// the server is closing is lost.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The HTTP library's client. It follows no redirects and sets no time limit but for connecting: those are the exchange's.
+/// The HTTP library's client. It doesn't follow redirects, and its only time limit is for connecting: the exchange does
+/// the rest.
 pub(super) fn http_client(config: &Config) -> Result<reqwest::Client, Error> {
-    // Less than the whole exchange may take, so that it fails first and "no connection" is known from "no response".
+    // Shorter than the limit of the exchange, so that "no connection" can be distinguished from "no response".
     let connect_timeout = config.request_timeout.mul_f64(0.9).min(LONGEST_CONNECT);
     let mut builder = reqwest::Client::builder()
         .user_agent(&config.user_agent)
@@ -30,11 +31,11 @@ pub(super) fn http_client(config: &Config) -> Result<reqwest::Client, Error> {
     if let Some(ca_certificate) = &config.ca_certificate {
         builder = builder.tls_certs_merge(certificates(ca_certificate)?);
     } else if config.host.is_plain_http() {
-        // There is nothing to verify; and in a bare container there may be no trust store to load.
+        // Nothing needs verification, and a minimal container may have no trust store.
         builder = builder.tls_certs_only([]);
     }
     if config.host.is_loopback() {
-        // No proxy gets to this machine's own addresses, nor is it to see what goes there in plain text.
+        // A proxy can't reach loopback addresses, and must not see plain text sent there.
         builder = builder.no_proxy();
     }
     builder.build().map_err(|error| Error::Config {
@@ -60,7 +61,7 @@ fn certificates(ca_certificate: &CaCertificate) -> Result<Vec<reqwest::Certifica
     let mut certificates = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| unusable(Arc::new(error)))?;
-        // The HTTP library passes over a certificate that it can't parse; the user should learn of it.
+        // The HTTP library skips a certificate that it can't parse, but the user should get an error.
         RootCertStore::empty().add(certificate.clone()).map_err(|error| unusable(Arc::new(error)))?;
         let certificate =
             reqwest::Certificate::from_der(&certificate).map_err(|error| unusable(Arc::new(error)))?;

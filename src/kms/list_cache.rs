@@ -1,12 +1,13 @@
-//! Which list shows which objects, and when a list is worth its call. Pure but for its locks: the clock is an argument.
+//! A cache of lists, which decides when a list is worth its request. It does no I/O: the clock is an argument.
 //!
-//! The KMS allows few reads a minute, but one list shows all objects of a project, or of the whole organization. So the
-//! first two objects are read one by one, and from the third on a list serves the reads: that of the project if all
-//! reads are in one, else that of the organization, if the identity may read it. Where it may not, projects with more
-//! than two reads are listed by themselves. Kinds of objects without a list of the organization are listed by project.
+//! The KMS allows few reads per minute, but one list has all objects of a project or of the whole organization. So the
+//! first two objects are read individually, and from the third on a list serves the reads: the project's list if all
+//! reads are in one project, and otherwise the organization's, if the identity may read it. If it may not, projects
+//! with more than two reads are listed individually. Kinds of objects without a list of the organization are listed by
+//! project.
 //!
-//! A list serves for [`TTL`], and never a read that began after a write of this process which the list may have missed.
-//! Only what it shows counts: what it doesn't show, or not in full, is read by itself.
+//! A list is valid for [`TTL`], but never for a read that began after a write of this process that the list may have
+//! missed. Objects that it doesn't show, or only in part, are read individually.
 
 use std::{
     cmp::Ordering,
@@ -19,15 +20,15 @@ use tokio::time::Instant;
 
 use super::{api_error::ApiErrorKind, error::Error, object::Object};
 
-/// How long a list serves: long enough that reading thousands of objects takes few lists, and short enough that changes
-/// made by others meanwhile aren't missed for long.
+/// How long a list is valid: long enough that reading thousands of objects takes few lists, and short enough that
+/// changes by others are noticed soon.
 pub(super) const TTL: Duration = Duration::from_secs(30);
 
-/// How long a list isn't asked for after it failed. Each further failure doubles it.
+/// How long a list isn't requested after a failure. Each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
-/// How many objects are read by themselves before a list is asked for.
+/// How many objects are read individually before a list is requested.
 pub(super) const SINGLE_READS: u32 = 2;
 
 /// The scope of an object, as far as the caller knows.
@@ -37,27 +38,27 @@ pub enum Scope<'a> {
     Organization,
     /// The project with this ID.
     Project(&'a str),
-    /// Either; only the object's ID is known.
+    /// Unknown: only the object's ID is known.
     Unknown,
 }
 
-/// A list that can be asked for.
+/// A list that can be requested.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Listing {
-    /// All objects of the organization, those of its projects included.
+    /// All objects of the organization and of its projects.
     All,
     /// The objects of one project.
     Project(String),
 }
 
-/// What distinguishes the object to read.
+/// The key of an object to read.
 #[derive(Debug)]
 pub(super) enum Key<'a, O: Object> {
     Id(&'a str),
     Place(&'a O::Place),
 }
 
-// Not derived, which would ask for objects that can be copied.
+// Not derived, because that would require `O: Copy`.
 impl<O: Object> Clone for Key<'_, O> {
     fn clone(&self) -> Self {
         *self
@@ -69,21 +70,21 @@ impl<O: Object> Copy for Key<'_, O> {}
 /// The next step of a read.
 #[derive(Debug, PartialEq)]
 pub(super) enum Step<O> {
-    /// A list shows the object.
+    /// A list has the object.
     Found(Box<O>),
-    /// Ask for this list, and look again.
+    /// Request this list, and look again.
     List(Listing),
-    /// Read the object by itself.
+    /// Read the object individually.
     Single,
 }
 
 /// The lists of one kind of object. All operations of a client share them.
 pub struct ListCache<O: Object> {
     state: Mutex<State<O>>,
-    /// Held by the operation that asks for a list. If it is stopped or dropped, the next in line takes over.
+    /// Held by the operation that requests a list. If that is stopped or dropped, the next one takes over.
     turns: Mutex<HashMap<Listing, Arc<tokio::sync::Mutex<()>>>>,
-    /// The turn of those who read an object whose scope they don't know, while there is no list of all: each such read
-    /// reveals a scope, which may be worth a list for the next.
+    /// Held by a read of an object of unknown scope while there is no list of all. Each such read reveals a scope,
+    /// which may be worth a list for the next.
     pub(super) searching: tokio::sync::Mutex<()>,
 }
 
@@ -98,14 +99,14 @@ impl<O: Object> ListCache<O> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The turn of those who ask for a list.
+    /// The lock of the operations that request a list.
     pub(super) fn turn(&self, listing: &Listing) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(turns.entry(listing.clone()).or_default())
     }
 }
 
-/// Whether a list may be asked for.
+/// Whether a list may be requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Permission {
     #[default]
@@ -114,7 +115,7 @@ enum Permission {
     Never,
 }
 
-/// What is known of one list.
+/// The state of one list.
 #[derive(Debug)]
 struct Kept<O> {
     list: Option<List<O>>,
@@ -132,9 +133,9 @@ impl<O> Default for Kept<O> {
 
 #[derive(Debug)]
 struct List<O> {
-    /// Sorted by their IDs, as [`compare_ids`] does: a map of thousands would take twice the memory.
+    /// Sorted with [`compare_ids`], because a map would take twice the memory.
     objects: Vec<O>,
-    /// How many writes of this process were finished before it was asked for.
+    /// How many writes of this process had finished when it was requested.
     writes: u64,
     received_at: Instant,
 }
@@ -154,19 +155,19 @@ impl<O: Object> List<O> {
 /// A project, or the organization itself.
 type Home = Option<String>;
 
-/// The lists, and the reads that show which lists are worth a call.
+/// The lists, and the counts of reads that show which lists are worth a request.
 #[derive(Debug)]
 pub(super) struct State<O: Object> {
     kept: HashMap<Listing, Kept<O>>,
-    /// Reads since the last write of this process, by what was known of the scope; `None` if nothing was. A write makes
-    /// the lists useless, so they have to be worth their calls again.
+    /// Reads since the last write of this process, by scope; `None` for an unknown scope. A write invalidates the
+    /// lists, so counting starts again.
     reads: HashMap<Option<Home>, u32>,
     total: u32,
-    /// Reads of a project that the list of all didn't show.
+    /// Reads by project of objects that the list of all doesn't have.
     missed: HashMap<String, u32>,
-    /// Objects of unknown scope that were read by themselves, by the scope that they turned out to have.
+    /// Individually read objects of unknown scope, by their actual scope.
     revealed: HashMap<Home, u32>,
-    /// How many writes were finished when the counts began.
+    /// How many writes had finished when counting started.
     writes: u64,
 }
 
@@ -184,7 +185,7 @@ impl<O: Object> Default for State<O> {
 }
 
 impl<O: Object> State<O> {
-    /// Counts a read that began after `writes` writes.
+    /// Counts a read that started after `writes` writes.
     pub(super) fn count(&mut self, key: Key<'_, O>, scope: Scope<'_>, writes: u64, now: Instant) {
         if writes > self.writes {
             self.writes = writes;
@@ -203,17 +204,17 @@ impl<O: Object> State<O> {
         }
     }
 
-    /// Whether so few objects were read so far that it is worth waiting a moment for others.
+    /// Whether so few objects were read that waiting for others is worthwhile.
     pub(super) fn is_early(&self) -> bool {
         self.total <= SINGLE_READS
     }
 
-    /// An object of unknown scope was read by itself, and turned out to be in `project_id`.
+    /// Records that an object of unknown scope is in `project_id`.
     pub(super) fn reveal(&mut self, project_id: Option<&str>) {
         *self.revealed.entry(project_id.map(str::to_owned)).or_default() += 1;
     }
 
-    /// Where to get an object from, for a read that began after `writes` writes.
+    /// Where to get an object, for a read that started after `writes` writes.
     pub(super) fn step(&self, key: Key<'_, O>, scope: Scope<'_>, writes: u64, now: Instant) -> Step<O> {
         for listing in self.covering(scope) {
             if let Some(object) = self.fresh(&listing, writes, now).and_then(|list| list.get(key)) {
@@ -224,17 +225,17 @@ impl<O: Object> State<O> {
             return Step::Single;
         }
         let wanted = self.wanted(scope, writes, now).into_iter();
-        // A fresh list has just not shown it.
+        // The fresh lists don't have it.
         let mut wanted = wanted.filter(|listing| self.fresh(listing, writes, now).is_none());
         wanted.find(|listing| self.may_ask(listing, now)).map_or(Step::Single, Step::List)
     }
 
-    /// Whether a list that shows objects of the scope is at hand.
+    /// Whether there is a fresh list for the scope.
     pub(super) fn is_covered(&self, scope: Scope<'_>, writes: u64, now: Instant) -> bool {
         self.covering(scope).iter().any(|listing| self.fresh(listing, writes, now).is_some())
     }
 
-    /// Whether a list is still wanted when the turn to ask for it comes.
+    /// Whether a list is still needed once the lock is acquired.
     pub(super) fn is_wanted(&self, listing: &Listing, writes: u64, now: Instant) -> bool {
         self.fresh(listing, writes, now).is_none() && self.may_ask(listing, now)
     }
@@ -244,7 +245,7 @@ impl<O: Object> State<O> {
         self.kept.get(listing).is_some_and(|kept| kept.is_limited)
     }
 
-    /// Keeps the result of a list that was asked for after `writes` writes.
+    /// Stores the result of a list that was requested after `writes` writes.
     pub(super) fn keep(
         &mut self,
         listing: &Listing,
@@ -261,7 +262,7 @@ impl<O: Object> State<O> {
                 let list = Some(List { objects, writes, received_at: now });
                 *kept = Kept { list, ..Kept::default() };
             }
-            // It says nothing about those who wait behind.
+            // A stop of this operation doesn't concern those that wait.
             Err(Error::Cancelled) => {}
             Err(error) if error.api_kind() == Some(ApiErrorKind::PermissionDenied) => {
                 kept.permission = Permission::Never;
@@ -288,7 +289,7 @@ impl<O: Object> State<O> {
         }
     }
 
-    /// The lists that can show an object of the scope.
+    /// The lists that can have an object of the scope.
     fn covering(&self, scope: Scope<'_>) -> Vec<Listing> {
         match scope {
             Scope::Organization => vec![Listing::All],
@@ -297,13 +298,13 @@ impl<O: Object> State<O> {
         }
     }
 
-    /// The lists that are worth asking for, the best first.
+    /// The lists that are worth a request, the best first.
     fn wanted(&self, scope: Scope<'_>, writes: u64, now: Instant) -> Vec<Listing> {
         match scope {
             Scope::Organization => vec![Listing::All],
             Scope::Project(id) => {
                 let project = Listing::Project(id.to_owned());
-                // Without a list of all, that of the project costs no more than a read.
+                // Without a list of all, the project's list costs no more than a read.
                 if self.reads.len() == 1 || !O::HAS_LIST_OF_ALL {
                     return vec![project];
                 }

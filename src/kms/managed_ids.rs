@@ -1,7 +1,7 @@
-//! Which objects of the KMS this process manages, as far as it knows.
+//! The IDs of the objects that this process manages.
 //!
-//! An object that is managed already must not be taken for the result of another create, and must not be adopted: two
-//! managers of one object undo each other's changes, and the end of one destroys the other's object.
+//! A managed object must not be mistaken for the result of another create, and must not be adopted. Two managers of one
+//! object would undo each other's changes, and destroying one would destroy the object of the other.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,10 +15,10 @@ pub struct ManagedIds(Arc<Mutex<Ids>>);
 /// Whether an object can be adopted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adoption {
-    /// It has no manager, as far as this process has seen.
+    /// It has no manager that this process knows of.
     Free,
-    /// It was read. The plan of its manager may follow, and fails then; or the manager is the one that adopts, and its old
-    /// object is to be destroyed.
+    /// It was read. Either the plan of its manager follows, and fails then; or that manager is the one that adopts it,
+    /// and its old object will be destroyed.
     Read,
     /// A plan keeps, changes or destroys it.
     Managed,
@@ -27,17 +27,17 @@ pub enum Adoption {
 #[derive(Debug, Default)]
 struct Ids {
     managed: HashSet<String>,
-    /// Those that a plan keeps, changes or destroys.
+    /// The IDs that a plan keeps, changes or destroys.
     planned: HashSet<String>,
-    /// Those that a plan adopts, with the name by which their new manager knows them.
+    /// The IDs that a plan adopts, with their name in the new manager.
     planned_adoptions: HashMap<String, String>,
     adopted: HashSet<String>,
-    /// How many creates are under way, by place. The object may exist already while its ID isn't known yet.
+    /// The number of creates in progress, by place. Their objects may exist before their IDs are known.
     creating: HashMap<String, usize>,
 }
 
 impl ManagedIds {
-    /// Adds an object. Returns false if it is managed already.
+    /// Adds an object. Returns false if it is already managed.
     pub fn add(&self, id: &str) -> bool {
         self.ids().managed.insert(id.to_ascii_lowercase())
     }
@@ -47,8 +47,8 @@ impl ManagedIds {
         self.ids().managed.contains(&id.to_ascii_lowercase())
     }
 
-    /// Whether the object was adopted by this process. If it is then to be deleted for another manager, such as the
-    /// object that a replacement was created before, it has to stay.
+    /// Whether the object was adopted by this process. If it is then to be deleted for another manager, as in a
+    /// replacement that creates the new object first, it must be kept.
     pub fn is_adopted(&self, id: &str) -> bool {
         self.ids().adopted.contains(&id.to_ascii_lowercase())
     }
@@ -61,11 +61,11 @@ impl ManagedIds {
         ids.adopted.remove(&id);
     }
 
-    /// Adds an object that a plan keeps, changes or destroys. One process may plan it several times, for one run after the other.
-    /// One that this process has adopted may be planned for the manager that it was adopted from.
+    /// Adds an object that a plan keeps, changes or destroys. One process may plan it several times, in consecutive
+    /// runs. An adopted object may be planned for its previous manager.
     ///
     /// # Errors
-    /// A plan adopts it, for the manager that knows it by the name in the error.
+    /// A plan adopts it under the name in the error.
     pub fn plan(&self, id: &str) -> Result<(), String> {
         let id = id.to_ascii_lowercase();
         let mut ids = self.ids();
@@ -79,8 +79,7 @@ impl ManagedIds {
         Ok(())
     }
 
-    /// Plans to adopt an object for a manager that knows it by `name`. Of several that want it, only one gets it, in the
-    /// apply.
+    /// Plans to adopt an object under `name`. If several managers plan this, only one succeeds in the apply.
     pub fn plan_adoption(&self, id: &str, name: &str) -> Adoption {
         let id = id.to_ascii_lowercase();
         let mut ids = self.ids();
@@ -91,8 +90,8 @@ impl ManagedIds {
         if ids.managed.contains(&id) { Adoption::Read } else { Adoption::Free }
     }
 
-    /// Adds an object that was found at a place, to be taken over. Returns false if it is managed already, or may be the
-    /// result of a create under way.
+    /// Adds an object that was found at a place, to adopt it. Returns false if it is already managed, or may be the
+    /// result of a create in progress.
     pub(super) fn adopt(&self, id: &str, place: &str) -> bool {
         let id = id.to_ascii_lowercase();
         let mut ids = self.ids();
@@ -103,7 +102,7 @@ impl ManagedIds {
         is_free
     }
 
-    /// Begins a create at a place. It ends when the result is dropped.
+    /// Registers a create at a place, until the result is dropped.
     pub(super) fn creating(&self, place: String) -> Creating<'_> {
         *self.ids().creating.entry(place.clone()).or_default() += 1;
         Creating { ids: self, place }
@@ -114,7 +113,7 @@ impl ManagedIds {
     }
 }
 
-/// A create under way.
+/// A create in progress.
 pub(super) struct Creating<'a> {
     ids: &'a ManagedIds,
     place: String,

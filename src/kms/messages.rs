@@ -1,7 +1,7 @@
-//! Every text of this layer that a user can see: the words of its errors. Logs are not among them.
+//! Every text of this layer that a user can see: the texts of its errors. Logs don't count.
 //!
-//! Callers put these texts into sentences of their own, so they begin in lower case and have no full stop. What the KMS
-//! itself says is passed on without change, except for secrets.
+//! Callers embed these texts in sentences, so they begin in lower case and have no full stop. The KMS's own messages
+//! are only redacted.
 
 use std::{path::Path, time::Duration};
 

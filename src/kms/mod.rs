@@ -1,35 +1,35 @@
 //! The HTTP client of Hanzo KMS, for its app connections.
 //!
-//! A [`Client`] stands for one server and one login. Everything that a process does through it shares the login, the
-//! HTTP connections and the view of the rate limits. Calls are made on an [`Operation`], which carries what belongs to
-//! one piece of work of the caller: its cancellation and its budget of waiting.
+//! A [`Client`] has one server and one login. All calls through it share the login, the HTTP connections and the rate
+//! limits. Calls are methods of an [`Operation`], which has the cancellation and the wait budget of one task of the
+//! caller.
 //!
 //! From the bottom up; each file uses only those above it:
 //!
 //! ```text
 //! messages        the texts of all errors
-//! config          what a client must know; no I/O
-//! api_error       the KMS's own error responses; the only reader of the server's prose
-//! fate            what became of a request; the only place that decides it
-//! error, history  why a call failed; several tries of one change, taken together
+//! config          the configuration of a client; no I/O
+//! api_error       the KMS's error responses; only this file interprets the server's messages
+//! fate            whether a request was performed; only this file decides it
+//! error, history  the errors of calls; all attempts of one change taken together
 //! request         requests as values
-//! retry, rate_limiter, outage, redact    pure decisions: how often, when, whether at all, and what is shown
-//! run, managed_ids                       one piece of work of the caller; the objects that the process manages
-//! http_client, transport                 what all requests share
+//! retry, rate_limiter, outage, redact    decisions without I/O: repeats, waits, outages, redaction
+//! run, managed_ids                       one task of the caller; the objects that the process manages
+//! http_client, transport                 the state that all requests share
 //! exchange        one HTTP exchange
-//! attempt         the tries of one request
+//! attempt         the attempts of one request
 //! auth, session   one login, shared and renewed
 //! object, dbt_connection, service_token_rotation   the kinds of objects
-//! list_cache                             which list shows which objects
-//! route_family, shared_read, project     which routes a server has; projects, each read once for all
+//! list_cache                             cached lists of objects
+//! route_family, shared_read, project     the routes that a server has; projects, each read once
 //! client          a server and a login; operations
-//! send            a request with the session's token, over the routes that the server has
+//! send            a request with the session's token, on the routes that the server has
 //! read, write     the calls that all kinds of objects share
 //! dbt_projects, rotate, secret_value, project_lookup    further calls
 //! ```
 //!
-//! This layer doesn't know its caller. It takes its configuration from it and not from the environment, except for what
-//! libraries read by themselves: see [`Config`].
+//! This layer is independent of its caller. The caller passes the configuration; only libraries read the environment:
+//! see [`Config`].
 
 mod api_error;
 mod attempt;

@@ -1,5 +1,5 @@
-//! What the kinds of objects of the KMS have in common: how they are named in routes and responses, and what it takes to
-//! recognize one.
+//! The traits of all kinds of objects in the KMS: their routes, their fields in responses, and how to recognize an
+//! object.
 
 use std::{fmt, marker::PhantomData};
 
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::{error::Error, request::Request};
 use crate::secret::Secret;
 
-/// A kind of object of the KMS, as the KMS shows it.
+/// A kind of object, as in responses of the KMS.
 pub trait Object: DeserializeOwned + Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
     /// The route of the collection, such as `/api/v1/app-connections/dbt`.
     const COLLECTION: &'static str;
@@ -20,22 +20,22 @@ pub trait Object: DeserializeOwned + Clone + fmt::Debug + PartialEq + Send + Syn
     const ONE: &'static str;
     /// The field of a response that holds a list of objects.
     const MANY: &'static str;
-    /// Whether a list without a project shows the objects of the whole organization, its projects included.
+    /// Whether a list without a project returns the objects of the organization and of all its projects.
     const HAS_LIST_OF_ALL: bool;
 
-    /// Where an object is: its name and what the name is unique in.
+    /// The place of an object: its name and the scope in which the name is unique.
     type Place: fmt::Debug + Clone + PartialEq + Send + Sync;
     /// An object to create.
     type New: NewObject<Self>;
     /// A change of an object.
     type Patch: ObjectPatch<Self>;
-    /// What else becomes of things when an object is deleted.
+    /// Options for deleting an object.
     type Deletion: fmt::Debug + Clone + Send + Sync;
 
     /// The ID, a UUID.
     fn id(&self) -> &str;
 
-    /// The ID of the project, unless the organization is the scope.
+    /// The ID of its project; `None` if the organization is its scope.
     fn project_id(&self) -> Option<&str>;
 
     /// When it was created, in RFC 3339.
@@ -44,16 +44,16 @@ pub trait Object: DeserializeOwned + Clone + fmt::Debug + PartialEq + Send + Syn
     /// When it was last changed, in RFC 3339.
     fn updated_at(&self) -> &str;
 
-    /// Whether it is of this kind at all. Some routes serve several kinds.
+    /// Whether it is of this kind. Some routes serve several kinds.
     fn is_of_kind(&self) -> bool;
 
-    /// Whether it shows all that a read of it alone would. Some servers leave fields out of lists.
+    /// Whether it has all fields that a single read returns. Some servers omit fields in lists.
     fn is_whole(&self) -> bool;
 
-    /// Whether it has the name and the scope.
+    /// Whether it has this name and scope.
     fn is_at(&self, place: &Self::Place) -> bool;
 
-    /// The project that a place is in.
+    /// The project of a place.
     fn project_of(place: &Self::Place) -> Option<&str>;
 
     /// The request for the object at a place.
@@ -71,8 +71,8 @@ pub trait Object: DeserializeOwned + Clone + fmt::Debug + PartialEq + Send + Syn
 
 /// An object to create.
 pub trait NewObject<O: Object>: fmt::Debug + Send + Sync {
-    /// Whether a create may be sent again after a try of unknown fate, when the KMS shows nothing of it. Not where each try
-    /// leaves something behind that the KMS doesn't show.
+    /// Whether a create may be repeated after an attempt of unknown fate, if the object isn't found. It may not if each
+    /// attempt leaves something behind that the KMS doesn't show.
     const IS_REPEATABLE: bool = true;
 
     /// The request's body.
@@ -81,16 +81,16 @@ pub trait NewObject<O: Object>: fmt::Debug + Send + Sync {
     /// The secrets in the body.
     fn secrets(&self) -> Vec<&Secret>;
 
-    /// Where it will be.
+    /// Its place.
     fn place(&self) -> O::Place;
 
-    /// Whether `found` is what the KMS shows after creating this.
+    /// Whether `found` is equal to the result of this create.
     fn is_shown_by(&self, found: &O) -> bool;
 }
 
 /// A change of an object.
 pub trait ObjectPatch<O: Object>: fmt::Debug + Send + Sync {
-    /// The request's body, with what changes and nothing else.
+    /// The request's body, which has only the changes.
     fn body(&self) -> impl Serialize;
 
     /// The secrets in the body.
@@ -99,21 +99,21 @@ pub trait ObjectPatch<O: Object>: fmt::Debug + Send + Sync {
     /// Whether it changes nothing.
     fn is_empty(&self) -> bool;
 
-    /// Whether `seen` shows the change. `is_changed_since` says whether `seen` was changed after this was sent.
+    /// Whether `seen` has the change. `is_changed_since` is whether `seen` was changed after this was sent.
     fn is_shown_by(&self, seen: &O, is_changed_since: bool) -> bool;
 
-    /// Whether performing the change a second time shows in the object.
+    /// Whether a repetition of the change would be visible in the object.
     fn leaves_a_mark(&self) -> bool;
 }
 
-/// A response that holds one object.
+/// A response with one object.
 pub(super) struct One<O>(pub(super) O);
 
-/// A response that holds a list of objects. An entry that can't be read is left out: one odd entry must not make the
-/// whole list unreadable.
+/// A response with a list of objects. Unreadable entries are skipped, so that one of them doesn't make the whole list
+/// fail.
 pub(super) struct Many<O> {
     pub(super) objects: Vec<O>,
-    /// How many entries were left out.
+    /// How many entries were skipped.
     pub(super) unreadable: usize,
 }
 
@@ -129,7 +129,7 @@ impl<'de, O: Object> Deserialize<'de> for Many<O> {
     }
 }
 
-/// The list itself. Its entries go right to where they stay: a list of the whole organization is large.
+/// The list itself. Entries are decoded into their final place, because the list of an organization is large.
 struct Entries<O>(Many<O>);
 
 impl<'de, O: Object> Deserialize<'de> for Entries<O> {
@@ -191,7 +191,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Envelope<T> {
     }
 }
 
-/// An entry of a list, if it can be read and is of the kind.
+/// An entry of a list; `None` if it is unreadable or of another kind.
 struct Entry<O>(Option<O>);
 
 impl<'de, O: Object> Deserialize<'de> for Entry<O> {
@@ -201,7 +201,7 @@ impl<'de, O: Object> Deserialize<'de> for Entry<O> {
     }
 }
 
-/// Reads a field that may be null like one that is absent.
+/// Reads a field where null and absent mean the default.
 pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {

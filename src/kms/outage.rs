@@ -1,8 +1,8 @@
-//! Whether anybody serves the KMS's address.
+//! Outages: whether anything responds at the KMS's address.
 //!
-//! Each operation repeats its requests for a while. If nobody is there, a run over a thousand objects would take hours
-//! to find that out for each. So after one complete cycle of repeats without any response of the KMS, the rest of the
-//! process gets one try for each request; and if tries take long to fail, the last failure serves for a while too.
+//! Each operation repeats its requests for a while. During an outage, a run over a thousand objects would take hours if
+//! each did so. So after one complete cycle of repeats without any response of the KMS, every further request gets one
+//! attempt; and if attempts take long to fail, the last failure is reused for a while.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -13,11 +13,11 @@ use tokio::time::Instant;
 
 use super::error::Error;
 
-/// How long a request is repeated while nobody is there. A server that restarts is back by then.
+/// How long a request is repeated during an outage. A restarting server is back by then.
 const LONGEST_CYCLE: Duration = Duration::from_secs(40);
 
-/// A failure that took this long or longer serves others, for [`SERVES`] times as long as it took. So a refused connection
-/// is tried each time, and one that takes seconds to fail is tried rarely.
+/// A failure that took at least this long is reused for [`SERVES`] times its duration. So a refused connection is
+/// attempted each time, and one that takes seconds to fail is attempted rarely.
 const SLOW: Duration = Duration::from_secs(1);
 const SERVES: u32 = 10;
 
@@ -32,14 +32,14 @@ struct State {
     given_up: Option<GivenUp>,
 }
 
-/// The end of a complete cycle of repeats, or of a single try after one.
+/// The end of a complete cycle of repeats, or of a single attempt after one.
 #[derive(Debug)]
 struct GivenUp {
     error: Error,
     serves_until: Instant,
 }
 
-/// A request's view of the outage, from its first try on.
+/// A request's view of the outage, from its first attempt on.
 #[derive(Debug)]
 pub(super) struct Cycle {
     began: Instant,
@@ -48,10 +48,10 @@ pub(super) struct Cycle {
 }
 
 impl Outage {
-    /// Begins the tries of a request. `insists`: it is tried at least once in any case.
+    /// Starts the attempts of a request. With `insists`, it gets at least one attempt in any case.
     ///
     /// # Errors
-    /// Nobody was there a moment ago, and finding that out took long.
+    /// The KMS was unreachable a moment ago, and that attempt took long.
     pub(super) fn begin(&self, insists: bool, now: Instant) -> Result<Cycle, Error> {
         let state = self.state();
         match &state.given_up {
@@ -69,13 +69,13 @@ impl Outage {
         state.given_up = None;
     }
 
-    /// Whether a request that failed as if nobody were there may be repeated.
+    /// Whether a request that failed with a sign of an outage may be repeated.
     pub(super) fn allows_repeat(&self, cycle: &Cycle, now: Instant) -> bool {
         let heard_since = self.state().responses > cycle.responses;
         heard_since || (!cycle.is_single && now < cycle.began + LONGEST_CYCLE)
     }
 
-    /// A request that failed as if nobody were there is not repeated any more. Its last try took `took`.
+    /// Records that a request with a sign of an outage is not repeated any more. Its last attempt took `took`.
     pub(super) fn gave_up(&self, cycle: &Cycle, error: &Error, took: Duration, now: Instant) {
         let mut state = self.state();
         if state.responses == cycle.responses {

@@ -1,4 +1,4 @@
-//! Projects: what the KMS shows of them, and those that were read already.
+//! Projects, and the cache of those that were read.
 
 use std::{
     collections::HashMap,
@@ -24,9 +24,9 @@ pub struct Project {
     pub slug: String,
     /// The name.
     pub name: String,
-    /// What the project is for.
+    /// The description.
     pub description: Option<String>,
-    /// Which of the server's products the project is for, such as `secret-manager`. Older servers don't say.
+    /// The server's product that the project belongs to, such as `secret-manager`. Older servers don't return it.
     #[serde(rename = "type")]
     pub kind: Option<String>,
     /// The organization's ID.
@@ -44,7 +44,7 @@ pub struct Environment {
     pub name: String,
 }
 
-/// What distinguishes a project.
+/// The key of a project.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ProjectKey {
     /// Its ID.
@@ -85,7 +85,7 @@ pub(super) struct Projects {
 }
 
 impl Projects {
-    /// The one read of the project that this distinguishes.
+    /// The shared read of the project with this key.
     pub(super) fn read(&self, key: &ProjectKey) -> Arc<SharedRead<Project>> {
         let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(reads.entry(key.clone()).or_default())

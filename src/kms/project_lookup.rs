@@ -1,4 +1,4 @@
-//! Looking projects up: one read for each, whoever asks.
+//! Project lookups: each project is read once.
 
 use super::{
     client::Operation,
@@ -8,16 +8,16 @@ use super::{
 };
 
 impl Operation {
-    /// A project. It is read once for each client, however many operations ask for it, side by side or later.
+    /// Looks up a project. Each client reads it once, and shares it between concurrent and later operations.
     ///
     /// # Errors
     /// `Api` with [`UnknownProject`](super::ApiErrorKind::UnknownProject) if there is none, with
-    /// [`PermissionDenied`](super::ApiErrorKind::PermissionDenied) if the identity isn't a member of it; and every other
-    /// error that a read can end in.
+    /// [`PermissionDenied`](super::ApiErrorKind::PermissionDenied) if the identity isn't a member of it; and every
+    /// other error that a read can end in.
     pub async fn project(&self, key: &ProjectKey) -> Result<Project, Error> {
         let projects = self.client.projects();
         let project = projects.read(key).get(&self.run, self.read_project(key)).await?;
-        // Who asks for it by its other key finds it too.
+        // A lookup by the other key finds it too.
         let other = match key {
             ProjectKey::Id(_) => ProjectKey::Slug(project.slug.clone()),
             ProjectKey::Slug(_) => ProjectKey::Id(project.id.clone()),
@@ -83,7 +83,7 @@ mod tests {
         }
     }
 
-    /// Reads side by side, each as an operation of its own.
+    /// Concurrent reads, each in its own operation.
     async fn read_all(client: &Client, keys: &[ProjectKey]) -> Vec<Result<Project, Error>> {
         let reads: Vec<_> = keys
             .iter()
@@ -166,7 +166,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn older_servers_have_other_routes_to_it() {
         let server = Server::start(|seen, _| {
-            // A project of before there were types and descriptions.
+            // A project from a server without types and descriptions.
             let mut project = analytics();
             project
                 .as_object_mut()

@@ -1,8 +1,8 @@
 //! The process-wide view of the server's rate limits.
 //!
 //! The KMS counts requests per client address and route in a window of 60 s. All operations of a client share one
-//! [`RateLimiter`] per route, so the first that learns that the window is used up pauses them all, once, instead of each
-//! finding out for itself. [`Window`] is the pure core; [`RateLimiter`] adds the waiting.
+//! [`RateLimiter`] per route, so when one learns that the window is exhausted, all of them pause once, without further
+//! refusals. [`Window`] has the decisions; [`RateLimiter`] adds the waiting.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -15,23 +15,22 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::retry;
 
-/// How long to wait after a 429 that doesn't say how long.
+/// How long to wait after a 429 without a wait time.
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);
 
-/// No pause is shorter: a server that says "0 seconds" again and again must still use up the operation's budget.
+/// The minimum pause. Even a server that repeatedly requests "0 seconds" must exhaust the operation's budget.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
-/// A longer wait that the server asks for is taken as this. It only keeps the arithmetic from overflowing.
+/// The maximum wait that a server can request. It prevents arithmetic overflows.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The ends that the responses of one window name lie less apart than this, because the server rounds its seconds up.
+/// The responses of one window report ends that differ by less than this, because the server rounds seconds up.
 const ROUNDING: Duration = Duration::from_secs(1);
 
-/// At most this much is added to a pause, so that several processes behind one address don't return together, and
-/// because the server rounds its seconds.
+/// The maximum jitter of a pause: processes behind one address must not return together, and the server rounds seconds.
 const JITTER: Duration = Duration::from_millis(500);
 
-/// What a response says about the limit.
+/// The rate limit information in a response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Limits {
     /// Requests per window.
@@ -40,10 +39,10 @@ pub(super) struct Limits {
     remaining: Option<u32>,
     /// Time until the next window.
     reset: Option<Duration>,
-    /// How long to wait, of a 429 response only.
+    /// How long to wait; only in a 429 response.
     pause: Option<Duration>,
-    /// What a 429 response says to people.
-    words: Option<String>,
+    /// The message of a 429 response.
+    message: Option<String>,
 }
 
 impl Limits {
@@ -54,20 +53,20 @@ impl Limits {
             remaining: count(headers, "x-ratelimit-remaining"),
             reset: seconds(headers, "x-ratelimit-reset"),
             pause: None,
-            words: None,
+            message: None,
         }
     }
 
-    /// Reads a 429 response: how long to wait is said by `retry-after`, else by `x-ratelimit-reset`, else by the
-    /// message. `now` is the server's clock, or ours if it doesn't tell its own.
+    /// Reads a 429 response. The wait time is in `retry-after`, in `x-ratelimit-reset`, or in the message. `now` is the
+    /// server's clock, or the local one if the response has no date.
     pub(super) fn of_refusal(headers: &HeaderMap, message: &str, now: OffsetDateTime) -> Self {
         let response = Self::of_response(headers);
         let pause = retry_after(headers, now)
             .or(response.reset)
-            .or_else(|| seconds_in_words(message))
+            .or_else(|| seconds_in_message(message))
             .unwrap_or(DEFAULT_WAIT)
             .clamp(SHORTEST_WAIT, LONGEST_WAIT);
-        Self { pause: Some(pause), words: Some(message.to_owned()), ..response }
+        Self { pause: Some(pause), message: Some(message.to_owned()), ..response }
     }
 }
 
@@ -93,7 +92,7 @@ fn retry_after(headers: &HeaderMap, now: OffsetDateTime) -> Option<Duration> {
 }
 
 /// The N of `... try again in N seconds`.
-fn seconds_in_words(message: &str) -> Option<Duration> {
+fn seconds_in_message(message: &str) -> Option<Duration> {
     let rest = message.split("try again in ").nth(1)?;
     let (number, unit) = rest.split_once(' ')?;
     if !unit.starts_with("second") {
@@ -105,31 +104,30 @@ fn seconds_in_words(message: &str) -> Option<Duration> {
 /// Whether a request may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Admission {
-    /// It may, and is counted as under way.
+    /// It may, and is counted as in progress.
     Go,
     /// Not before this moment: the window is used up.
     Pause { until: Instant },
-    /// Not before a response arrives or the window ends: what is under way may use up the window.
+    /// Not before a response arrives or the window ends: the requests in progress may exhaust the window.
     AwaitResponse { until: Option<Instant> },
 }
 
-/// What is known of the server's current window for one route. Pure: the clock is an argument.
+/// The known state of the server's current window for one route. The clock is an argument.
 ///
-/// A request goes if fewer are under way than the server has said are left. Those under way are perhaps not counted
-/// in what it said, and at most they are missing from it, so the limit isn't overrun by our own doing. While nothing
-/// is known, nothing is held back: waiting for the first response would slow down every run, to spare few a refusal.
+/// A request is sent if fewer requests are in progress than the server reported as remaining. The report may not
+/// include those in progress, so this never exceeds the limit. While nothing is known, all requests are sent: waiting
+/// for the first response would slow down every run to avoid a few refusals.
 #[derive(Debug, Default, Clone)]
 struct Window {
     limit: Option<u32>,
     remaining: Option<u32>,
     ends: Option<Instant>,
-    /// Requests under way that were sent after the latest pause. Others may hang since before it, and the server has
-    /// counted them then.
+    /// Requests in progress that were sent after the latest pause. Earlier ones were counted in an earlier window.
     under_way: u32,
-    /// How many pauses are over.
+    /// The number of finished pauses.
     pauses: u32,
-    /// The server's words about the current pause.
-    words: Option<String>,
+    /// The server's message about the current pause.
+    message: Option<String>,
     announced: bool,
 }
 
@@ -148,13 +146,13 @@ impl Window {
         }
     }
 
-    /// Whether nobody has been told of the current pause yet.
+    /// Whether the current pause hasn't been logged yet.
     fn announce(&mut self) -> bool {
         !std::mem::replace(&mut self.announced, true)
     }
 
-    /// Begins the next window if the current one is over. If that was used up, one request goes ahead and the others
-    /// wait to hear how much is left: another process behind the same address may have been faster.
+    /// Starts the next window if the current one is over. If that was exhausted, one request is sent and the others
+    /// wait for its response, because another process behind the same address may have been faster.
     fn roll(&mut self, now: Instant) {
         if self.ends.is_some_and(|ends| ends <= now) {
             self.remaining = if self.remaining == Some(0) {
@@ -165,31 +163,31 @@ impl Window {
                 self.limit
             };
             self.ends = None;
-            self.words = None;
+            self.message = None;
             self.announced = false;
         }
     }
 
-    /// Notes that a request has ended that was sent after so many pauses, and what its response said, if there was one.
+    /// Records the end of a request that was sent after `pauses` pauses, and the limits in its response, if any.
     fn ended(&mut self, pauses: u32, now: Instant, limits: Option<Limits>, jitter: Duration) {
         self.roll(now);
         let is_old = pauses < self.pauses;
         if !is_old {
             self.under_way = self.under_way.saturating_sub(1);
         } else if limits.as_ref().is_none_or(|limits| limits.pause.is_none()) {
-            // What was left when it was sent is left no more.
+            // Its limits are those of an earlier window.
             return;
         }
         let Some(limits) = limits else {
             if self.ends.is_none() {
-                // Who went ahead to see how much is left heard nothing. Others need not queue for the same.
+                // The request that was sent ahead got no response. The others need not wait for another one.
                 self.remaining = None;
             }
             return;
         };
         self.limit = limits.limit.or(self.limit);
         if let Some(pause) = limits.pause {
-            // Several responses may carry the same bad news. The latest end counts; it stays one pause.
+            // Several responses may report the same pause. The latest end counts, and it remains one pause.
             let until = now + pause + jitter;
             if self.remaining == Some(0) {
                 self.ends = self.ends.max(Some(until));
@@ -197,20 +195,20 @@ impl Window {
                 self.ends = Some(until);
             }
             self.remaining = Some(0);
-            self.words = limits.words;
+            self.message = limits.message;
         } else if self.remaining == Some(0) {
-            // A response from before the pause: the pause stands.
+            // A response from before the pause doesn't end it.
         } else if let (Some(remaining), Some(reset)) = (limits.remaining, limits.reset) {
             self.learn(now, remaining, reset, jitter);
         } else if self.ends.is_none() {
-            // A response without the headers came through: nothing is known, so nothing is held back.
+            // A response without the headers: nothing is known, so all requests are sent.
             self.remaining = None;
         } else {
             self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(1));
         }
     }
 
-    /// Answers may overtake each other, and in one window what is left only gets less: the least counts.
+    /// Responses may arrive out of order. Within one window the remaining number only decreases, so the least counts.
     fn learn(&mut self, now: Instant, remaining: u32, reset: Duration, jitter: Duration) {
         let ends = now + reset;
         let known = self.remaining.zip(self.ends).filter(|(_, known)| ends < *known + ROUNDING);
@@ -221,7 +219,7 @@ impl Window {
     }
 }
 
-/// Gives the requests to one route permits to be sent.
+/// Issues permits for the requests to one route.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     /// Method and route.
@@ -235,10 +233,10 @@ impl RateLimiter {
         Self { name, window: Mutex::default(), changed: Notify::new() }
     }
 
-    /// Waits until a request may be sent. At most `budget` is waited. If the pause is known to be longer, nothing is; if
-    /// it is only others' responses that don't come, the request then goes without.
+    /// Waits until a request may be sent, for at most `budget`. If the pause is known to be longer, it fails at once.
+    /// If the wait is only for other responses, the request is sent when the budget is used up.
     ///
-    /// Dropping the future takes nothing. The caller adds the time that passed to what it has waited.
+    /// Dropping the future takes no permit. The caller accounts for the time.
     pub(super) async fn acquire(self: &Arc<Self>, budget: Duration) -> Result<Permit, TooLong> {
         let started = Instant::now();
         loop {
@@ -253,9 +251,9 @@ impl RateLimiter {
                     Admission::Go => return Ok(self.permit(&window)),
                     Admission::Pause { until } => {
                         let asked = until.saturating_duration_since(now);
-                        // A budget of a minute is meant to outlast a pause of a minute.
+                        // A budget of a minute must suffice for a pause of a minute.
                         if asked.saturating_sub(JITTER) > left {
-                            return Err(TooLong { asked, words: window.words.clone() });
+                            return Err(TooLong { asked, message: window.message.clone() });
                         }
                         if window.announce() {
                             let seconds = asked.as_secs_f64().ceil() as u64;
@@ -299,20 +297,20 @@ impl RateLimiter {
 #[derive(Debug)]
 pub(super) struct TooLong {
     pub(super) asked: Duration,
-    pub(super) words: Option<String>,
+    pub(super) message: Option<String>,
 }
 
-/// The right to send one request. Dropping it says that the request has ended.
+/// The permit to send one request. Dropping it ends the request.
 #[derive(Debug)]
 pub(super) struct Permit {
     limiter: Arc<RateLimiter>,
-    /// How many pauses were over when it was given.
+    /// The number of finished pauses when it was issued.
     pauses: u32,
     limits: Option<Limits>,
 }
 
 impl Permit {
-    /// There was a response, and it had this to say about the limits.
+    /// Ends the request with the limits in its response.
     pub(super) fn complete(mut self, limits: Limits) {
         self.limits = Some(limits);
     }
@@ -360,19 +358,19 @@ mod tests {
 
     #[test]
     fn the_wait_is_read_from_wherever_the_server_says_it() {
-        let words = "Rate limit exceeded. Please try again in 41 seconds";
+        let message = "Rate limit exceeded. Please try again in 41 seconds";
         for (pairs, message, seconds) in [
-            (&[("retry-after", "7"), ("x-ratelimit-reset", "9")][..], words, 7),
-            (&[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")], words, 37),
-            (&[("retry-after", "Sun, 06 Nov 1994 08:48:37 GMT")], words, 1),
-            (&[("retry-after", "soon"), ("x-ratelimit-reset", "9")], words, 9),
-            (&[("x-ratelimit-reset", "9")], words, 9),
-            (&[], words, 41),
+            (&[("retry-after", "7"), ("x-ratelimit-reset", "9")][..], message, 7),
+            (&[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")], message, 37),
+            (&[("retry-after", "Sun, 06 Nov 1994 08:48:37 GMT")], message, 1),
+            (&[("retry-after", "soon"), ("x-ratelimit-reset", "9")], message, 9),
+            (&[("x-ratelimit-reset", "9")], message, 9),
+            (&[], message, 41),
             (&[], "try again in 1 second.", 1),
             (&[], "try again in 2 minutes", 5),
             (&[], "no", 5),
-            (&[("retry-after", "0")], words, 1),
-            (&[("retry-after", "18446744073709551615")], words, 86_400),
+            (&[("retry-after", "0")], message, 1),
+            (&[("retry-after", "18446744073709551615")], message, 86_400),
         ] {
             let limits = Limits::of_refusal(&headers(pairs), message, NOW);
             assert_eq!(limits.pause, Some(Duration::from_secs(seconds)), "{pairs:?} {message}");
@@ -389,7 +387,7 @@ mod tests {
         assert_eq!(window.admit(now), Admission::Go);
         assert_eq!(window.admit(now), Admission::AwaitResponse { until: Some(now + 50 * SECOND) });
         window.ended(0, now, Some(left(60, 1, 50)), Duration::ZERO);
-        // One is left, and one is still under way that may take it.
+        // One remains, and a request in progress may use it.
         assert_eq!(window.admit(now), Admission::AwaitResponse { until: Some(now + 50 * SECOND) });
         window.ended(0, now, Some(left(60, 0, 50)), Duration::ZERO);
         assert_eq!(window.admit(now), Admission::Pause { until: now + 50 * SECOND });
@@ -424,7 +422,7 @@ mod tests {
         assert_eq!(hear(now, 6, 50), (Some(4), end), "an older response");
         assert_eq!(hear(now + SECOND / 2, 3, 50), (Some(3), end), "rounded to a later end");
         assert_eq!(hear(now + SECOND, 5, 49), (Some(3), end), "an older response");
-        // The server's window has ended, a little before ours.
+        // The server's window ended a little before the local one.
         let next = now + 49 * SECOND;
         assert_eq!(hear(next, 59, 60), (Some(59), Some(next + 60 * SECOND)));
     }
@@ -452,7 +450,7 @@ mod tests {
         assert!(matches!(window.admit(later - SECOND), Admission::Pause { .. }));
         assert_eq!(window.admit(later), Admission::Go);
         assert_eq!(window.admit(later), Admission::AwaitResponse { until: None });
-        // It came through, or its response is lost: all go.
+        // It succeeded, or its response is lost: all are sent.
         for response in [Some(Limits::default()), None] {
             let mut window = window.clone();
             window.ended(1, later, response.clone(), Duration::ZERO);
@@ -504,7 +502,7 @@ mod tests {
         }
     }
 
-    /// A server with a limit that counts per window, and what it saw.
+    /// A server with a limit per window, and what it saw.
     #[tokio::test(start_paused = true)]
     async fn many_callers_wait_out_one_pause_and_overrun_nothing() {
         let limiter = limiter();
@@ -517,7 +515,7 @@ mod tests {
                 tokio::spawn(async move {
                     loop {
                         let permit = limiter.acquire(Duration::from_secs(600)).await.unwrap();
-                        // The server: 10 a minute.
+                        // The server allows 10 per minute.
                         let minute = u32::try_from(started.elapsed().as_secs() / 60).unwrap();
                         let reset = 60 - started.elapsed().as_secs() % 60;
                         let allowed = 10 * (minute + 1);
@@ -537,7 +535,7 @@ mod tests {
             caller.await.unwrap();
         }
         assert_eq!(served.load(Ordering::Relaxed), 30);
-        // The first 30 went out together, when nothing was known. Nobody was refused after that.
+        // The first 30 were sent together, when nothing was known. None was refused after that.
         assert_eq!(refused.load(Ordering::Relaxed), 20);
         assert!((120..125).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
     }
@@ -545,12 +543,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_beyond_the_budget_is_refused_at_once_with_the_servers_words() {
         let limiter = limiter();
-        let words = Some("try again in 60 seconds".to_owned());
-        limiter.acquire(Duration::ZERO).await.unwrap().complete(Limits { words, ..pause(60) });
+        let message = Some("try again in 60 seconds".to_owned());
+        limiter.acquire(Duration::ZERO).await.unwrap().complete(Limits { message, ..pause(60) });
         let started = Instant::now();
         let too_long = limiter.acquire(Duration::from_secs(59)).await.unwrap_err();
         assert!(too_long.asked >= 60 * SECOND);
-        assert_eq!(too_long.words.as_deref(), Some("try again in 60 seconds"));
+        assert_eq!(too_long.message.as_deref(), Some("try again in 60 seconds"));
         assert_eq!(started.elapsed(), Duration::ZERO);
         drop(limiter.acquire(Duration::from_secs(60)).await.unwrap());
         assert!(started.elapsed() >= 60 * SECOND);
@@ -559,10 +557,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_words_of_a_pause_end_with_it() {
         let limiter = limiter();
-        let words = Some("try again in 3 seconds".to_owned());
-        limiter.acquire(Duration::ZERO).await.unwrap().complete(Limits { words, ..pause(3) });
+        let message = Some("try again in 3 seconds".to_owned());
+        limiter.acquire(Duration::ZERO).await.unwrap().complete(Limits { message, ..pause(3) });
         limiter.acquire(60 * SECOND).await.unwrap().complete(left(60, 0, 55));
-        assert_eq!(limiter.acquire(Duration::ZERO).await.unwrap_err().words, None);
+        assert_eq!(limiter.acquire(Duration::ZERO).await.unwrap_err().message, None);
     }
 
     #[tokio::test(start_paused = true)]

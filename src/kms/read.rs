@@ -1,4 +1,4 @@
-//! Reading objects: one by one, as lists, and from lists that serve many reads.
+//! Reads objects individually, as lists, and from cached lists.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ use super::{
     request::Request,
 };
 
-/// How long the first reads wait for others, after the login. Callers that read many objects at once start them within
-/// a few milliseconds.
+/// How long the first reads wait for others, after the login. Callers that read many objects start all reads within a
+/// few milliseconds.
 const BATCH_DELAY: Duration = Duration::from_millis(10);
 
-/// How long to wait for another's read to reveal a scope. It may hang, or wait for the rate limit.
+/// How long to wait for another read to reveal a scope. It may hang, or wait for the rate limit.
 const SEARCH_TURN: Duration = Duration::from_secs(1);
 
-/// The longest time for one try of a list that serves reads, and its repeats. Both tries together take no longer than
-/// one read may, so nobody waits longer for the list than for a read.
+/// The time limit for one attempt of a cached list, and its repeats. Both attempts together take no longer than one
+/// read may, so no caller waits longer for the list than for a read.
 const LIST_TIMEOUT: Duration = Duration::from_secs(15);
 const LIST_REPEATS: u32 = 1;
 
@@ -45,22 +45,22 @@ pub enum ListScope<'a> {
 pub struct ObjectList<O> {
     /// The objects.
     pub objects: Vec<O>,
-    /// How many entries were left out because they can't be read or are of another kind.
+    /// How many entries were skipped because they are unreadable or of another kind.
     pub unreadable: usize,
 }
 
 impl Operation {
-    /// Reads an object, from the server and now.
+    /// Reads an object from the server.
     ///
     /// # Errors
-    /// `Api` with [`NotFound`](ApiErrorKind::NotFound) if the KMS itself says that there is none, with
-    /// [`OtherApp`](ApiErrorKind::OtherApp) if it is of another app, and with [`Invalid`](ApiErrorKind::Invalid) if `id`
-    /// is no UUID; and every other error that a read can end in.
+    /// `Api` with [`NotFound`](ApiErrorKind::NotFound) if the KMS reports that there is none, with
+    /// [`OtherApp`](ApiErrorKind::OtherApp) if it is of another app, and with [`Invalid`](ApiErrorKind::Invalid) if
+    /// `id` isn't a UUID; and all other errors of reads.
     pub async fn get<O: Object>(&self, id: &str) -> Result<O, Error> {
         Ok(self.get_received(id).await?.value)
     }
 
-    /// Reads the object at a place, from the server and now.
+    /// Reads the object at a place from the server.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -71,8 +71,8 @@ impl Operation {
     /// Lists objects.
     ///
     /// # Errors
-    /// `Api` with [`UnknownProject`](ApiErrorKind::UnknownProject) if there is no such project, and every other error
-    /// that a read can end in.
+    /// `Api` with [`UnknownProject`](ApiErrorKind::UnknownProject) if there is no such project; and all other errors of
+    /// reads.
     pub async fn list<O: Object>(&self, scope: ListScope<'_>) -> Result<ObjectList<O>, Error> {
         let project_id = match scope {
             ListScope::Project(id) => Some(id),
@@ -80,17 +80,17 @@ impl Operation {
         };
         let mut list = self.send_list(&list_request::<O>(project_id)?).await?;
         if scope == ListScope::Organization {
-            // Without a project, the server lists those of the organization's projects too.
+            // Without a project, the server includes the objects of all projects.
             list.objects.retain(|object: &O| object.project_id().is_none());
         }
         Ok(list)
     }
 
-    /// Reads an object from a list that this process has, or gets if many objects are read. The list may be 30 seconds
-    /// old, but is newer than every write that was finished in this process before the call.
+    /// Reads an object from a cached list, which is requested if many objects are read. The list may be 30 seconds old,
+    /// but is newer than every write of this process that finished before the call.
     ///
     /// # Errors
-    /// As [`get`](Self::get). That there is no such object is never concluded from a list.
+    /// As [`get`](Self::get). A missing object is never concluded from a list.
     pub async fn read<O: Listed>(&self, id: &str, scope: Scope<'_>) -> Result<O, Error> {
         self.read_listed(Key::Id(id), scope).await
     }
@@ -104,14 +104,14 @@ impl Operation {
         self.read_listed(Key::Place(place), scope).await
     }
 
-    /// Looks for an object at a place, to say in advance what a later create will find there. One list serves any number of
-    /// such look-ups for half a minute, also while this process writes, and what it doesn't show counts as missing. So the
+    /// Looks for an object at a place, to predict what a later create will find there. One list serves all such lookups
+    /// for half a minute, even while this process writes, and objects that it doesn't show count as missing. So the
     /// result may be out of date.
     ///
     /// # Errors
     /// As [`get`](Self::get), except that a missing object is `None`.
     pub async fn forecast_by_name<O: Listed>(&self, place: &O::Place) -> Result<Option<O>, Error> {
-        /// Any list will do, however many writes were finished since.
+        /// Any list is recent enough, regardless of writes since.
         const WRITES: u64 = 0;
         let scope = O::project_of(place).map_or(Scope::Organization, Scope::Project);
         let cache = O::lists(&self.client);
@@ -169,7 +169,7 @@ impl Operation {
 
     async fn send_list<O: Object>(&self, request: &Request) -> Result<ObjectList<O>, Error> {
         let Many { objects, unreadable } = self.send(request).await.map_err(|error| match error {
-            // A list is never missing; the project is.
+            // A list always exists, so the project is missing.
             Error::Request(mut failed) => {
                 if let Reason::Api(error) = &mut failed.reason
                     && error.kind == ApiErrorKind::NotFound
@@ -196,19 +196,19 @@ impl Operation {
         }
     }
 
-    /// Counts a look-up and, while there are few, waits a moment for others, which one list then serves too.
+    /// Counts a lookup. While there are few, waits a moment for others, so that one list can serve all of them.
     async fn gather<O: Listed>(&self, key: Key<'_, O>, scope: Scope<'_>, writes: u64) -> Result<(), Error> {
         let cache = O::lists(&self.client);
         cache.state().count(key, scope, writes, Instant::now());
         if cache.state().is_early() {
-            // Others come while the login is under way, and shortly after.
+            // Other reads arrive during the login and shortly after.
             self.client.session().token(&self.run).await?;
             self.run.unless_stopped(tokio::time::sleep(BATCH_DELAY)).await?;
         }
         Ok(())
     }
 
-    /// Looks an object up in the lists, which are asked for as far as that is worth it. `None`: read it by itself.
+    /// Looks up an object in the lists, and requests a list if it is worthwhile. `None`: read the object individually.
     async fn look_up<O: Listed>(
         &self,
         key: Key<'_, O>,
@@ -221,13 +221,13 @@ impl Operation {
             match step {
                 Step::Found(object) => return Ok(Some(*object)),
                 Step::Single => return Ok(None),
-                // Either the list is fresh afterwards, or it isn't asked for again soon.
+                // After this, the list is fresh or isn't requested again soon.
                 Step::List(listing) => self.ask_for_list::<O>(&listing, writes).await?,
             }
         }
     }
 
-    /// Asks for a list, unless another operation does.
+    /// Requests a list, unless another operation does.
     async fn ask_for_list<O: Listed>(&self, listing: &Listing, writes: u64) -> Result<(), Error> {
         let cache = O::lists(&self.client);
         let waiting_since = Instant::now();
@@ -235,7 +235,7 @@ impl Operation {
         let _turn = self.run.unless_stopped(turn.lock()).await?;
         if !cache.state().is_wanted(listing, writes, Instant::now()) {
             if cache.state().is_limited(listing) {
-                // The budget that ran out was another operation's. Ours is less by what we waited with it.
+                // The other operation's budget ran out. The time spent waiting for it counts against this one's.
                 self.run.add_waited(waiting_since.elapsed());
             }
             return Ok(());
@@ -264,8 +264,8 @@ impl Operation {
         if is_stopped { Err(Error::Cancelled) } else { Ok(()) }
     }
 
-    /// Reads an object of unknown scope by itself. Those who do take turns, unless one takes long, because each may
-    /// reveal the scope whose list shows the others.
+    /// Reads an object of unknown scope individually. Such reads run one after the other, unless one takes long,
+    /// because each may reveal the scope whose list has the others.
     async fn search<O: Listed>(&self, id: &str, writes: u64) -> Result<O, Error> {
         let cache = O::lists(&self.client);
         let turn = tokio::time::timeout(SEARCH_TURN, cache.searching.lock());

@@ -1,4 +1,4 @@
-//! Cleans the texts that others put into their responses before anybody sees them.
+//! Redacts secrets in texts from servers.
 
 use std::{
     borrow::Cow,
@@ -14,13 +14,13 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use crate::secret::Secret;
 
-/// What is shown in the place of a secret.
+/// The replacement of a secret.
 const REDACTED: &str = "(redacted)";
 
-/// The most characters of a text that are shown. The server's longest own messages are far shorter.
+/// The maximum length of a text. The server's own messages are far shorter.
 const MAX_SHOWN: usize = 1000;
 
-/// The characters that JavaScript's `encodeURIComponent` leaves alone.
+/// The characters that JavaScript's `encodeURIComponent` doesn't escape.
 const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -32,14 +32,14 @@ const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
-/// The secrets that the process holds, to be kept out of what it shows. Clones share them.
+/// The secrets that the process knows and redacts. Clones share them.
 #[derive(Clone, Default)]
 pub struct Redactor {
     secrets: Arc<Mutex<HashSet<Secret>>>,
 }
 
 impl Redactor {
-    /// Keeps a secret out of all texts from now on.
+    /// Adds a secret to redact.
     pub fn add(&self, secret: &Secret) {
         if !secret.is_empty() {
             self.secrets.lock().unwrap_or_else(PoisonError::into_inner).insert(secret.clone());
@@ -47,9 +47,9 @@ impl Redactor {
     }
 
     /// The text without secrets in plain, percent-encoded, base64 or JSON-escaped form, without control characters, and
-    /// cut to a reasonable length.
+    /// truncated to a reasonable length.
     pub(super) fn clean(&self, text: &str) -> String {
-        // Before, because a secret can hold control characters; after, because these can be put into a secret.
+        // Before and after: a secret may contain control characters, and they may have been inserted into a secret.
         let text = self.without_secrets(text);
         let mut text = self.without_secrets(&without_control_characters(&text));
         if let Some((end, _)) = text.char_indices().nth(MAX_SHOWN) {
@@ -62,7 +62,7 @@ impl Redactor {
     fn without_secrets(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in self.secrets.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            // People paste secrets with a newline; what was sent is trimmed.
+            // Pasted secrets may end with a newline, but they are sent trimmed.
             let plain = secret.expose().trim();
             let visible = without_control_characters(plain);
             let other = (visible != plain).then_some(&*visible);
@@ -70,7 +70,7 @@ impl Redactor {
                 for form in forms(secret) {
                     text = replace_ignoring_case_of_hex(text, &form);
                 }
-                // Whatever else was escaped in it: better no message than a secret.
+                // The secret is escaped in another way, so drop the whole message.
                 if !secret.is_empty() && percent_decode_str(&text).decode_utf8_lossy().contains(secret) {
                     return REDACTED.to_owned();
                 }
@@ -86,7 +86,7 @@ impl std::fmt::Debug for Redactor {
     }
 }
 
-/// Terminals act on control characters, and some invisible ones reorder or hide text.
+/// Terminals interpret control characters, and some invisible characters reorder or hide text.
 fn without_control_characters(text: &str) -> Cow<'_, str> {
     let is_hidden = |c: char| {
         c.is_control()
@@ -103,7 +103,7 @@ fn without_control_characters(text: &str) -> Cow<'_, str> {
     Cow::Owned(spaced.collect())
 }
 
-/// The forms that a secret takes in the texts of others, longest first.
+/// The encoded forms of a secret, longest first.
 fn forms(secret: &str) -> Vec<String> {
     if secret.is_empty() {
         return Vec::new();
@@ -121,8 +121,8 @@ fn forms(secret: &str) -> Vec<String> {
     forms
 }
 
-/// Base64 of a text that contains the secret, in both alphabets. The characters that also depend on what surrounds the
-/// secret are left out. Very short secrets would match by chance.
+/// Base64 of a text that contains the secret, in both alphabets. Characters that also depend on the surrounding text
+/// are omitted. Very short secrets are skipped, because they would match by chance.
 fn base64_forms(secret: &[u8]) -> Vec<String> {
     let mut forms = Vec::new();
     if secret.len() < 6 {
@@ -144,7 +144,7 @@ fn base64_forms(secret: &[u8]) -> Vec<String> {
 
 /// Replaces a form wherever it occurs. Some encoders write `%2f` and some `%2F`.
 fn replace_ignoring_case_of_hex(text: String, form: &str) -> String {
-    // A run may have a thousand secrets, and hardly a text holds one.
+    // A run may have a thousand secrets, and few texts contain one.
     let replace =
         |text: String, form: &str| if text.contains(form) { text.replace(form, REDACTED) } else { text };
     let text = replace(text, form);
@@ -240,7 +240,7 @@ mod tests {
     fn texts_are_cut() {
         let cleaned = redactor().clean(&"é".repeat(5000));
         assert_eq!(cleaned.chars().count(), MAX_SHOWN + 4);
-        // Cut after the secrets are out, so that no part of one is left at the end.
+        // Truncated after redaction, so that no part of a secret remains at the end.
         let cleaned = redactor().clean(&format!("{}{SECRET}", "x".repeat(MAX_SHOWN - 5)));
         assert!(!cleaned.contains("dbtu"), "{cleaned}");
     }

@@ -1,4 +1,4 @@
-//! Requests as values: method, route, query and body, and how a request may be repeated. No I/O.
+//! Requests as values: method, route, query, body and repeats. No I/O.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,32 +13,32 @@ use super::{
     messages,
 };
 
-/// The largest response to a call about one object, in bytes.
+/// The maximum size of a response with one object, in bytes.
 pub(super) const MAX_OBJECT: usize = 1024 * 1024;
 
-/// The largest response to a call that lists objects, in bytes. A connection takes under 1 KiB, so this holds over
+/// The maximum size of a response with a list, in bytes. A connection takes less than 1 KiB, so this is enough for
 /// 16,000.
 const MAX_LIST: usize = 16 * 1024 * 1024;
 
 /// The characters that aren't escaped in a path.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// One request, independent of who sends it.
+/// One request, independent of the client that sends it.
 #[derive(Debug)]
 pub struct Request {
     pub(super) method: Method,
-    /// The path with placeholders. Errors name the request by it.
+    /// The path with placeholders, for errors.
     pub(super) route: String,
     /// The path, percent-encoded.
     pub(super) path: String,
     pub(super) query: Vec<(&'static str, String)>,
     pub(super) body: Option<Zeroizing<Vec<u8>>>,
     pub(super) effect: Effect,
-    /// The size of the largest response that is read, in bytes.
+    /// The maximum size of the response, in bytes.
     pub(super) max_response: usize,
-    /// The most repeats after a fault, if fewer than configured.
+    /// The maximum number of repeats after a fault, if lower than configured.
     pub(super) max_repeats: Option<u32>,
-    /// The longest time for one exchange, if shorter than configured.
+    /// The time limit of one exchange, if lower than configured.
     pub(super) timeout: Option<Duration>,
 }
 
@@ -72,7 +72,7 @@ impl Request {
         Self::new(method, Effect::Write, route.into(), values)?.with_body(body)
     }
 
-    /// A change that the route alone describes.
+    /// A change without body.
     ///
     /// # Errors
     /// `Config` when a value can't be a path segment.
@@ -87,7 +87,7 @@ impl Request {
     /// A login.
     ///
     /// # Errors
-    /// `Config` when the body can't be written as JSON.
+    /// `Config` when the body can't be encoded as JSON.
     pub(super) fn login(route: &'static str, body: &impl Serialize) -> Result<Self, Error> {
         Self::new(Method::POST, Effect::Login, route.to_owned(), &[])?.with_body(body)
     }
@@ -128,14 +128,14 @@ impl Request {
         self
     }
 
-    /// Gives up earlier than configured: after this many repeats, and each time after `timeout`.
+    /// Fails earlier than configured: after this many repeats, each with this timeout.
     pub(super) fn giving_up_after(mut self, max_repeats: u32, timeout: Duration) -> Self {
         self.max_repeats = Some(max_repeats);
         self.timeout = Some(timeout);
         self
     }
 
-    /// Method and route. The server counts requests of one name together.
+    /// Method and route. The server counts all requests of one name together.
     pub(super) fn name(&self) -> String {
         format!("{} {}", self.method, self.route)
     }
@@ -146,12 +146,12 @@ impl Request {
         Error::Request(Box::new(RequestError { method, route, effect, since: None, reason }))
     }
 
-    /// The failure of this request: the KMS's response isn't one that it can have.
+    /// The failure of this request because of an invalid response.
     pub(super) fn unreadable(&self, problem: impl Into<String>) -> Error {
         self.error(Reason::Unreadable { problem: problem.into() })
     }
 
-    /// Whether it may be given up under way, because it changes nothing.
+    /// Whether it may be abandoned in progress, because it changes nothing.
     pub(super) fn may_be_dropped(&self) -> bool {
         !self.effect.is_change()
     }
@@ -163,7 +163,7 @@ fn fill(route: &str, values: &[&str]) -> Result<String, Error> {
     for segment in route.split('/').skip(1) {
         path.push('/');
         match segment.strip_prefix(':').and_then(|_| values.next()) {
-            // These would name another route: URLs resolve dots, and an empty segment is the collection.
+            // These would change the route: URLs resolve dots, and an empty segment means the collection.
             Some(value) if matches!(*value, "" | "." | "..") => {
                 let message = messages::invalid_id(value);
                 return Err(Error::Config { message, source: None });

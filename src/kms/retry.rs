@@ -1,4 +1,4 @@
-//! How often and after what pause a request is sent again. Pure.
+//! How often and after which pause a request is repeated. No I/O.
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -10,10 +10,10 @@ use super::fate::Repetition;
 const BACKOFF_BASE: Duration = Duration::from_millis(250);
 const BACKOFF_CAP: Duration = Duration::from_secs(8);
 
-/// The most repeats of a request that is repeated sparingly.
+/// The maximum number of repeats of a request that is repeated sparingly.
 const MAX_SPARING_REPEATS: u32 = 2;
 
-/// Whether a request that was repeated `repeats` times after faults is repeated once more.
+/// Whether a request may be repeated again after `repeats` repeats.
 pub(super) fn allows(repetition: Repetition, repeats: u32, max_repeats: u32) -> bool {
     match repetition {
         Repetition::Freely => repeats < max_repeats,
@@ -24,14 +24,14 @@ pub(super) fn allows(repetition: Repetition, repeats: u32, max_repeats: u32) -> 
     }
 }
 
-/// How long to wait before the repeat with this number, counted from 0. `chance` is between 0 and 1 and picks a point
-/// in the upper half of the span, so that many clients that failed together don't come back together.
+/// The pause before the repeat with this number, from 0. `chance`, between 0 and 1, selects a point in the upper half
+/// of the interval, so that clients that failed together don't return together.
 pub(super) fn backoff(repeat: u32, chance: f64) -> Duration {
     let span = BACKOFF_BASE.saturating_mul(2_u32.saturating_pow(repeat)).min(BACKOFF_CAP);
     span.mul_f64(0.5 + chance / 2.0)
 }
 
-/// A number from 0 to 1 for jitter. Not for secrets: it is what the standard library seeds its hash maps with.
+/// A random number from 0 to 1 for jitter, from the standard library's hash map seeds. Not for secrets.
 pub(super) fn chance() -> f64 {
     let random = RandomState::new().build_hasher().finish();
     f64::from((random >> 32) as u32) / f64::from(u32::MAX)
@@ -50,7 +50,7 @@ mod tests {
         assert!(!allows(Sparingly, 2, 8));
         assert!(!allows(Sparingly, 1, 1));
         assert!(!allows(Never, 0, 8));
-        // However often a rate limit asks to wait, that is no fault.
+        // Rate limits don't count as faults.
         assert!(allows(AfterLimit, 100, 0));
     }
 

@@ -1,4 +1,4 @@
-//! Rotating a dbt service token now.
+//! Rotates a dbt service token on request.
 
 use http::Method;
 
@@ -8,19 +8,19 @@ use super::{
 };
 
 impl Operation {
-    /// Rotates now: the KMS revokes the token before the current one, makes a new one and stores it. Never repeated, because
-    /// each call revokes a token.
+    /// Rotates now: the KMS revokes the previous token, creates a new one and stores it. Never repeated, because each
+    /// call revokes a token.
     ///
-    /// If the fate of the request is unknown, the rotation is read: one that has rotated since it was read before is the
+    /// If the fate of the request is unknown, the rotation is read. If it has rotated since the last read, it is the
     /// result.
     ///
     /// # Errors
     /// `Api` with [`RotationFailed`](super::ApiErrorKind::RotationFailed) if dbt refused, with
-    /// [`InProgress`](super::ApiErrorKind::InProgress) if it rotates already; and every other error that a request can end
-    /// in. [`Error::may_have_changed_something`] says whether it may have rotated all the same.
+    /// [`InProgress`](super::ApiErrorKind::InProgress) if a rotation is in progress; and all other errors of requests.
+    /// [`Error::may_have_changed_something`] returns whether it may have rotated nevertheless.
     ///
     /// # Cancellation
-    /// Stopping the operation ends it only while nothing was sent.
+    /// Stopping the operation ends it only before the request is sent.
     pub async fn rotate_service_token(&self, id: &str) -> Result<ServiceTokenRotation, Error> {
         let route = format!("{}/:id/rotate-secrets", ServiceTokenRotation::COLLECTION);
         let request = Request::write_without_body(Method::POST, route, &[id])?;
@@ -41,7 +41,7 @@ impl Operation {
         }
     }
 
-    /// The rotation, if it has rotated after it last did so `before`.
+    /// The rotation, if its last rotation is later than `before`.
     async fn rotated_after(&self, id: &str, before: &str) -> Option<ServiceTokenRotation> {
         for wait in LOOK_AFTER {
             tokio::time::sleep(wait).await;

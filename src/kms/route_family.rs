@@ -1,7 +1,8 @@
-//! Which of two families of routes to the same things a server has. Learned once for each client, and remembered.
+//! Which of two route families a server has. Each client determines it once.
 //!
-//! Servers get a newer family beside an older one, which is then deprecated and may go. The newer one is asked for first.
-//! If the server's router has no such route, the older one is. What the KMS itself has responded to is kept.
+//! Newer servers add a route family beside the older one, which is then deprecated and may be removed. The newer one is
+//! requested first, and the older one if the server's router doesn't have it. The family that the KMS responded to is
+//! remembered.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,13 +11,13 @@ use super::request::Request;
 /// A family of routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
-    /// The one that came later.
+    /// The newer family.
     Newer,
-    /// The one from before.
+    /// The older family.
     Older,
 }
 
-/// The requests for one thing, over each of two families.
+/// A request on each of the two families.
 #[derive(Debug)]
 pub(super) struct Either {
     pub(super) newer: Request,
@@ -41,11 +42,11 @@ impl Family {
     }
 }
 
-/// What is known of a server's families for one kind of thing.
+/// The known route family of a server.
 #[derive(Debug, Default)]
 pub(super) struct KnownFamily {
     known: Mutex<Option<Family>>,
-    /// Held by the request that finds out. If it is stopped or dropped, the next in line takes over.
+    /// Held by the request that determines it. If that is stopped or dropped, the next one takes over.
     pub(super) turn: tokio::sync::Mutex<()>,
 }
 
@@ -55,7 +56,7 @@ impl KnownFamily {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The KMS has responded to a request over this family.
+    /// Records that the KMS responded on this family.
     pub(super) fn learn(&self, family: Family) {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(family);
     }

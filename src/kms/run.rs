@@ -1,4 +1,4 @@
-//! One piece of work of the caller: its cancellation, and how long it has waited for rate limits.
+//! The state of one operation: its stop signal and its waiting time.
 
 use std::{
     sync::{
@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
 
-/// The stop signal of one operation, how long it has waited, and whether it may have left a create under way. Clones share
-/// all.
+/// The stop signal of one operation, its waiting time, and whether it may have left a create in progress. Clones share
+/// everything.
 #[derive(Debug, Clone)]
 pub(super) struct Run {
     stop: CancellationToken,
@@ -27,7 +27,7 @@ impl Run {
         Self { stop, insists: false, waited_ms: Arc::default(), may_still_create: Arc::default() }
     }
 
-    /// How long it has waited for rate limits so far. Calls that wait side by side both count.
+    /// How long it has waited for rate limits so far. Concurrent waits are added up.
     pub(super) fn waited(&self) -> Duration {
         Duration::from_millis(self.waited_ms.load(Ordering::Relaxed))
     }
@@ -37,7 +37,7 @@ impl Run {
         self.waited_ms.fetch_add(ms, Ordering::Relaxed);
     }
 
-    /// Whether the KMS may still perform an earlier try of a create that has ended.
+    /// Whether the KMS may still perform an earlier attempt of a create that has ended.
     pub(super) fn may_still_create(&self) -> bool {
         self.may_still_create.load(Ordering::Relaxed)
     }
@@ -50,17 +50,17 @@ impl Run {
         self.stop.is_cancelled()
     }
 
-    /// Whether requests are tried even if nobody served the KMS's address a moment ago.
+    /// Whether requests are sent even if there was an outage a moment ago.
     pub(super) fn insists(&self) -> bool {
         self.insists
     }
 
-    /// The same work, neither to be stopped nor to be given up early: for finding out what became of a write.
+    /// The same operation without stop signal and early failure, for lookups after a write of unknown fate.
     pub(super) fn unstoppable(&self) -> Self {
         Self { stop: CancellationToken::new(), insists: true, ..self.clone() }
     }
 
-    /// Does `work`, unless the run is stopped before it is done.
+    /// Runs `work`, unless the operation is stopped before it completes.
     ///
     /// # Errors
     /// [`Error::Cancelled`].

@@ -1,11 +1,11 @@
-//! Reading one secret of the KMS. Not under `/api/v1`, and limited by a count of its own.
+//! Reads one secret. The route isn't under `/api/v1` and has its own rate limit.
 
 use serde::{Deserialize, Deserializer};
 
 use super::{client::Operation, error::Error, messages, request::Request, route_family::Either};
 use crate::secret::Secret;
 
-/// Which secret.
+/// The secret to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretQuery {
     /// The secret's key.
@@ -16,24 +16,24 @@ pub struct SecretQuery {
     pub environment: String,
     /// The folder; `/` is the root.
     pub path: String,
-    /// Which version; without one, the current one. A version is found by the key that the secret had then.
+    /// The version; by default, the current one. A version is found by the key that the secret had at that time.
     pub version: Option<i64>,
 }
 
-/// A secret and what is noted about it.
+/// A secret with its metadata.
 #[derive(Debug, Clone)]
 pub struct SecretValue {
     /// The secret's ID.
     pub id: String,
     /// The secret's key.
     pub name: String,
-    /// The value; `None` if the KMS doesn't show it to this identity.
+    /// The value; `None` if the identity may not see it.
     pub value: Option<Secret>,
-    /// Counts the secret's changes.
+    /// The version, which counts the secret's changes.
     pub version: i64,
     /// The comment; empty if there is none.
     pub comment: Option<String>,
-    /// What its owners noted about it, in the server's order.
+    /// The metadata entries, in the server's order.
     pub metadata: Vec<(String, String)>,
 }
 
@@ -42,7 +42,7 @@ struct SecretResponse {
     secret: ShownSecret,
 }
 
-/// A secret as the server shows it.
+/// A secret as the server returns it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ShownSecret {
@@ -50,7 +50,7 @@ struct ShownSecret {
     id: String,
     secret_key: String,
     secret_value: Secret,
-    /// Whether a mask stands in the place of the value. Older servers don't say, and have no mask.
+    /// Whether the value is masked. Older servers don't return this field and don't mask.
     #[serde(default)]
     secret_value_hidden: bool,
     #[serde(default)]
@@ -87,8 +87,7 @@ fn pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, Stri
 }
 
 impl SecretQuery {
-    /// The two routes differ in the word for the project. Neither resolves references in values or looks into imports,
-    /// unless it is asked to.
+    /// The two routes differ in the parameter for the project. Neither resolves references or imports unless requested.
     fn requests(&self) -> Result<Either, Error> {
         let version = self.version.map(|version| version.to_string());
         let request = |route, project| {
@@ -113,8 +112,8 @@ impl Operation {
     /// # Errors
     /// `Api` with [`NotFound`](super::ApiErrorKind::NotFound) if there is none, with
     /// [`UnknownFolder`](super::ApiErrorKind::UnknownFolder) if there is no such folder or environment, and with
-    /// [`ValueHidden`](super::ApiErrorKind::ValueHidden) if the identity may not see the value; and every other error that
-    /// a read can end in.
+    /// [`ValueHidden`](super::ApiErrorKind::ValueHidden) if the identity may not see the value; and all other errors of
+    /// reads.
     pub async fn get_secret(&self, query: &SecretQuery) -> Result<SecretValue, Error> {
         let requests = query.requests()?;
         let response = self.send_either::<SecretResponse>(self.client.secret_routes(), &requests).await?;
@@ -239,7 +238,7 @@ mod tests {
         let has_newer = |seen: &Seen| seen.earlier == 1;
         let server = Server::start(move |seen, _| match seen.target.as_str() {
             NEWER if has_newer(seen) => secret(json!({})),
-            // The older one is there for the first read only.
+            // The older route exists for the first read only.
             OLDER if seen.earlier == 0 => secret(json!({})),
             _ => Reply::no_route(),
         })
@@ -254,7 +253,7 @@ mod tests {
         assert_eq!(asked(&server), [newer, older, older, newer, newer, older]);
     }
 
-    /// Only the router's own word sends a read over the older route.
+    /// Only a response of the KMS's router makes a read use the older route.
     #[tokio::test(start_paused = true)]
     async fn a_secret_that_is_missing_is_not_looked_for_over_the_other_route() {
         let missing = || Reply::error(404, "NotFound", "Secret with name 'DBT/TOKEN' not found");

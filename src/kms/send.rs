@@ -1,5 +1,5 @@
-//! Sending a request with the session's token, and again with another one if the server refuses it; and over the one of two
-//! routes that the server has.
+//! Sends requests with the session's token, repeats them with a new one if the server refuses it, and selects the route
+//! that the server has.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ use super::{
     session::{AccessToken, Renewals, Session},
 };
 
-/// How long to wait for another request that finds out which routes the server has. It may hang, or wait for the rate
+/// How long to wait for another request that determines which routes the server has. It may hang, or wait for the rate
 /// limit.
 const FAMILY_TURN: Duration = Duration::from_secs(1);
 
-/// The session's tokens, as the tries of one request use them.
+/// The session's tokens for the attempts of one request.
 struct Bearer<'a> {
     session: &'a Session,
-    /// The token of the latest try.
+    /// The token of the latest attempt.
     token: Option<AccessToken>,
     renewals: Renewals,
 }
@@ -56,7 +56,7 @@ impl Bearer<'_> {
 }
 
 impl Operation {
-    /// Sends a request, and repeats it as far as that is safe.
+    /// Sends a request, and repeats it if that is safe.
     pub(super) async fn send<T: DeserializeOwned>(&self, request: &Request) -> Result<T, Error> {
         let mut history = History::default();
         match self.send_noting(request, &mut history).await {
@@ -65,7 +65,7 @@ impl Operation {
         }
     }
 
-    /// Sends a read over the family of routes that the server has.
+    /// Sends a read on the route family that the server has.
     pub(super) async fn send_either<T: DeserializeOwned>(
         &self,
         family: &KnownFamily,
@@ -108,8 +108,8 @@ impl Operation {
         result
     }
 
-    /// [`send`](Self::send), for a change that is sent several times: `history` keeps what is known of all tries, and the
-    /// error is that of the last.
+    /// [`send`](Self::send), for a change that is sent several times: `history` collects all attempts, and the error is
+    /// that of the last.
     pub(super) async fn send_noting<T: DeserializeOwned>(
         &self,
         request: &Request,
@@ -130,7 +130,7 @@ impl Operation {
                     }
                     return Err(error);
                 }
-                // A request that is refused for its token wasn't performed, whatever its method.
+                // A request whose token is refused wasn't performed.
                 Err(Failure::TokenRefused(refusal)) => {
                     bearer.refused(refusal)?;
                 }

@@ -9,25 +9,25 @@ use super::{
 };
 use crate::secret::Secret;
 
-/// The type, as routes and responses name it.
+/// The name of the type in routes and responses.
 const TYPE: &str = "dbt-service-token";
 
-/// What the KMS asks dbt for.
+/// The tokens that the KMS creates at dbt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenParameters {
     /// The name of the tokens at dbt.
     #[serde(default)]
     pub token_name: String,
-    /// What the tokens may do. In no order.
+    /// The permissions of the tokens, without order.
     pub permission_grants: Vec<PermissionGrant>,
 }
 
-/// What a token may do.
+/// A permission of a token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PermissionGrant {
-    /// dbt's name of a set of permissions, such as `job_admin`.
+    /// dbt's name of the permission set, such as `job_admin`.
     pub permission_set: String,
     /// The number of a dbt project; absent for all projects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,15 +43,15 @@ pub struct TimeOfDay {
     pub minutes: i64,
 }
 
-/// Which secrets of the KMS hold what.
+/// The names of the secrets that a rotation writes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretsMapping {
-    /// The name of the secret that holds the current token.
+    /// The name of the secret with the current token.
     pub service_token: String,
 }
 
-/// Where a rotation is.
+/// The place of a rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RotationPlace {
     /// The name, unique in its folder.
@@ -64,28 +64,28 @@ pub struct RotationPlace {
     pub secret_path: String,
 }
 
-/// A rotation to create. The KMS makes its first token at once.
+/// A rotation to create. The KMS creates its first token at once.
 #[derive(Debug, Clone)]
 pub struct NewServiceTokenRotation {
     /// Its name and folder.
     pub place: RotationPlace,
-    /// A description, if it is to have one.
+    /// A description, if any.
     pub description: Option<String>,
-    /// The ID of the dbt connection through which the KMS makes tokens.
+    /// The ID of the dbt connection with which the KMS creates tokens.
     pub connection_id: String,
-    /// Whether it rotates by itself.
+    /// Whether it rotates automatically.
     pub is_auto_rotation_enabled: bool,
     /// Days between rotations.
     pub rotation_interval: i64,
     /// The time of day at which it rotates.
     pub rotate_at_utc: TimeOfDay,
-    /// What the tokens are like.
+    /// The parameters of the tokens.
     pub parameters: TokenParameters,
-    /// The name of the secret that holds the current token.
+    /// The name of the secret with the current token.
     pub secret_name: String,
 }
 
-/// What to change of a rotation; `None` leaves a field as it is.
+/// A change of a rotation; `None` keeps a field unchanged.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceTokenRotationPatch {
@@ -95,7 +95,7 @@ pub struct ServiceTokenRotationPatch {
     /// The new description; `Some(None)` removes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Option<String>>,
-    /// Whether it rotates by itself.
+    /// Whether it rotates automatically.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_auto_rotation_enabled: Option<bool>,
     /// Days between rotations.
@@ -104,24 +104,24 @@ pub struct ServiceTokenRotationPatch {
     /// The time of day at which it rotates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotate_at_utc: Option<TimeOfDay>,
-    /// What the tokens are like from the next rotation on, always whole.
+    /// The parameters of the tokens from the next rotation on, always complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameters: Option<TokenParameters>,
-    /// The names of the secrets, always whole.
+    /// The names of the secrets, always complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secrets_mapping: Option<SecretsMapping>,
 }
 
-/// What becomes of a rotation's tokens and secret when it is deleted. By default, both stay.
+/// Options for the deletion of a rotation. By default, its tokens and its secret are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RotationDeletion {
-    /// Revokes the tokens at dbt. If dbt refuses, the rotation stays.
+    /// Revokes the tokens at dbt. If dbt refuses, the rotation is not deleted.
     pub revoke_tokens: bool,
-    /// Deletes the secret. Otherwise it stays as a plain one.
+    /// Deletes the secret. Otherwise it is kept as a static secret.
     pub delete_secret: bool,
 }
 
-/// A rotation as the KMS shows it. No token is in it.
+/// A rotation as the KMS returns it, without tokens.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceTokenRotation {
@@ -143,7 +143,7 @@ pub struct ServiceTokenRotation {
     pub environment: Environment,
     /// The folder.
     pub folder: Folder,
-    /// Whether it rotates by itself.
+    /// Whether it rotates automatically.
     #[serde(default, deserialize_with = "or_default")]
     pub is_auto_rotation_enabled: bool,
     /// Days between rotations.
@@ -151,7 +151,7 @@ pub struct ServiceTokenRotation {
     /// The time of day at which it rotates.
     #[serde(default, deserialize_with = "or_default")]
     pub rotate_at_utc: TimeOfDay,
-    /// What the tokens are like from the next rotation on.
+    /// The parameters of the tokens from the next rotation on.
     pub parameters: TokenParameters,
     /// The names of the secrets.
     pub secrets_mapping: SecretsMapping,
@@ -164,7 +164,7 @@ pub struct ServiceTokenRotation {
     /// When a rotation last succeeded, in RFC 3339.
     #[serde(default, deserialize_with = "or_default")]
     pub last_rotated_at: String,
-    /// When the next one is due, if any is.
+    /// When the next rotation is due, if any.
     #[serde(default)]
     pub next_rotation_at: Option<String>,
     /// When it was created.
@@ -271,7 +271,7 @@ struct NewBody<'a> {
 }
 
 impl NewObject<ServiceTokenRotation> for NewServiceTokenRotation {
-    // Each try makes a token at dbt, also one that the KMS doesn't keep.
+    // Each attempt creates a token at dbt, even if the KMS doesn't store it.
     const IS_REPEATABLE: bool = false;
 
     fn body(&self) -> impl Serialize {
@@ -312,7 +312,7 @@ impl NewObject<ServiceTokenRotation> for NewServiceTokenRotation {
 }
 
 impl TokenParameters {
-    /// Whether they ask for the same, in whatever order.
+    /// Whether the parameters are equal, in any order.
     fn is_same(&self, other: &Self) -> bool {
         let all_in = |these: &Self, those: &Self| {
             these.permission_grants.iter().all(|grant| those.permission_grants.contains(grant))

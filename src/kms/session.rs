@@ -1,8 +1,8 @@
 //! One login shared by all requests.
 //!
-//! The first request logs in; those that come meanwhile wait for it. A refused login is remembered and never tried
-//! again, because three wrong client secrets lock an identity out. A token is renewed a little before it expires, and
-//! when the server refuses it: the first request to be refused logs in, the others find its token.
+//! The first request logs in; concurrent ones wait for it. A refused login is remembered and never repeated, because
+//! three wrong client secrets lock an identity. A token is renewed shortly before it expires, and when the server
+//! refuses it: the first refused request logs in, and the others use its token.
 
 use std::{
     sync::{
@@ -29,23 +29,24 @@ use super::{
 };
 use crate::secret::Secret;
 
-/// A token is renewed this long before it expires, or a tenth of its life before if that is less.
+/// How long before its expiry a token is renewed, or a tenth of its lifetime if that is less.
 const SLACK: Duration = Duration::from_secs(60);
 
-/// How long to wait until the next early renewal, after one that failed.
+/// The pause after a failed early renewal.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
 
-/// After so many logins in a row whose tokens the server refused each time, no more are tried.
+/// The maximum number of consecutive logins whose tokens the server refuses.
 const MAX_BARREN_LOGINS: u32 = 5;
 
-/// How often one request renews the token. A token may be good for a few uses only, and other requests may have used it
-/// up, several times in a row.
+/// How often one request may renew the token. A token may have a limited number of uses, which other requests may
+/// exhaust several times in a row.
 const MAX_RENEWALS: u32 = 16;
 
-/// After so many requests in a row whose renewals were in vain, a token that serves others isn't renewed again soon.
+/// The number of consecutive requests with useless renewals after which a token that works for others isn't renewed
+/// soon.
 const MAX_VAIN: u32 = 3;
 
-/// How long a new token that serves others is taken to be good then.
+/// How long a new token that works for others is then considered valid.
 const FRESH: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
@@ -56,21 +57,21 @@ struct LoginResponse {
     expires_in: Option<u64>,
 }
 
-/// An access token as one request uses it.
+/// An access token for one request.
 #[derive(Debug, Clone)]
 pub(super) struct AccessToken {
     text: Secret,
     /// 1 for the first token of the process, 2 for the next, and so on.
     generation: u64,
-    /// Whether the server refused the one before, although that had not expired.
+    /// Whether the server refused the previous token although it had not expired.
     follows_refusal: bool,
     uses: Arc<Uses>,
 }
 
-/// What has happened to a token.
+/// The use counts of a token.
 #[derive(Debug, Default)]
 struct Uses {
-    /// How often it was given to a request.
+    /// How often it was issued to a request.
     given: AtomicU32,
     /// How often the server refused it.
     refused: AtomicU32,
@@ -79,7 +80,7 @@ struct Uses {
 }
 
 impl AccessToken {
-    /// The value of the `Authorization` header, marked so that no library prints it.
+    /// The value of the `Authorization` header, marked as sensitive.
     ///
     /// # Errors
     /// [`AuthError::TokenMalformed`].
@@ -96,7 +97,7 @@ impl AccessToken {
 pub(super) struct Session {
     transport: Arc<Transport>,
     state: Mutex<State>,
-    /// Held by the request that logs in. If it is stopped or dropped, the next in line takes over.
+    /// Held by the request that logs in. If that is stopped or dropped, the next one takes over.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -104,13 +105,13 @@ pub(super) struct Session {
 struct State {
     token: Option<Token>,
     generation: u64,
-    /// Why no login is tried any more.
+    /// Why no further login is made.
     refused: Option<AuthError>,
     /// Logins since the server last accepted a token.
     barren_logins: u32,
-    /// Requests in a row whose renewals were in vain.
+    /// Consecutive requests with useless renewals.
     vain: u32,
-    /// How many uses a token is good for, as far as refusals have shown.
+    /// The number of uses of a token, as concluded from refusals.
     max_uses: Option<u32>,
     failures: u64,
     last_failure: Option<Error>,
@@ -120,9 +121,9 @@ struct State {
 #[derive(Debug)]
 struct Token {
     token: AccessToken,
-    /// When the login for it began.
+    /// When its login started.
     asked_at: Instant,
-    /// From when on a new one is wanted; `None` if it isn't known to expire.
+    /// When to renew it; `None` if its expiry is unknown.
     renew_at: Option<Instant>,
     expires_at: Option<Instant>,
     is_usable: bool,
@@ -164,7 +165,7 @@ impl State {
         Some(give(current))
     }
 
-    /// The current token, if it is about to expire but still good.
+    /// The current token, if it is still valid.
     fn expiring(&self, now: Instant) -> Option<AccessToken> {
         self.good(now).map(give)
     }
@@ -176,7 +177,7 @@ impl State {
         if !current.is_usable || is_used_up || current.is_expired(now) { None } else { Some(current) }
     }
 
-    /// Whether a refused token is the current one and serves other requests, so that it isn't to blame.
+    /// Whether a refused token is the current one and works for other requests, so that it isn't the cause.
     fn serves_others(&self, token: &AccessToken, now: Instant) -> bool {
         self.token.as_ref().is_some_and(|current| {
             let life = current.expires_at.map_or(FRESH, |at| (at - current.asked_at) / 2);
@@ -186,8 +187,8 @@ impl State {
         })
     }
 
-    /// Replaces the token. If the server accepted the last one as often as it may be used, the next one may perhaps be used
-    /// more often.
+    /// Replaces the token. If the server accepted the last one as often as it may be used, the limit is raised for the
+    /// next one.
     fn replace(&mut self, new: Token) {
         let last = self.token.replace(new);
         if let (Some(last), Some(max)) = (last, self.max_uses)
@@ -197,8 +198,8 @@ impl State {
         }
     }
 
-    /// The server refused a token. One such refusal may mean anything. But if it happens to one token after the other, and
-    /// never to one that a request had to itself, they are good for no more uses than were not refused.
+    /// Records that the server refused a token. One refusal proves nothing. If consecutive tokens are refused, but not
+    /// those with a single user, then the number of accepted uses is their limit.
     fn refuse(&mut self, token: &AccessToken, now: Instant) {
         let current = self.token.as_mut().filter(|current| current.token.generation == token.generation);
         let is_expired = current.as_ref().is_some_and(|current| current.is_expired(now));
@@ -228,10 +229,10 @@ impl Session {
         Self { transport, state: Mutex::default(), turn: tokio::sync::Mutex::default() }
     }
 
-    /// A token to send, logging in if there is none.
+    /// A token to send. Logs in if there is none.
     ///
     /// # Errors
-    /// `Auth` when the login is refused or can't be made; every other error that a request can end in.
+    /// `Auth` when the login is refused or can't be sent; and all other errors of requests.
     pub(super) async fn token(&self, run: &Run) -> Result<AccessToken, Error> {
         let failures_before = {
             let state = self.state();
@@ -253,7 +254,7 @@ impl Session {
             }
             if state.failures != failures_before {
                 match &state.last_failure {
-                    // The budget that ran out was another operation's. Ours is less by what we waited with it.
+                    // The other operation's budget ran out. The time spent waiting for it counts against this one's.
                     Some(Error::RateLimited { .. }) => run.add_waited(waiting_since.elapsed()),
                     Some(error) => return Err(error.clone()),
                     None => {}
@@ -275,11 +276,11 @@ impl Session {
             }
             Err(error) => {
                 match &error {
-                    // Looking for AWS credentials again would take long and find nothing else.
+                    // Another search for AWS credentials would take long and have the same result.
                     Error::Auth(refused @ (AuthError::LoginRefused { .. } | AuthError::Aws(_))) => {
                         state.refused = Some(refused.clone());
                     }
-                    // It says nothing about those who wait behind us.
+                    // A stop of this operation doesn't concern those that wait.
                     Error::Cancelled => return Err(error),
                     _ => {}
                 }
@@ -299,7 +300,7 @@ impl Session {
         }
     }
 
-    /// The server accepted a token: it responded to the request that carried it.
+    /// Records that the server accepted a token.
     pub(super) fn accepted(&self, token: &AccessToken, renewals: &Renewals) {
         token.uses.accepted.fetch_add(1, Ordering::Relaxed);
         let mut state = self.state();
@@ -309,10 +310,10 @@ impl Session {
         }
     }
 
-    /// The server refused a token with `response`. The request may try again with another one.
+    /// Records that the server refused a token with `response`. The request may be repeated with another one.
     ///
     /// # Errors
-    /// Another token can't be had, or wouldn't help.
+    /// Another token isn't available or wouldn't help.
     pub(super) fn refused(
         &self,
         token: &AccessToken,
@@ -325,7 +326,7 @@ impl Session {
         let now = Instant::now();
         let mut state = self.state();
         token.uses.refused.fetch_add(1, Ordering::Relaxed);
-        // Nobody else can have used up a token that was given to this request alone.
+        // No other request can have exhausted a token that only this one used.
         let was_alone = renewals.0 > 0 && token.uses.given.load(Ordering::Relaxed) == 1;
         let is_vain = was_alone || renewals.0 >= MAX_RENEWALS;
         if is_vain {
@@ -358,7 +359,7 @@ impl Session {
             Ok(received) => {
                 let LoginResponse { access_token, expires_in } = received.value;
                 redactor.add(&access_token);
-                // A life of 0 seconds is how identities are set up whose tokens don't expire.
+                // A lifetime of 0 seconds means that tokens don't expire.
                 let life = expires_in.filter(|seconds| *seconds > 0).map(Duration::from_secs);
                 Ok((access_token, life))
             }
@@ -383,7 +384,7 @@ impl Session {
     }
 }
 
-/// A login carries no `Authorization` header: the server would check it and refuse a stale one.
+/// A login has no `Authorization` header, because the server would check it and refuse an expired one.
 struct NoToken;
 
 impl Authorization for NoToken {

@@ -1,4 +1,4 @@
-//! A value that is read once for all that want it.
+//! A value that is read once and shared.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 use super::{error::Error, run::Run};
 
-/// One value. The first that wants it reads it; those that come meanwhile wait for it, and for its failure. A failure isn't
-/// kept: who comes later reads again.
+/// A shared value. The first caller reads it; concurrent callers wait for the result or the failure. A failure isn't
+/// kept, so later callers read again.
 #[derive(Debug)]
 pub(super) struct SharedRead<T> {
     state: Mutex<State<T>>,
-    /// Held by the one that reads. If it is stopped or dropped, the next in line takes over.
+    /// Held by the caller that reads. If that is stopped or dropped, the next one takes over.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -30,10 +30,10 @@ impl<T> Default for SharedRead<T> {
 }
 
 impl<T: Clone> SharedRead<T> {
-    /// The value, read by `read` if nobody has read it or is reading it.
+    /// The value, read by `read` unless another caller has read it or is reading it.
     ///
     /// # Errors
-    /// Those of the read that this call has made or waited for, and [`Error::Cancelled`].
+    /// The errors of the read that this call made or waited for, and [`Error::Cancelled`].
     pub(super) async fn get(
         &self,
         run: &Run,
@@ -54,7 +54,7 @@ impl<T: Clone> SharedRead<T> {
                 return Ok(value.clone());
             }
             match &state.last_failure {
-                // The budget that ran out was another operation's. Ours is less by what we waited with it.
+                // The other operation's budget ran out. The time spent waiting for it counts against this one's.
                 Some(Error::RateLimited { .. }) if state.failures != failures_before => {
                     run.add_waited(waiting_since.elapsed());
                 }
@@ -66,7 +66,7 @@ impl<T: Clone> SharedRead<T> {
         let mut state = self.state();
         match &result {
             Ok(value) => state.value = Some(value.clone()),
-            // It says nothing about those who wait behind us.
+            // A stop of this operation doesn't concern those that wait.
             Err(Error::Cancelled) => {}
             Err(error) => {
                 state.failures += 1;
@@ -76,7 +76,7 @@ impl<T: Clone> SharedRead<T> {
         result
     }
 
-    /// Takes a value over that was read in another way.
+    /// Stores a value that was read in another way.
     pub(super) fn set(&self, value: T) {
         self.state().value = Some(value);
     }

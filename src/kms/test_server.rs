@@ -1,4 +1,4 @@
-//! A server for the tests of this layer: it answers as a script says, down to the bytes, and keeps what it was asked.
+//! A server for the tests of this layer: it responds as scripted, down to the bytes, and records the requests.
 //!
 //! Its clock runs with the tests' (which may be paused) but shows another time than this machine's, so a test that
 //! relied on the local clock would fail.
@@ -35,7 +35,7 @@ pub(super) struct Seen {
     pub(super) target: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: String,
-    /// How many requests with this method and target came before.
+    /// The number of earlier requests with this method and target.
     pub(super) earlier: usize,
 }
 
@@ -53,7 +53,7 @@ impl Seen {
     }
 }
 
-/// What to answer, and when.
+/// The response, and its delay.
 pub(super) struct Reply {
     delay: Duration,
     wire: Wire,
@@ -91,7 +91,7 @@ impl Reply {
         Self::error(404, "NotFound", "Could not find App Connection with ID x")
     }
 
-    /// What the server's web framework says of a route that it doesn't have.
+    /// The web framework's response to an unknown route.
     pub(super) fn no_route() -> Self {
         let message = "Route GET:/x not found";
         Self::json(404, json!({"message": message, "error": "Not Found", "statusCode": 404}))
@@ -102,12 +102,12 @@ impl Reply {
         Self { delay: Duration::ZERO, wire: Wire::Truncated }
     }
 
-    /// The connection ends without an answer.
+    /// The connection closes without a response.
     pub(super) fn close() -> Self {
         Self { delay: Duration::ZERO, wire: Wire::Close }
     }
 
-    /// No answer for longer than any test waits.
+    /// No response for longer than any test waits.
     pub(super) fn never() -> Self {
         Self::close().after(Duration::from_secs(100_000))
     }
@@ -141,19 +141,19 @@ impl Clock {
         EPOCH + self.0.elapsed()
     }
 
-    /// As the KMS writes timestamps.
+    /// In the KMS's timestamp format.
     pub(super) fn stamp(self) -> String {
         self.now().format(&Rfc3339).unwrap()
     }
 
-    /// A timestamp that lies back.
+    /// A timestamp in the past.
     pub(super) fn stamp_ago(self, ago: Duration) -> String {
         (self.now() - ago).format(&Rfc3339).unwrap()
     }
 }
 
 impl Server {
-    /// Answers every login with `access-1`, `access-2` and so on, good for a month; the rest as the script says.
+    /// Responds to logins with `access-1`, `access-2` and so on, valid for a month, and to everything else as scripted.
     pub(super) async fn start(script: impl Fn(&Seen, Clock) -> Reply + Send + Sync + 'static) -> Self {
         Self::start_raw(move |seen, clock| {
             if is_login(seen) {
@@ -165,7 +165,7 @@ impl Server {
         .await
     }
 
-    /// Answers everything as the script says, logins too.
+    /// Responds to everything as scripted, including logins.
     pub(super) async fn start_raw(script: impl Fn(&Seen, Clock) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -191,7 +191,7 @@ impl Server {
         self.seen.lock().unwrap().clone()
     }
 
-    /// How many requests with this method came, logins apart.
+    /// The number of requests with this method, without logins.
     pub(super) fn count(&self, method: &str) -> usize {
         self.seen().iter().filter(|seen| seen.method == method && !is_login(seen)).count()
     }
@@ -225,13 +225,13 @@ impl Server {
     }
 }
 
-/// A client that manages nothing yet.
+/// A client without managed objects.
 pub(super) fn new_client(config: Config) -> Client {
     Client::new(config, ManagedIds::default(), Redactor::default())
 }
 
-/// A TLS server with a certificate of its own for these names, which closes every connection after a response of
-/// `{"done": true}`. Returns its URL on localhost and its certificate in PEM.
+/// A TLS server with its own certificate for these names, which closes every connection after a response of `{"done":
+/// true}`. Returns its URL on localhost and its certificate in PEM.
 pub(super) async fn tls_server(names: &[&str]) -> (String, Vec<u8>) {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let certified = rcgen::generate_simple_self_signed(names).unwrap();
@@ -288,7 +288,7 @@ pub(super) async fn serve_one<S: AsyncRead + AsyncWrite + Unpin>(
                 let now = clock.now().replace_nanosecond(0).unwrap().format(&Rfc2822).unwrap();
                 head.push_str(&format!("date: {}\r\n", now.replace("+0000", "GMT")));
             }
-            // An empty value takes a header away.
+            // An empty value removes a header.
             for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
                 head.push_str(&format!("{name}: {value}\r\n"));
             }

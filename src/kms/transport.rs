@@ -1,5 +1,4 @@
-//! What all requests of a process share: the configuration, the HTTP connections, the view of the rate limits and of
-//! outages, and the secrets to keep out of messages.
+//! The state that all requests of a client share: configuration, HTTP connections, rate limits, outages and secrets.
 
 use std::{
     collections::HashMap,
@@ -13,12 +12,12 @@ use super::{
     redact::Redactor, request::Request,
 };
 
-/// The way to one server.
+/// The transport to one server.
 pub(super) struct Transport {
     pub(super) config: Config,
-    /// Built at the first request: setting up TLS reads the system's trust store, and many processes never call.
+    /// Created at the first request: TLS setup reads the system's trust store, and many processes send no request.
     http: OnceCell<reqwest::Client>,
-    /// The view of the rate limit of each route.
+    /// The rate limiter of each route.
     limiters: Mutex<HashMap<String, Arc<RateLimiter>>>,
     pub(super) outage: Outage,
     pub(super) redactor: Redactor,
@@ -45,7 +44,7 @@ impl Transport {
     /// The HTTP library's client.
     ///
     /// # Errors
-    /// [`Error::Config`] when it can't be set up as configured.
+    /// [`Error::Config`] when the configuration is invalid.
     pub(super) async fn http(&self) -> Result<&reqwest::Client, Error> {
         self.http.get_or_try_init(async || http_client(&self.config)).await
     }

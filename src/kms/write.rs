@@ -1,13 +1,13 @@
-//! Creating, changing and deleting objects, and finding out what became of a change whose fate is unknown.
+//! Creates, changes and deletes objects, and looks up changes whose fate is unknown.
 //!
-//! The KMS has no idempotency key and no version check, so a change that may have been performed isn't simply sent
-//! again. It is looked up first:
+//! The KMS has no idempotency keys and no version checks, so a change that may have been performed is looked up before
+//! it is sent again:
 //!
 //! | change | the KMS shows | what follows |
 //! |---|---|---|
 //! | create | the object, and it can only be ours | done |
 //! | create | another object of that name | reported as unconfirmed, with that object |
-//! | create | nothing | sent again, as often as configured; a page of somebody else with a 4xx status twice |
+//! | create | nothing | sent again, as often as configured; a page of another server with a 4xx status twice |
 //! | change | the change | done |
 //! | change | no change | sent again, likewise |
 //! | change or deletion | no such object | that is the result |
@@ -33,32 +33,32 @@ use super::{
 };
 use crate::secret::Secret;
 
-/// How long to wait before each look for a change whose fate is unknown. The server may still be working on it.
+/// How long to wait before each lookup of a change of unknown fate. The server may still be performing it.
 pub(super) const LOOK_AFTER: [Duration; 3] =
     [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(3)];
 
-/// How far apart the clocks behind `Date` and behind an object's timestamps may be: a proxy writes the one, the database
-/// perhaps the other. They are assumed to be synchronized. A `Date` is also cut to whole seconds.
+/// The maximum difference between the clocks of `Date` and of an object's timestamps: a proxy may write the former, and
+/// the database the latter. They are assumed to be synchronized. `Date` is also truncated to seconds.
 const CLOCK_SLACK: Duration = Duration::from_secs(2);
 
-/// Why a create gave no object that is surely ours.
+/// Why a create failed or remains unconfirmed.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError<O: Object> {
     /// The scope has an object with this name. Nothing was created.
     #[error("{}", messages::name_taken())]
     NameTaken {
-        /// What is known of that object.
+        /// What is known about that object.
         existing: Existing<O>,
         /// The KMS's response.
         #[source]
         error: Error,
     },
-    /// The object may exist, but nothing shows that this create made it.
+    /// An object may exist, but nothing proves that this create was successful.
     #[error("{}", messages::unconfirmed())]
     Unconfirmed {
         /// The object that has the name, if there is one and it could be looked up.
         found: Option<Box<O>>,
-        /// What happened to the request.
+        /// The failure of the request.
         #[source]
         error: Error,
     },
@@ -70,7 +70,7 @@ pub enum CreateError<O: Object> {
 /// Why an object was not adopted.
 #[derive(Debug, thiserror::Error)]
 pub enum AdoptError {
-    /// Another manager of this process has it.
+    /// Another caller in this process manages it.
     #[error("{}", messages::already_managed())]
     Managed,
     /// The change that adopts it failed.
@@ -78,16 +78,16 @@ pub enum AdoptError {
     Failed(#[from] Error),
 }
 
-/// What is known of the object that has a name already.
+/// The object that already has a name, as far as it is known.
 #[derive(Debug)]
 pub enum Existing<O: Object> {
-    /// This is it.
+    /// The object.
     Visible(Box<O>),
     /// It is of another app.
     OfOtherApp,
     /// The machine identity may not read it.
     NotVisible,
-    /// Looking it up failed.
+    /// The lookup failed.
     Unknown(Error),
 }
 
@@ -102,23 +102,22 @@ impl<O: Object> CreateError<O> {
 }
 
 impl Operation {
-    /// Creates an object. The KMS first tries its credentials at the other side, so this takes a while.
+    /// Creates an object. The KMS tests its credentials first, so this takes a while.
     ///
-    /// If the fate of the request is unknown, the object is looked up by name and scope. An object that is found counts
-    /// as ours only if it can't be anything else: equal in all that was sent, created after that by the server's own
-    /// clock, and not managed already. If there is none, the create is sent again. Afterwards
-    /// [`may_still_create`](Self::may_still_create) says whether the KMS may still perform an earlier try.
+    /// If the fate of the request is unknown, the object is looked up by name and scope. A found object counts as the
+    /// result only if it is equal to the request, was created after the request by the server's own clock, and isn't
+    /// already managed. If there is none, the create is sent again. Afterwards
+    /// [`may_still_create`](Self::may_still_create) returns whether the KMS may still perform an earlier attempt.
     ///
     /// # Errors
-    /// [`CreateError::NameTaken`] and [`CreateError::Unconfirmed`] as they say. Every other error comes as
-    /// [`CreateError::Failed`], with `Api` kinds such as
-    /// [`CredentialsRefused`](ApiErrorKind::CredentialsRefused), [`Invalid`](ApiErrorKind::Invalid),
-    /// [`PermissionDenied`](ApiErrorKind::PermissionDenied) and [`UnknownProject`](ApiErrorKind::UnknownProject).
+    /// [`CreateError::NameTaken`] and [`CreateError::Unconfirmed`]. Every other error is [`CreateError::Failed`], with
+    /// `Api` kinds such as [`CredentialsRefused`](ApiErrorKind::CredentialsRefused),
+    /// [`Invalid`](ApiErrorKind::Invalid), [`PermissionDenied`](ApiErrorKind::PermissionDenied) and
+    /// [`UnknownProject`](ApiErrorKind::UnknownProject).
     ///
     /// # Cancellation
-    /// Stopping the operation ends it only while nothing was sent. A create under way runs to its end and, if its fate
-    /// is unknown, is looked up; it isn't sent again then. Dropping the future may leave an object behind that nobody
-    /// knows of.
+    /// Stopping the operation ends it only before the request is sent. A create in progress runs to its end. If its
+    /// fate is unknown, it is looked up, but not sent again. Dropping the future may leave an unmanaged object behind.
     pub async fn create<O: Object>(&self, new: &O::New) -> Result<O, CreateError<O>> {
         let request = Request::write(Method::POST, O::COLLECTION, &[], &new.body())?;
         self.redact(new.secrets());
@@ -147,7 +146,7 @@ impl Operation {
                 Ok(Some(Received { value: found, clock, .. })) => {
                     let earliest = clock.map(|clock| clock.earliest_at(since));
                     let is_ours = new.is_shown_by(&found) && is_not_before(found.created_at(), earliest);
-                    // Two creates of one name in this process are alike in all that can be compared.
+                    // Two creates of the same name in this process can't be distinguished by comparison.
                     if is_ours && self.client.managed().add(found.id()) {
                         self.run.set_may_still_create(history.is_open_besides_one());
                         return Ok(found);
@@ -160,7 +159,7 @@ impl Operation {
                     return Err(CreateError::NameTaken { existing: Existing::NotVisible, error });
                 }
                 Ok(None) if O::New::IS_REPEATABLE && self.may_repeat(&error, repeats) => repeats += 1,
-                // There is nothing, and the KMS has finished with every try, or refused the last one.
+                // There is no object, and the KMS has finished with every attempt or refused the last one.
                 Ok(None) if !history.is_open() || error.fate() == Fate::Refused => {
                     self.run.set_may_still_create(history.is_open());
                     return Err(history.end(error).into());
@@ -182,11 +181,11 @@ impl Operation {
     ///
     /// # Errors
     /// As [`create`](Self::create) describes for `Api`, and [`NotFound`](ApiErrorKind::NotFound) if there is no such
-    /// object. [`Error::may_have_changed_something`] says whether the object may have been changed all the same.
+    /// object. [`Error::may_have_changed_something`] returns whether the object may have been changed nevertheless.
     ///
     /// # Cancellation
-    /// Stopping the operation ends it only while nothing was sent. A change under way runs to its end and, if its fate
-    /// is unknown, is looked up. Dropping the future leaves open whether the change was made.
+    /// Stopping the operation ends it only before the request is sent. A change in progress runs to its end and is
+    /// looked up if its fate is unknown. After dropping the future, it is unknown whether the change was performed.
     pub async fn update<O: Object>(&self, id: &str, patch: &O::Patch) -> Result<O, Error> {
         let request = Request::write(Method::PATCH, format!("{}/:id", O::COLLECTION), &[id], &patch.body())?;
         self.redact(patch.secrets());
@@ -221,11 +220,11 @@ impl Operation {
         }
     }
 
-    /// Takes over an object that was found at a place, and changes it if the patch changes anything.
+    /// Adopts an object that was found at a place, and changes it if the patch isn't empty.
     ///
     /// # Errors
-    /// [`AdoptError::Managed`] if the object is managed already, or may be the result of another create under way. Every
-    /// other error as [`update`](Self::update) describes.
+    /// [`AdoptError::Managed`] if the object is already managed, or may be the result of another create in progress.
+    /// All other errors are those of [`update`](Self::update).
     ///
     /// # Cancellation
     /// As [`update`](Self::update).
@@ -245,16 +244,16 @@ impl Operation {
         })
     }
 
-    /// Deletes an object. That it is gone already is success too.
+    /// Deletes an object. Succeeds if it doesn't exist.
     ///
     /// # Errors
     /// `Api` with [`InUse`](ApiErrorKind::InUse) while something uses it, and with
-    /// [`PermissionDenied`](ApiErrorKind::PermissionDenied) if the identity may not; and every other error that a request
-    /// can end in.
+    /// [`PermissionDenied`](ApiErrorKind::PermissionDenied) if the identity lacks the permission; and all other errors
+    /// of requests.
     ///
     /// # Cancellation
-    /// Stopping the operation ends it only while nothing was sent; a deletion under way runs to its end. Dropping the
-    /// future leaves open whether the object was deleted.
+    /// Stopping the operation ends it only before the request is sent; a deletion in progress runs to its end. After
+    /// dropping the future, it is unknown whether the object was deleted.
     pub async fn delete<O: Object>(&self, id: &str, deletion: O::Deletion) -> Result<(), Error> {
         let request = O::delete(id, deletion)?;
         let _writing = self.client.writing();
@@ -273,17 +272,17 @@ impl Operation {
         }
     }
 
-    /// Keeps secrets that are sent out of everything that the server says.
+    /// Adds secrets of a request to the redactor.
     fn redact(&self, secrets: Vec<&Secret>) {
         secrets.into_iter().for_each(|secret| self.client.transport().redactor.add(secret));
     }
 
-    /// Whether a change is sent again after it failed with `error` and the KMS didn't show it.
+    /// Whether to repeat a change that failed with `error` and wasn't found in the lookup.
     fn may_repeat(&self, error: &Error, repeats: u32) -> bool {
         let max_repeats = self.client.transport().config.max_retries;
         match error.reason() {
             Some(reason) if error.fate() != Fate::NotSent => {
-                // Its effect was looked for and isn't there, so it may be repeated like a read.
+                // Its effect was looked up and isn't there, so it may be repeated like a read.
                 let repetition = reason.repetition(Effect::Read, false);
                 !self.run.is_stopped()
                     && repeats < max_repeats
@@ -305,7 +304,7 @@ impl Operation {
         }
     }
 
-    /// Looks several times for an object whose create may still be under way.
+    /// Looks several times for an object whose create may still be in progress.
     async fn look_for<O: Object>(&self, new: &O::New) -> Result<Option<Received<O>>, Error> {
         for wait in LOOK_AFTER {
             tokio::time::sleep(wait).await;
@@ -318,7 +317,7 @@ impl Operation {
         Ok(None)
     }
 
-    /// Looks several times whether an object shows a change that was first sent at `since`.
+    /// Checks several times whether an object has a change that was first sent at `since`.
     async fn look_at<O: Object>(
         &self,
         id: &str,
@@ -337,8 +336,8 @@ impl Operation {
         Ok(None)
     }
 
-    /// The object after a change of which an earlier try may still land. It would look like somebody else's change if it
-    /// were only seen later.
+    /// The object after a change of which an earlier attempt may still be performed. If that were noticed only later,
+    /// it would look like a foreign change.
     async fn settle<O: Object>(&self, changed: O, patch: &O::Patch) -> O {
         let mut latest = changed;
         for wait in LOOK_AFTER {
@@ -352,12 +351,12 @@ impl Operation {
     }
 }
 
-/// What distinguishes a place from those of all kinds of objects.
+/// A key that distinguishes the places of all kinds of objects.
 fn key<O: Object>(place: &O::Place) -> String {
     format!("{} {place:?}", O::COLLECTION)
 }
 
-/// Whether a timestamp of the server isn't before a moment of its clock. Without that moment nothing is sure.
+/// Whether a timestamp of the server isn't before a moment of its clock. False if that moment is unknown.
 fn is_not_before(stamp: &str, moment: Option<OffsetDateTime>) -> bool {
     match (OffsetDateTime::parse(stamp, &Rfc3339), moment) {
         (Ok(stamp), Some(moment)) => stamp >= moment - CLOCK_SLACK,

@@ -1,4 +1,4 @@
-//! Actions: things to do on request, which leave no state.
+//! Actions: operations on request, without state.
 
 use tokio::sync::mpsc;
 
@@ -19,13 +19,13 @@ pub trait Action: Send + Sync + 'static {
     /// The schema of its `config` block.
     fn schema(&self) -> Schema;
 
-    /// Checks what concerns several attributes. Values may be unknown.
+    /// Checks rules that involve several attributes. Values may be unknown.
     fn validate(&self, _config: &Self::Config, _diagnostics: &mut Diagnostics) {}
 
-    /// Does it, and reports how far it got.
+    /// Runs the action and reports its progress.
     ///
     /// # Errors
-    /// It was not done, or failed.
+    /// The action did not run, or it failed.
     fn invoke(
         &self,
         cx: &mut Context,
@@ -34,7 +34,7 @@ pub trait Action: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Diagnostics>> + Send;
 }
 
-/// Where an action reports to the user how far it got.
+/// Reports the progress of an action to the user.
 pub struct Progress(mpsc::Sender<String>);
 
 impl Progress {
@@ -44,12 +44,12 @@ impl Progress {
 
     /// Shows one line to the user.
     pub async fn say(&self, message: impl Into<String>) {
-        // Nobody listening any more is no reason to stop half-way.
+        // The action continues when the client has disconnected.
         let _ = self.0.send(message.into()).await;
     }
 }
 
-/// The object-safe twin of [`Action`], over plain values.
+/// The object-safe version of [`Action`], on plain values.
 pub(super) trait AnyAction: Described + Send + Sync {
     fn validate(&self, config: Value) -> Diagnostics;
     fn invoke<'a>(

@@ -1,4 +1,4 @@
-//! What every call into a provider carries along.
+//! The context of a call into a provider.
 
 use std::pin::Pin;
 
@@ -6,15 +6,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::diagnostics::Diagnostics;
 
-/// A future behind a pointer, as the object-safe twins of the traits return them.
+/// A boxed future, for the object-safe versions of the traits.
 pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The circumstances of one call.
+/// The context of one call.
 #[derive(Debug, Default)]
 pub struct Context {
-    /// Cancelled when the user asks Terraform to stop. What has not been sent then must not be sent any more; a write
-    /// under way must still be finished and its result returned.
+    /// Cancelled when the user asks Terraform to stop. After that, nothing new must be sent; a write in progress must
+    /// still be completed and its result returned.
     pub stop: CancellationToken,
-    /// Warnings of a call that may well succeed.
+    /// Diagnostics that don't end the call, such as warnings.
     pub diagnostics: Diagnostics,
 }

@@ -1,4 +1,4 @@
-//! Data sources: reading what exists.
+//! Data sources.
 
 use super::{
     context::{BoxFuture, Context},
@@ -17,13 +17,13 @@ pub trait DataSource: Send + Sync + 'static {
     /// The schema of its attributes.
     fn schema(&self) -> Schema;
 
-    /// Checks what concerns several attributes. Values may be unknown.
+    /// Checks rules that involve several attributes. Values may be unknown.
     fn validate(&self, _config: &Self::Model, _diagnostics: &mut Diagnostics) {}
 
-    /// Reads. What the configuration sets must be returned as it is.
+    /// Reads the data. Configured attributes must be returned unchanged.
     ///
     /// # Errors
-    /// It can't be read, or it doesn't exist.
+    /// The data can't be read or doesn't exist.
     fn read(
         &self,
         cx: &mut Context,
@@ -31,7 +31,7 @@ pub trait DataSource: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Model, Diagnostics>> + Send;
 }
 
-/// The object-safe twin of [`DataSource`], over plain values.
+/// The object-safe version of [`DataSource`], on plain values.
 pub(super) trait AnyDataSource: Described + Send + Sync {
     fn validate(&self, config: Value) -> Diagnostics;
     fn read<'a>(&'a self, cx: &'a mut Context, config: Value) -> BoxFuture<'a, Result<Value, Diagnostics>>;

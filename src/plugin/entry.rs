@@ -9,7 +9,7 @@ use super::{
     value::Value,
 };
 
-/// A type with its schema, which is built when it is first needed, and once.
+/// A type with its schema, which is built once, at its first use.
 pub(super) struct Entry<T> {
     item: T,
     build: fn(&T) -> Schema,
@@ -30,7 +30,7 @@ impl<T> Entry<T> {
         self.schema.get_or_init(|| (self.build)(&self.item))
     }
 
-    /// Checks a configuration by its schema, and then by the type's own check.
+    /// Validates a configuration against the schema, and then with the type's own check.
     pub(super) fn validate<M: Model>(
         &self,
         config: Value,
@@ -46,7 +46,7 @@ impl<T> Entry<T> {
     }
 }
 
-/// What has a schema.
+/// A type with a schema.
 pub(super) trait Described {
     fn schema(&self) -> &Schema;
 }

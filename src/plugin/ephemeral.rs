@@ -1,4 +1,4 @@
-//! Ephemeral resources: values for the length of one run, stored nowhere.
+//! Ephemeral resources: values for one run, which are never stored.
 
 use super::{
     context::{BoxFuture, Context},
@@ -17,13 +17,13 @@ pub trait EphemeralResource: Send + Sync + 'static {
     /// The schema of its attributes.
     fn schema(&self) -> Schema;
 
-    /// Checks what concerns several attributes. Values may be unknown.
+    /// Checks rules that involve several attributes. Values may be unknown.
     fn validate(&self, _config: &Self::Model, _diagnostics: &mut Diagnostics) {}
 
-    /// Gets the values. What the configuration sets must be returned as it is.
+    /// Gets the values. Configured attributes must be returned unchanged.
     ///
     /// # Errors
-    /// There are no values.
+    /// The values can't be obtained.
     fn open(
         &self,
         cx: &mut Context,
@@ -31,7 +31,7 @@ pub trait EphemeralResource: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Model, Diagnostics>> + Send;
 }
 
-/// The object-safe twin of [`EphemeralResource`], over plain values.
+/// The object-safe version of [`EphemeralResource`], on plain values.
 pub(super) trait AnyEphemeralResource: Described + Send + Sync {
     fn validate(&self, config: Value) -> Diagnostics;
     fn open<'a>(&'a self, cx: &'a mut Context, config: Value) -> BoxFuture<'a, Result<Value, Diagnostics>>;

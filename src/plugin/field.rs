@@ -9,7 +9,7 @@ use super::{
     value::{CodecError, Number, Refinement, Type, Value},
 };
 
-/// The value of one attribute, of which Terraform knows three states.
+/// The value of one attribute: null, unknown or known.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Field<T> {
     /// Not set.
@@ -22,12 +22,12 @@ pub enum Field<T> {
 }
 
 impl<T> Field<T> {
-    /// A value that is decided in apply and will not be null.
+    /// A value that is known after apply and will not be null.
     pub fn unknown() -> Self {
         Self::Unknown(Refinement::not_null())
     }
 
-    /// A value that is decided in apply and may be null.
+    /// A value that is known after apply and may be null.
     pub fn unknown_or_null() -> Self {
         Self::Unknown(Refinement::default())
     }
@@ -40,7 +40,7 @@ impl<T> Field<T> {
         }
     }
 
-    /// The value to change, if it is known.
+    /// A mutable reference to the value, if it is known.
     pub fn known_mut(&mut self) -> Option<&mut T> {
         match self {
             Self::Known(value) => Some(value),
@@ -61,7 +61,7 @@ impl<T> Field<T> {
         matches!(self, Self::Unknown(_))
     }
 
-    /// Whether there is no value, for certain.
+    /// Whether the value is null.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
@@ -73,7 +73,8 @@ impl Field<String> {
         self.known().map(String::as_str)
     }
 
-    /// The text, empty if it is null or unknown: for required attributes in apply, which are neither.
+    /// The text, or an empty one if it is null or unknown. Use it for required attributes in apply, which are always
+    /// known.
     pub fn text(&self) -> &str {
         self.as_str().unwrap_or_default()
     }
@@ -92,7 +93,7 @@ impl<T> From<Option<T>> for Field<T> {
 }
 
 impl<T: AttributeType> Field<T> {
-    /// Takes any value over.
+    /// Converts from any value.
     ///
     /// # Errors
     /// The value is of another type.
@@ -104,7 +105,7 @@ impl<T: AttributeType> Field<T> {
         }
     }
 
-    /// Gives the value back.
+    /// Converts to a value.
     pub fn into_value(self) -> Value {
         match self {
             Self::Null => Value::Null,
@@ -116,25 +117,24 @@ impl<T: AttributeType> Field<T> {
 
 /// A Rust type that an attribute can have.
 ///
-/// A provider implements it for types of its own, for instance for one that keeps secret text: such a type sets
-/// [`AttributeType::SENSITIVE`].
+/// A provider may implement it for its own types. A type for secret text sets [`AttributeType::SENSITIVE`].
 pub trait AttributeType: Sized {
-    /// Whether its attributes are sensitive, whatever their declarations say.
+    /// Whether its attributes are always sensitive.
     const SENSITIVE: bool = false;
 
-    /// Whether there is room for unknown and null values inside of a known one.
+    /// Whether a known value of this type can contain unknown and null values.
     const ELEMENTS_MAY_BE_UNKNOWN: bool = true;
 
-    /// What the schema says of it.
+    /// Its kind in the schema.
     fn kind() -> Kind;
 
-    /// Takes a known value over.
+    /// Converts from a known value.
     ///
     /// # Errors
     /// The value is of another type.
     fn from_value(value: Value) -> Result<Self, CodecError>;
 
-    /// Gives the value back.
+    /// Converts to a value.
     fn into_value(self) -> Value;
 }
 
@@ -204,7 +204,7 @@ impl AttributeType for i64 {
     }
 }
 
-/// A value of any type, which the configuration decides.
+/// A value of a dynamic type.
 impl AttributeType for Value {
     fn kind() -> Kind {
         Kind::Plain(Type::Dynamic)
@@ -219,7 +219,7 @@ impl AttributeType for Value {
     }
 }
 
-/// What a collection can hold: values of an attribute's type or, where some may be unknown or null, [`Field`]s of them.
+/// An element of a collection: a value, or a [`Field`] of one if elements may be unknown or null.
 pub trait Element: Sized {
     /// The type of the values.
     type Value: AttributeType;
@@ -227,13 +227,13 @@ pub trait Element: Sized {
     /// Whether an element may be unknown or null.
     const MAY_BE_UNKNOWN: bool;
 
-    /// Takes an element over.
+    /// Converts from an element.
     ///
     /// # Errors
-    /// It is of another type, or is unknown or null where there is no room for that.
+    /// It is of another type, or is unknown or null and the type can't represent that.
     fn from_element(value: Value) -> Result<Self, CodecError>;
 
-    /// Gives the element back.
+    /// Converts to an element.
     fn into_element(self) -> Value;
 }
 
@@ -273,8 +273,8 @@ fn collection<E: Element>(plain: fn(Box<Type>) -> Type, nesting: Nesting) -> Kin
     match E::Value::kind() {
         Kind::Plain(element) => Kind::Plain(plain(Box::new(element))),
         Kind::Nested(Nesting::Single, attributes) => Kind::Nested(nesting, attributes),
-        // Terraform has no rules for the attributes of objects in collections of collections. The check of the schema
-        // finds such a type and refuses it.
+        // Terraform doesn't support nested attributes in collections of collections. The schema check rejects such a
+        // type.
         Kind::Nested(_, attributes) => {
             let object = object_type(&attributes);
             Kind::Plain(plain(Box::new(Type::List(Box::new(object)))))
@@ -303,7 +303,7 @@ impl<E: Element> AttributeType for Vec<E> {
     }
 }
 
-/// A set: each element once, in no order.
+/// A set: distinct elements, without order.
 #[derive(Clone, Debug, Default)]
 pub struct Set<E>(pub Vec<E>);
 

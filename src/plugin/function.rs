@@ -1,27 +1,27 @@
-//! Functions: pure computations for configurations. They reach no server and know no provider configuration.
+//! Functions: pure computations for configurations, without access to servers or the provider's configuration.
 
 use super::value::{Type, Value};
 
 /// A function.
 ///
-/// Terraform calls it several times and compares the results, so it must give the same result for the same arguments.
+/// Terraform calls it several times and compares the results, so it must be deterministic.
 pub trait Function: Send + Sync + 'static {
     /// Its parameters and result.
     fn signature(&self) -> Signature;
 
-    /// Computes. Arguments are known, not null, and of the declared types.
+    /// Computes the result. Arguments are known, not null, and of the declared types.
     ///
     /// # Errors
-    /// An argument makes no sense.
+    /// An argument is invalid.
     fn call(&self, arguments: Vec<Value>) -> Result<Value, FunctionError>;
 }
 
 /// The parameters and the result of a function.
 #[derive(Debug)]
 pub struct Signature {
-    /// What it does, in one line of plain text.
+    /// The summary, in one line of plain text.
     pub summary: &'static str,
-    /// What it does, in Markdown.
+    /// The description, in Markdown.
     pub description: &'static str,
     /// Its parameters, in order.
     pub parameters: Vec<Parameter>,
@@ -34,17 +34,17 @@ pub struct Signature {
 pub struct Parameter {
     /// Its name, for messages and documentation.
     pub name: &'static str,
-    /// What it is, in Markdown.
+    /// The description, in Markdown.
     pub description: &'static str,
     /// Its type.
     pub value_type: Type,
 }
 
-/// Why a function has no result. Never holds an argument's value, which may be secret.
+/// The error of a function. It must not contain an argument's value, which may be secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionError {
     /// What is wrong, in the user's terms.
     pub text: String,
-    /// Which argument is to blame, counted from 0.
+    /// The index of the invalid argument, from 0.
     pub argument: Option<i64>,
 }

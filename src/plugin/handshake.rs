@@ -1,8 +1,8 @@
-//! How Terraform and the provider find and trust each other, as go-plugin has it.
+//! The handshake between Terraform and the provider, as defined by go-plugin.
 //!
-//! Terraform starts the process with a magic cookie and a one-shot certificate in the environment. The provider
-//! answers with one line on stdout: where it listens, and its own one-shot certificate. Each side then accepts exactly
-//! the other's certificate. Sources: go-plugin's `client.go`, `server.go` and `mtls.go`.
+//! Terraform starts the process with a magic cookie and a temporary certificate in the environment. The provider
+//! responds with one line on stdout, which has its address and its own temporary certificate. Each side then accepts
+//! only the other's certificate. Sources: go-plugin's `client.go`, `server.go` and `mtls.go`.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use rustls_pki_types::{CertificateDer, UnixTime, pem::PemObject as _};
 
 use super::messages;
 
-/// The variable that tells a start by Terraform from one by hand, and its value. Terraform's and OpenTofu's are the same.
+/// The variable that Terraform and OpenTofu set when they start a plugin, and its value.
 const COOKIE: (&str, &str) =
     ("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2");
 
@@ -34,19 +34,19 @@ pub const PROTOCOL_VERSION: u8 = 6;
 /// The name that the host expects in our certificate.
 const SERVER_NAME: &str = "localhost";
 
-/// Why the process can't serve. Told on stderr, for there is no client yet to tell it to.
+/// Why the process can't serve. It is printed on stderr, because no client is connected yet.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
-    /// PLUGIN_CLIENT_CERT is no certificate. Going on without one would let anybody in.
+    /// PLUGIN_CLIENT_CERT isn't a certificate. Without it, any local process could connect.
     #[error("{}", messages::invalid_client_certificate())]
     ClientCertificate,
-    /// Our own certificate could not be made.
+    /// The server's certificate could not be generated.
     #[error("{}", messages::no_server_certificate())]
     ServerCertificate(#[source] rcgen::Error),
     /// TLS could not be set up.
     #[error("{}", messages::no_tls())]
     Tls(#[from] rustls::Error),
-    /// The socket could not be opened, or the handshake line not written.
+    /// The socket could not be opened, or the handshake line could not be written.
     #[error("{}", messages::no_listener())]
     Io(#[from] std::io::Error),
 }
@@ -56,20 +56,20 @@ pub fn started_by_terraform(environment: impl Fn(&str) -> Option<String>) -> boo
     environment(COOKIE.0).as_deref() == Some(COOKIE.1)
 }
 
-/// Our side of mutual TLS: what the handshake line needs.
+/// The server's side of mutual TLS, before it is configured.
 pub(super) struct Tls {
-    /// The only client to let in.
+    /// The only accepted client certificate.
     client: CertificateDer<'static>,
     /// The certificate to announce.
     certificate: CertificateDer<'static>,
     key: KeyPair,
 }
 
-/// Prepares mutual TLS with exactly the client whose certificate the environment holds. `None` if it holds none, as
-/// with TF_DISABLE_PLUGIN_TLS: then the host speaks plain text.
+/// Prepares mutual TLS with the client whose certificate is in the environment. `None` if there is none, as with
+/// TF_DISABLE_PLUGIN_TLS: the host then connects without TLS.
 ///
 /// # Errors
-/// The client's certificate is unusable, or ours can't be made.
+/// The client's certificate is invalid, or the server's can't be generated.
 pub(super) fn tls(environment: impl Fn(&str) -> Option<String>) -> Result<Option<Tls>, HandshakeError> {
     let Some(pem) = environment("PLUGIN_CLIENT_CERT").filter(|pem| !pem.is_empty()) else { return Ok(None) };
     let client = client_certificate(&pem)?;
@@ -81,11 +81,11 @@ pub(super) fn tls(environment: impl Fn(&str) -> Option<String>) -> Result<Option
 }
 
 impl Tls {
-    /// What to accept connections with. The host can't connect before it has read the handshake line, so this is for
-    /// afterwards: the host doesn't wait for it.
+    /// The TLS configuration. The host connects after it has read the handshake line, so this can be done after the
+    /// line is printed.
     ///
     /// # Errors
-    /// The certificate and its key don't serve.
+    /// The certificate or its key is invalid.
     pub(super) fn config(self) -> Result<Arc<ServerConfig>, HandshakeError> {
         let provider = Arc::new(default_provider());
         let verifier = OnlyThisClient { certificate: self.client, provider: Arc::clone(&provider) };
@@ -93,7 +93,7 @@ impl Tls {
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(Arc::new(verifier))
             .with_single_cert(vec![self.certificate], self.key.into())?;
-        // Hosts with a newer gRPC library hang up if no protocol is agreed on.
+        // Newer gRPC libraries close the connection if no protocol is negotiated.
         config.alpn_protocols = vec![b"h2".to_vec()];
         // The host connects once, so there is nothing to resume.
         config.send_tls13_tickets = 0;
@@ -110,17 +110,17 @@ fn client_certificate(pem: &str) -> Result<CertificateDer<'static>, HandshakeErr
     }
 }
 
-/// The line that tells the host where to connect. `network` is `unix` or `tcp`. The host decodes the certificate
-/// strictly: standard alphabet, no padding.
+/// The handshake line. `network` is `unix` or `tcp`. The host decodes the certificate strictly: standard alphabet, no
+/// padding.
 pub(super) fn line(network: &str, address: &str, tls: Option<&Tls>) -> String {
     let certificate = tls.map(|tls| STANDARD_NO_PAD.encode(&tls.certificate)).unwrap_or_default();
     format!("{CORE_VERSION}|{PROTOCOL_VERSION}|{network}|{address}|grpc|{certificate}\n")
 }
 
-/// Accepts one certificate, byte for byte, from a client that proves to hold its key.
+/// Accepts exactly one certificate, from a client that proves that it has the key.
 ///
-/// The usual verifiers can't: the host's certificate is self-signed and marked as an authority, which they refuse in a
-/// client. That it is P-521 needs aws-lc; *ring* has no such curve, and without it Go sends no certificate at all.
+/// The usual verifiers reject the host's certificate, because it is self-signed and marked as an authority. Its curve
+/// P-521 requires aws-lc: *ring* doesn't have it, and Go sends no certificate if the curve isn't offered.
 #[derive(Debug)]
 struct OnlyThisClient {
     certificate: CertificateDer<'static>,

@@ -1,4 +1,4 @@
-//! A whole resource type: a text file, which Terraform creates, reads, deletes and imports.
+//! A complete resource type: a text file, which Terraform creates, reads, deletes and imports.
 
 use std::{fs, io};
 

@@ -1,4 +1,4 @@
-//! go-plugin's own services: the host's way to end the process, and three that it expects to be there.
+//! go-plugin's own services: the controller, which ends the process, and three others that the host expects.
 
 use std::pin::Pin;
 
@@ -20,7 +20,7 @@ use super::{
     },
 };
 
-/// The name that go-plugin asks the health of.
+/// The service name in go-plugin's health checks.
 const SERVICE: &str = "plugin";
 
 /// All four services. They share the signal that ends the process.
@@ -28,11 +28,11 @@ const SERVICE: &str = "plugin";
 pub(super) struct HostServices {
     /// Cancelled when the process is to end.
     pub(super) shutdown: CancellationToken,
-    /// Whether the host may end the process. A debugged one goes on.
+    /// Whether the host may end the process. It may not in debug mode.
     pub(super) host_may_end: bool,
 }
 
-/// A stream that says nothing and ends with the process.
+/// A stream without messages, which ends with the process.
 type Silence<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl HostServices {
@@ -76,7 +76,7 @@ impl GrpcBroker for HostServices {
         &self,
         request: Request<Streaming<ConnInfo>>,
     ) -> Result<Response<Self::StartStreamStream>, Status> {
-        // Providers open no side connections. What the host says is read, so that it never has to wait.
+        // Providers open no side connections. The host's messages are read so that the host never blocks.
         let mut incoming = request.into_inner();
         tokio::spawn(async move { while let Some(Ok(_)) = incoming.next().await {} });
         Ok(Response::new(self.silence()))

@@ -1,7 +1,8 @@
-//! Interrupts from the terminal, and requests of supervisors to end.
+//! Signals: Ctrl-C and SIGTERM.
 //!
-//! Ctrl-C reaches the whole process group. Terraform then asks us to stop in its own way; dying here would lose what was
-//! just created. SIGTERM may come to this process alone, so it ends it, but not in the middle of a call.
+//! Ctrl-C reaches the whole process group. Terraform then stops the provider with a call, and an earlier exit would
+//! lose the objects that were just created. SIGTERM may be sent to this process alone, so the process ends, but not in
+//! the middle of a call.
 
 #[cfg(unix)]
 pub(super) use unix::{hold_back, interrupted, terminated};
@@ -15,18 +16,18 @@ mod unix {
     use nix::sys::signal::{SigSet, Signal};
     use tokio_util::sync::CancellationToken;
 
-    /// Blocks the signals in this thread and in those that it will start, so that they stay pending. That is one call
-    /// to the system, where a handler of tokio's makes a registry of all signals and a pair of sockets, at each start.
+    /// Blocks the signals in this thread and its future child threads, so that they stay pending. This takes one system
+    /// call at start, while tokio's handler allocates a registry of all signals and a socket pair.
     pub(in super::super) fn hold_back() -> io::Result<()> {
         Ok(SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]).thread_block()?)
     }
 
-    /// Cancels `end` when a supervisor asks the process to end.
+    /// Cancels `end` at SIGTERM.
     pub(in super::super) fn terminated(end: CancellationToken) -> io::Result<()> {
         first_of([Signal::SIGTERM], end)
     }
 
-    /// Cancels `end` at Ctrl-C, or when a supervisor asks the process to end.
+    /// Cancels `end` at Ctrl-C or SIGTERM.
     pub(in super::super) fn interrupted(end: CancellationToken) -> io::Result<()> {
         first_of([Signal::SIGINT, Signal::SIGTERM], end)
     }
@@ -49,13 +50,13 @@ mod windows {
     use tokio::signal::windows::{ctrl_break, ctrl_c};
     use tokio_util::sync::CancellationToken;
 
-    /// The default action comes back when nobody listens any more, so these listen to the end of the process.
+    /// The default action returns when nothing listens, so these listen until the process ends.
     pub(in super::super) fn hold_back() -> io::Result<()> {
         std::mem::forget((ctrl_c()?, ctrl_break()?));
         Ok(())
     }
 
-    /// Nobody can ask for that here.
+    /// There is no SIGTERM on this system.
     pub(in super::super) fn terminated(_: CancellationToken) -> io::Result<()> {
         Ok(())
     }

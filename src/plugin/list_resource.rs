@@ -24,13 +24,13 @@ pub trait ListResource: Send + Sync + 'static {
     /// The schema of its `config` block.
     fn schema(&self) -> Schema;
 
-    /// Checks what concerns several attributes. Values may be unknown.
+    /// Checks rules that involve several attributes. Values may be unknown.
     fn validate(&self, _config: &Self::Config, _diagnostics: &mut Diagnostics) {}
 
-    /// Finds objects, and hands them on one by one.
+    /// Finds objects and sends them one by one.
     ///
     /// # Errors
-    /// They can't be listed. What was handed on before stays.
+    /// The objects can't be listed. Those already sent stay valid.
     fn list(
         &self,
         cx: &mut Context,
@@ -42,15 +42,15 @@ pub trait ListResource: Send + Sync + 'static {
 /// An object that was found.
 #[derive(Clone, Debug)]
 pub struct Found<R: Resource> {
-    /// What people call it.
+    /// Its name for users.
     pub display_name: String,
-    /// What distinguishes it from all others.
+    /// Its identity.
     pub identity: R::Identity,
-    /// Its state as an import would have it.
+    /// Its state, as after an import.
     pub state: R::Model,
 }
 
-/// Where found objects go.
+/// Sends found objects to the client.
 pub struct FoundSender<R: Resource> {
     sender: mpsc::Sender<FoundValue>,
     left: i64,
@@ -59,7 +59,7 @@ pub struct FoundSender<R: Resource> {
 }
 
 impl<R: Resource> FoundSender<R> {
-    /// Hands an object on. `false`: no more are wanted.
+    /// Sends an object. Returns `false` when the client needs no more.
     pub async fn send(&mut self, found: Found<R>) -> bool {
         if self.left <= 0 {
             return false;
@@ -74,21 +74,21 @@ impl<R: Resource> FoundSender<R> {
     }
 }
 
-/// A found object in plain values. Its state may hold what is write-only.
+/// A found object in plain values. Its state may contain write-only values.
 pub(super) struct FoundValue {
     pub(super) display_name: String,
     pub(super) identity: Value,
     pub(super) state: Option<Value>,
 }
 
-/// What the client wants of a list.
+/// The client's options for a list.
 #[derive(Clone, Copy)]
 pub(super) struct ListOptions {
     pub(super) include_state: bool,
     pub(super) limit: i64,
 }
 
-/// The object-safe twin of [`ListResource`], over plain values.
+/// The object-safe version of [`ListResource`], on plain values.
 pub(super) trait AnyListResource: Described + Send + Sync {
     /// The Rust type of the managed resources that it finds.
     fn resource_type_id(&self) -> TypeId;

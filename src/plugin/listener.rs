@@ -1,5 +1,5 @@
-//! Where the host connects: a Unix socket in a directory that only its owner can enter, or TCP on loopback where there
-//! are no Unix sockets.
+//! The listening socket: a Unix socket in a directory that only its owner can enter, or TCP on loopback on systems
+//! without Unix sockets.
 
 use std::io;
 
@@ -34,10 +34,10 @@ mod unix {
 
     use super::{super::messages, Accept, io};
 
-    /// The limit for a socket's path, its closing zero included: macOS's, for Linux allows 108.
+    /// The maximum length of a socket's path, including the terminating zero: 104 on macOS, 108 on Linux.
     const LONGEST_PATH: usize = 104;
 
-    /// A listening socket, whose files go when it is dropped. Who connects waits to be accepted.
+    /// A listening socket, whose files are removed when it is dropped. Connections wait until they are accepted.
     pub(in super::super) struct Listener {
         listener: UnixListener,
         directory: SocketDirectory,
@@ -57,11 +57,11 @@ mod unix {
     }
 
     impl Listener {
-        /// Opens a socket. PLUGIN_UNIX_SOCKET_DIR says where, else the system's folder for temporary files is used;
-        /// PLUGIN_UNIX_SOCKET_GROUP names a group that may connect too.
+        /// Opens a socket in PLUGIN_UNIX_SOCKET_DIR, or in the system's directory for temporary files. The group named
+        /// by PLUGIN_UNIX_SOCKET_GROUP may connect too.
         ///
         /// # Errors
-        /// The socket can't be made, or the group is unknown.
+        /// The socket can't be created, or the group is unknown.
         pub(in super::super) fn open(environment: impl Fn(&str) -> Option<String>) -> io::Result<Self> {
             let set = |name| environment(name).filter(|value| !value.is_empty());
             let group = set("PLUGIN_UNIX_SOCKET_GROUP").map(|name| group_id(&name)).transpose()?;
@@ -86,10 +86,10 @@ mod unix {
             self.directory.0.join("plugin").display().to_string()
         }
 
-        /// Begins to accept, in the runtime of the caller.
+        /// Starts to accept connections, in the runtime of the caller.
         ///
         /// # Errors
-        /// The runtime can't watch the socket.
+        /// The runtime can't register the socket.
         pub(in super::super) fn accepting(self) -> io::Result<impl Accept> {
             self.listener.set_nonblocking(true)?;
             let listener = tokio::net::UnixListener::from_std(self.listener)?;
@@ -105,7 +105,7 @@ mod unix {
         }
     }
 
-    /// A fresh directory of mode 0700, under another parent where the path would be too long for a socket.
+    /// Creates a directory of mode 0700, under /tmp if the path would be too long for a socket.
     fn make_directory(parent: &Path) -> io::Result<PathBuf> {
         let mut random = [0; 8];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other(messages::no_random_bytes()))?;
@@ -166,7 +166,7 @@ mod unix {
     }
 }
 
-/// Where there are no Unix sockets. It is compiled for tests too, so that it is tried on every system.
+/// For systems without Unix sockets. It is compiled for tests too, so that it is tested on every system.
 #[cfg(any(test, not(unix)))]
 pub(super) mod tcp {
     use std::net::{Ipv4Addr, TcpListener};
@@ -175,7 +175,7 @@ pub(super) mod tcp {
 
     use super::{super::messages, Accept, io};
 
-    /// A listening socket on loopback. Who connects waits to be accepted.
+    /// A listening socket on loopback. Connections wait until they are accepted.
     pub(in super::super) struct Listener(TcpListener);
 
     impl Listener {
@@ -199,10 +199,10 @@ pub(super) mod tcp {
             self.0.local_addr().map(|address| address.to_string()).unwrap_or_default()
         }
 
-        /// Begins to accept, in the runtime of the caller.
+        /// Starts to accept connections, in the runtime of the caller.
         ///
         /// # Errors
-        /// The runtime can't watch the socket.
+        /// The runtime can't register the socket.
         pub(in super::super) fn accepting(self) -> io::Result<impl Accept> {
             self.0.set_nonblocking(true)?;
             tokio::net::TcpListener::from_std(self.0)
@@ -234,7 +234,7 @@ pub(super) mod tcp {
 
         #[tokio::test]
         async fn the_first_free_port_of_the_range_is_taken() {
-            // A free port with another that is taken before it.
+            // A free port after one that is in use.
             let (taken, port) = loop {
                 let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
                 let port = taken.local_addr().unwrap().port();

@@ -1,8 +1,8 @@
 //! Logs in the form that Terraform reads: one JSON object per line on stderr.
 //!
-//! Terraform's host (go-plugin's `log_entry.go`) takes `@level`, `@message`, `@timestamp` and `@module`, which must be
-//! strings, and shows every other key as a field. It filters by TF_LOG_PROVIDER, or TF_LOG where that is not set; we
-//! filter by the same, so that nothing is formatted in vain.
+//! Terraform's host (go-plugin's `log_entry.go`) reads `@level`, `@message`, `@timestamp` and `@module`, which must be
+//! strings, and shows every other key as a field. It filters by TF_LOG_PROVIDER, or TF_LOG if that isn't set. The same
+//! filter is applied here, so that lines that nobody sees aren't formatted.
 
 use std::{
     fmt::{self, Write as _},
@@ -26,38 +26,38 @@ use tracing_subscriber::{
 
 use super::messages;
 
-/// Keys of log fields. People's log filters know them from other providers (terraform-plugin-go's
-/// `internal/logging/keys.go`): they count as public interface.
+/// Keys of log fields. They are the same as in other providers (terraform-plugin-go's `internal/logging/keys.go`),
+/// because log filters depend on them.
 pub mod keys {
     /// The address of the provider.
     pub const PROVIDER_ADDRESS: &str = "tf_provider_addr";
     /// The name of a call.
     pub const RPC: &str = "tf_rpc";
-    /// What distinguishes a call from the others of the process.
+    /// The ID of a call, unique in the process.
     pub const REQUEST_ID: &str = "tf_req_id";
-    /// The managed resource type that a call is about.
+    /// The managed resource type of a call.
     pub const RESOURCE_TYPE: &str = "tf_resource_type";
-    /// The data source type that a call is about.
+    /// The data source type of a call.
     pub const DATA_SOURCE_TYPE: &str = "tf_data_source_type";
-    /// The ephemeral resource type that a call is about.
+    /// The ephemeral resource type of a call.
     pub const EPHEMERAL_RESOURCE_TYPE: &str = "tf_ephemeral_resource_type";
-    /// The list resource type that a call is about.
+    /// The list resource type of a call.
     pub const LIST_RESOURCE_TYPE: &str = "tf_list_resource_type";
-    /// The action type that a call is about.
+    /// The action type of a call.
     pub const ACTION_TYPE: &str = "tf_action_type";
-    /// How long a call took, in milliseconds.
+    /// The duration of a call, in milliseconds.
     pub const DURATION: &str = "tf_req_duration_ms";
 }
 
-/// The host reads timestamps with exactly six digits of a second's fraction.
+/// The host expects exactly six digits for the fraction of a second.
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 
-/// Longer lines are not parsed by the host.
+/// The maximum length of a message. The host doesn't parse longer lines.
 const LONGEST_MESSAGE: usize = 32 * 1024;
 
-/// Begins logging to stderr at the level that the environment asks for, and reports crashes in the way that Terraform
-/// notices. `executable` is the name of the provider's package.
+/// Starts logging to stderr at the level that the environment sets, and reports panics in the form that Terraform
+/// recognizes. `executable` is the name of the provider's package.
 pub fn init(executable: &str, environment: impl Fn(&str) -> Option<String>) {
     report_crashes();
     let level = level(environment);
@@ -68,20 +68,20 @@ pub fn init(executable: &str, environment: impl Fn(&str) -> Option<String>) {
     let filter = filter_fn(move |metadata| shows(level, &provider, metadata.level(), metadata.target()))
         .with_max_level_hint(level);
     let subscriber = tracing_subscriber::registry().with(TerraformLayer.with_filter(filter));
-    // Only fails if something else logs already, as in a test that calls this twice.
+    // Fails only if there is a subscriber already, as in a test that calls this twice.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// Whether a line is shown. Those of other crates, which tell of each HTTP/2 frame, would bury the provider's own at DEBUG,
-/// so they are shown at TRACE only. `provider` is the provider's crate.
+/// Whether to log a line. Other crates log every HTTP/2 frame at DEBUG, so their lines appear at TRACE only. `provider`
+/// is the name of the provider's crate.
 fn shows(level: LevelFilter, provider: &str, of: &Level, target: &str) -> bool {
     let crate_of = |path| str::split(path, "::").next();
     let is_own = crate_of(target) == Some(provider) || crate_of(target) == crate_of(module_path!());
     *of <= level && (is_own || level == LevelFilter::TRACE)
 }
 
-/// The level that the environment asks for, as Terraform understands it: no variable means no logs, an unheard-of word
-/// means all.
+/// The level that the environment sets, interpreted as by Terraform: no variable means no logs, an unknown level means
+/// all.
 fn level(environment: impl Fn(&str) -> Option<String>) -> LevelFilter {
     let set = |name| environment(name).filter(|value| !value.is_empty());
     let Some(level) = set("TF_LOG_PROVIDER").or_else(|| set("TF_LOG")) else { return LevelFilter::OFF };
@@ -104,10 +104,10 @@ fn report_crashes() {
     }));
 }
 
-/// Writes every event, with the fields of the spans around it.
+/// Writes every event with the fields of its spans.
 struct TerraformLayer;
 
-/// The fields of a span, kept with it.
+/// The fields of a span, stored with the span.
 struct SpanFields(Map<String, Json>);
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for TerraformLayer {

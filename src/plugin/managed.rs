@@ -1,4 +1,4 @@
-//! What is the same for all managed resources: the object-safe twin of [`Resource`], over plain values.
+//! The code that all managed resources share: the object-safe version of [`Resource`], on plain values.
 
 use std::{any::TypeId, sync::OnceLock};
 
@@ -17,23 +17,23 @@ use super::{
     value::Value,
 };
 
-/// An object as plain values, as a request has it.
+/// An object in plain values, as in a request.
 pub(super) struct Object {
     pub(super) state: Value,
     pub(super) private: Private,
     pub(super) identity: Option<Value>,
 }
 
-/// A change to plan. A new object has no prior state, and one to remove has nothing configured.
+/// A change to plan. A new object has no prior state, and an object to destroy has no configuration.
 pub(super) struct Change {
     pub(super) prior: Object,
     pub(super) config: Value,
     pub(super) removes: bool,
-    /// What an earlier plan of the same change handed over, if Terraform stores that.
+    /// The planned private state of an earlier plan of the same change, if Terraform stores it.
     pub(super) planned_private: Private,
 }
 
-/// A plan, as Terraform wants it.
+/// The response to a plan.
 pub(super) struct Planned {
     pub(super) state: Value,
     pub(super) private: Private,
@@ -43,9 +43,9 @@ pub(super) struct Planned {
 
 /// A managed resource type with its schemas.
 pub(super) trait AnyResource: Described + Send + Sync {
-    /// The Rust type, to which a list resource refers.
+    /// The Rust type, which a list resource refers to.
     fn rust_type(&self) -> TypeId;
-    /// The schema of its identity. One without attributes means that it has none.
+    /// The schema of its identity, without attributes if it has no identity.
     fn identity_schema(&self) -> &Schema;
     fn validate(&self, config: Value, write_only_allowed: bool) -> Diagnostics;
     fn upgrade_state(&self, version: i64, json: &[u8]) -> Result<Value, Diagnostics>;
@@ -81,11 +81,11 @@ impl<R: Resource> Managed<R> {
         self.entry.item()
     }
 
-    /// An object as it is to be stored. `known` is its identity before, which must not have changed.
+    /// The object to store. `known` is its previous identity, which must not change.
     fn object(&self, cx: &mut Context, stored: Stored<R::Model>, known: Option<&Value>) -> Object {
         let Stored { mut state, private } = stored;
         if cx.diagnostics.has_errors() {
-            // What an apply could not find out. Terraform would add an error of its own for each unknown value.
+            // Values that a failed apply left unknown. Terraform would add an error for each of them.
             state = typed(state.clone().into_value().without_unknown()).unwrap_or(state);
         }
         let identity = self.identity(&state);
@@ -114,12 +114,12 @@ impl<R: Resource> Managed<R> {
         (complete && identity.is_wholly_known()).then_some(identity)
     }
 
-    /// The identity after a read or an update. If it is another one than before, that is an error, and the old one stays.
+    /// The identity after a read or an update. A changed identity is an error, and the old one is kept.
     fn same_identity(&self, cx: &mut Context, known: &Value, identity: Value) -> Value {
         let changed = self.identity_schema().attributes.iter().find(|attribute| {
             let (before, now) =
                 (known.attribute_or_null(attribute.name), identity.attribute_or_null(attribute.name));
-            // An import may have left something out, which is then filled in.
+            // An import may omit optional attributes, which are filled in here.
             !before.is_null() && !before.same_as(now, &attribute.value_type())
         });
         let Some(attribute) = changed else { return identity };
@@ -212,7 +212,7 @@ impl<R: Resource> AnyResource for Managed<R> {
 
     fn upgrade_state(&self, version: i64, json: &[u8]) -> Result<Value, Diagnostics> {
         let schema = self.entry.schema();
-        // An older release may have stored what is write-only now.
+        // An older release may have stored attributes that are write-only now.
         upgrade(schema, version, json, "state").map(|state| schema.without_write_only(state))
     }
 
@@ -241,7 +241,7 @@ impl<R: Resource> AnyResource for Managed<R> {
             let imported = private.take_imported();
             let read = Read { prior: Stored { state: typed(state)?, private }, imported };
             let found = self.resource().read(cx, read).await?;
-            // The user may have given an imported identity in another spelling than the server's.
+            // The spelling of an imported identity may differ from the server's.
             let known = identity.filter(|_| !imported);
             Ok(found.map_or_else(Object::none, |stored| self.object(cx, stored, known.as_ref())))
         })
@@ -263,7 +263,8 @@ impl<R: Resource> AnyResource for Managed<R> {
             }
             let prior = Stored { state: typed(state)?, private };
             if planned.is_null() {
-                // Terraform names no identity for a deletion, and forgets it if the failure doesn't.
+                // Terraform sends no identity for a deletion, and drops it unless the response to a failed deletion has
+                // it.
                 let identity = identity.or_else(|| self.identity(&prior.state));
                 let kept = Object {
                     state: prior.state.clone().into_value(),
@@ -303,7 +304,7 @@ impl<R: Resource> AnyResource for Managed<R> {
             };
             let Stored { state, mut private } = self.resource().import(cx, key).await?;
             private.mark_imported();
-            // What the state doesn't determine yet, the read that follows will.
+            // The read that follows fills in what is missing.
             let identity = self.identity(&state).or(given);
             let state = self.entry.schema().without_write_only(state.into_value()).without_unknown();
             Ok(Object { state, private, identity })
@@ -312,7 +313,7 @@ impl<R: Resource> AnyResource for Managed<R> {
 }
 
 impl Object {
-    /// No object: there is none any more.
+    /// The result for an object that no longer exists.
     fn none() -> Self {
         Self { state: Value::Null, private: Private::default(), identity: None }
     }

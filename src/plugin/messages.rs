@@ -1,4 +1,4 @@
-//! Every text of this layer that a user can see: diagnostics, errors, help and notices. Logs are not among them.
+//! Every text of this layer that a user can see: diagnostics, errors, help and notices. Logs don't count.
 //!
 //! The texts that come from a provider itself pass through other modules unchanged.
 
@@ -7,7 +7,7 @@ use super::{
     path::Path,
 };
 
-/// The types that a value should have had, to complete "is not ..." and "expected ...".
+/// Expected types of a value. They complete "is not ..." and "expected ...".
 pub(super) mod expected {
     use super::super::path::Path;
 
@@ -201,7 +201,7 @@ pub(super) fn changed_identity(attribute: &str) -> Diagnostic {
     )
 }
 
-/// A resource type without updates got one.
+/// A resource type without updates was asked to update.
 pub(super) fn update_unsupported() -> Diagnostics {
     Diagnostics::from_error(
         "Update not supported",
@@ -246,7 +246,7 @@ pub(super) fn crashed() -> Diagnostics {
     )
 }
 
-/// The error of a function has no place for a summary.
+/// A diagnostic as the error of a function, which has no summary.
 pub(super) fn function_error(diagnostic: &Diagnostic) -> String {
     format!("{}: {}", diagnostic.summary, diagnostic.detail)
 }

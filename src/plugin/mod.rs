@@ -1,18 +1,21 @@
 //! A runtime for Terraform providers: protocol 6, minor version 11.
 //!
-//! It knows Terraform and nothing of any server behind a provider. A provider implements [`provider::Provider`] and one
-//! trait for each kind of type it offers: [`resource::Resource`], [`data_source::DataSource`],
-//! [`ephemeral::EphemeralResource`], [`list_resource::ListResource`], [`action::Action`], [`function::Function`]. Its
-//! executable calls [`cli::run`].
+//! It implements Terraform's protocol and is independent of the server behind a provider. A provider implements
+//! [`provider::Provider`] and one trait for each kind of type it offers: [`resource::Resource`],
+//! [`data_source::DataSource`], [`ephemeral::EphemeralResource`], [`list_resource::ListResource`], [`action::Action`],
+//! [`function::Function`]. Its executable calls [`cli::run`].
 //!
-//! - [`model`], [`schema`], [`value`], [`path`], [`diagnostics`] and [`private`] are the vocabulary.
-//! - `plan` and `upgrade` are what the runtime decides by itself: defaults, unknown values, replacement, older states.
-//! - `server` and `wire` are the protocol, `managed` and `entry` connect it to the traits.
-//! - `handshake`, `listener`, `serve`, `services`, `interrupts` and `log` are a plugin's life as a process.
+//! - [`model`], [`schema`], [`value`], [`path`], [`diagnostics`] and [`private`] are the data types.
+//! - `plan` and `upgrade` do what needs no code of a resource: defaults, unknown values, replacement, state upgrades.
+//! - `server` and `wire` implement the protocol; `managed` and `entry` connect it to the traits.
+//! - [`cli`], `process`, `handshake`, `listener`, `host_services`, `interrupts` and `log` implement the plugin's
+//!   process.
+//! - `messages` has all texts for users.
 //!
 //! # Hello, world
 //!
-//! A resource type needs a model, a schema, and what to do to an object. This one is whole; `super` is this module.
+//! A resource type needs a model, a schema, and methods that create, read and delete an object. This one is complete;
+//! `super` is this module.
 //!
 #![doc = concat!("```ignore\n", include_str!("hello_world.rs"), "```")]
 
@@ -49,8 +52,8 @@ mod upgrade;
 pub mod value;
 mod wire;
 
-/// What `model!` refers to. A macro can't name a place relative to the one where it is defined, so it looks for this
-/// module in the root of the crate.
+/// The items that `model!` refers to. A macro can't use paths relative to its definition, so it expects this module in
+/// the root of the crate.
 #[doc(hidden)]
 pub mod model_macro {
     pub use super::{

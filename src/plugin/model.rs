@@ -1,4 +1,4 @@
-//! Typed values: structs whose fields are a type's attributes, each written once in `model!`.
+//! Typed values: structs whose fields are the attributes of a type, declared once with `model!`.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::{
     value::{CodecError, Value},
 };
 
-/// A struct whose fields are the attributes of a schema. Made by `model!`.
+/// A struct whose fields are the attributes of a schema. `model!` implements it.
 pub trait Model: AttributeType + Clone + Send + Sync + 'static {
     /// Its attributes, in the order of declaration.
     fn attributes() -> Vec<Attribute>;
@@ -22,7 +22,7 @@ pub trait Model: AttributeType + Clone + Send + Sync + 'static {
     }
 }
 
-/// No attributes at all: the identity of a resource type that has none.
+/// No attributes: the identity of a resource type without identity.
 impl Model for () {
     fn attributes() -> Vec<Attribute> {
         Vec::new()
@@ -43,14 +43,14 @@ impl AttributeType for () {
     }
 }
 
-/// Takes attributes out of an object one by one, and fails in the end if some are left.
+/// Takes attributes out of an object one by one, and fails at the end if any are left.
 pub struct Attributes(BTreeMap<String, Value>);
 
 impl Attributes {
-    /// Begins with a known object.
+    /// Starts with a known object.
     ///
     /// # Errors
-    /// The value is no object.
+    /// The value isn't an object.
     pub fn of(value: Value) -> Result<Self, CodecError> {
         match value {
             Value::Map(attributes) => Ok(Self(attributes)),
@@ -58,7 +58,7 @@ impl Attributes {
         }
     }
 
-    /// The attribute of that name, null if there is none.
+    /// Takes the attribute with this name, or null if there is none.
     ///
     /// # Errors
     /// It is of another type.
@@ -67,7 +67,7 @@ impl Attributes {
             .map_err(|error| error.within(Step::Attribute(name.to_owned())))
     }
 
-    /// Ends, and makes sure that nothing was overlooked.
+    /// Checks that no attribute is left.
     ///
     /// # Errors
     /// An attribute is left.
@@ -79,11 +79,11 @@ impl Attributes {
     }
 }
 
-/// Takes a whole configuration or state over.
+/// Converts a whole configuration or state.
 ///
 /// # Errors
-/// A value is of the right Terraform type and still not what its attribute needs, such as a fraction for a count. The
-/// diagnostic is on that very value.
+/// A value has the right Terraform type, but its attribute allows only some values of it, such as integers. The
+/// diagnostic names the path of the value.
 pub fn typed<M: Model>(value: Value) -> Result<M, Diagnostics> {
     M::from_value(value).map_err(|error| messages::invalid_value(error.path(), error.expected()).into())
 }
@@ -93,7 +93,7 @@ pub fn description(lines: &[&str]) -> String {
     lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join("\n")
 }
 
-/// The name of a field's attribute. A field whose name is a keyword of Rust is written as `r#type`.
+/// The name of a field's attribute. A Rust keyword as a field name is written as `r#type`.
 pub fn attribute_name(field: &'static str) -> &'static str {
     field.strip_prefix("r#").unwrap_or(field)
 }
@@ -182,7 +182,7 @@ mod tests {
         *,
     };
 
-    /// Text that no output may show.
+    /// Text that must not appear in any output.
     #[derive(Clone, PartialEq)]
     pub struct SecretText(String);
 
@@ -232,7 +232,7 @@ mod tests {
             /// The name.
             /// In two lines.
             name: String = required(),
-            /// A word that Rust has taken.
+            /// A keyword of Rust.
             r#type: String = optional(),
             /// A count.
             count: i64 = optional(),

@@ -1,4 +1,4 @@
-//! Paths to attributes, as diagnostics and replacements name them.
+//! Paths to attributes, for diagnostics and replacements.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub enum Step {
     Index(i64),
 }
 
-/// The way from the root of a configuration or state to one value in it. The empty path is the whole.
+/// The path from the root of a configuration or state to a value in it. The empty path is the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Path(pub Vec<Step>);
 
@@ -28,7 +28,7 @@ impl Path {
         Self::root().then(Step::Attribute(name.into()))
     }
 
-    /// One step further in.
+    /// This path, extended by one step.
     pub fn then(&self, step: Step) -> Self {
         let mut steps = self.0.clone();
         steps.push(step);
@@ -42,7 +42,7 @@ impl Path {
 }
 
 impl fmt::Display for Path {
-    /// As one would write it in configuration: `auth.universal.client_id`, `items[0]`, `tags["a"]`.
+    /// The path as written in a configuration: `auth.universal.client_id`, `items[0]`, `tags["a"]`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, step) in self.0.iter().enumerate() {
             match step {

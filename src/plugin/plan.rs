@@ -1,7 +1,6 @@
-//! Plans: what a resource will be like, as far as its schema, its prior state and its configuration decide.
+//! Plans: the planned state that follows from schema, prior state and configuration.
 //!
-//! Core's own proposal isn't used. It follows from the same inputs, but it knows no defaults, and it pairs the elements of
-//! sets before they have them.
+//! Core's proposed state isn't used: it has no defaults, and it matches the elements of sets without them.
 
 use std::collections::BTreeSet;
 
@@ -13,21 +12,21 @@ use super::{
     value::{Refinement, Value},
 };
 
-/// What a schema plans by itself.
+/// The plan that follows from the schema.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Plan {
-    /// The object as it will be. Equal to the prior state if there is nothing to do.
+    /// The planned object. Equal to the prior state if nothing changes.
     pub(super) planned: Value,
-    /// The object as it will be if it is updated, whether or not its configuration changed.
+    /// The planned object if it is updated, whether or not its configuration changed.
     pub(super) if_updated: Value,
-    /// The object as it will be if only its stored state changes: what the provider sets keeps its prior value.
+    /// The planned object if only its stored state changes: computed attributes keep their prior values.
     pub(super) if_kept: Value,
 }
 
 /// Plans an object: a new one, or an update if there is a prior state.
 ///
-/// What the configuration leaves to the provider keeps its prior value if nothing changes. If anything does, it is unknown
-/// unless it is stable. What is write-only is null.
+/// Computed attributes keep their prior values if nothing changes. If anything does, they are unknown unless they are
+/// stable. Write-only attributes are null.
 pub(super) fn plan(schema: &Schema, prior: Option<&Value>, config: &Value) -> Plan {
     let with = |unset| complete(&schema.attributes, prior, config, unset);
     let (if_updated, if_kept) = (with(Unset::Unknown), with(Unset::Kept));
@@ -38,29 +37,29 @@ pub(super) fn plan(schema: &Schema, prior: Option<&Value>, config: &Value) -> Pl
     Plan { planned, if_updated, if_kept }
 }
 
-/// The attributes whose planned value can't come from an update of the prior one.
+/// The attributes that require a replacement.
 pub(super) fn replaced_by(schema: &Schema, prior: &Value, planned: &Value) -> Vec<Path> {
     let mut paths = Vec::new();
     replaced_in(&schema.attributes, prior, planned, &Path::root(), &mut paths);
     paths
 }
 
-/// Elements of sets that differ in configuration and are the same with their defaults. A set has each element once, so
-/// core would refuse the plan and call it a bug of the provider.
+/// Reports set elements that differ in the configuration but are equal with their defaults. Core would reject such a
+/// plan as a bug of the provider.
 pub(super) fn duplicates(schema: &Schema, config: &Value) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     duplicates_in(&schema.attributes, config, &Path::root(), &mut diagnostics);
     diagnostics
 }
 
-/// What becomes of an existing value that the provider sets, where its attribute isn't stable.
+/// How to plan the value of a computed attribute that isn't stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unset {
     Kept,
     Unknown,
 }
 
-/// Completes a known object. Without a prior object, whatever the provider sets is unknown.
+/// Completes a known object. Without a prior object, computed attributes are unknown.
 fn complete(attributes: &[Attribute], prior: Option<&Value>, config: &Value, unset: Unset) -> Value {
     let prior = prior.filter(|prior| matches!(prior, Value::Map(_)));
     let pair = |attribute: &Attribute| {
@@ -76,7 +75,7 @@ fn complete_attribute(attribute: &Attribute, prior: Option<&Value>, config: &Val
     if attribute.write_only {
         return Value::Null;
     }
-    // With ignore_changes, core puts the prior value of a computed attribute into the configuration.
+    // With ignore_changes, core copies the prior value of a computed attribute into the configuration.
     if attribute.usage == Usage::Computed {
         return set_by_provider(attribute, prior, unset);
     }
@@ -95,7 +94,7 @@ fn complete_attribute(attribute: &Attribute, prior: Option<&Value>, config: &Val
 
 fn set_by_provider(attribute: &Attribute, prior: Option<&Value>, unset: Unset) -> Value {
     match prior {
-        // Only a configuration can have set it, and that is gone.
+        // An earlier configuration set it, and the current one doesn't.
         Some(prior) if attribute.usage == Usage::OptionalComputed && has_configured(attribute, prior) => {
             unknown(attribute)
         }
@@ -108,7 +107,7 @@ fn unknown(attribute: &Attribute) -> Value {
     Value::Unknown(if attribute.not_null { Refinement::not_null() } else { Refinement::default() })
 }
 
-/// Whether there is a value inside a nested attribute that a provider can't have set.
+/// Whether a nested attribute contains a value that only a configuration can have set.
 fn has_configured(attribute: &Attribute, value: &Value) -> bool {
     let Kind::Nested(nesting, attributes) = &attribute.kind else { return false };
     let configured = |object: &Value| {
@@ -125,7 +124,7 @@ fn has_configured(attribute: &Attribute, value: &Value) -> bool {
     }
 }
 
-/// Completes a nested attribute: each object with its own prior one.
+/// Completes a nested attribute: each object with its matching prior object.
 fn complete_nested(
     nesting: Nesting,
     attributes: &[Attribute],
@@ -175,8 +174,8 @@ fn keys(value: &Value) -> Vec<&String> {
     }
 }
 
-/// Whether an element of a set in the prior state can be the one that is configured: they agree in all that the
-/// configuration decides.
+/// Whether an element of a set in the prior state matches a configured one: everything that the configuration sets is
+/// equal.
 fn may_come_from(attributes: &[Attribute], prior: &Value, config: &Value) -> bool {
     let kept = match config {
         Value::Map(_) => complete(attributes, Some(prior), config, Unset::Kept),
@@ -199,7 +198,7 @@ fn replaced_in(attributes: &[Attribute], prior: &Value, planned: &Value, path: &
             }
             continue;
         };
-        // What is unknown as a whole may differ in whatever is inside, and a set's elements have no paths.
+        // An unknown value may differ in any attribute, and elements of sets have no paths.
         let as_a_whole = planned.is_unknown() || *nesting == Nesting::Set;
         if attribute.requires_replace || (as_a_whole && any_attribute(nested, |inner| inner.requires_replace))
         {
@@ -288,7 +287,7 @@ mod tests {
         Value::Unknown(Refinement::not_null())
     }
 
-    /// Attributes of each kind, for the resource itself and for what is nested in it.
+    /// Attributes of each kind, for the resource and for its nested objects.
     fn attributes() -> Vec<Attribute> {
         vec![
             string("key", required()),
@@ -312,7 +311,7 @@ mod tests {
         Schema::new("Test.", vec![string("name", required()), string("tag", computed()), items])
     }
 
-    /// A configuration: what it doesn't set is null.
+    /// A configuration. Attributes that aren't set are null.
     fn config<const N: usize>(set: [(&str, Value); N]) -> Value {
         let mut config =
             object(["key", "zone", "mode", "id", "hash", "alias", "token"].map(|name| (name, Value::Null)));
@@ -321,7 +320,7 @@ mod tests {
         config
     }
 
-    /// A state as an apply leaves it.
+    /// A state after an apply.
     fn state<const N: usize>(set: [(&str, Value); N]) -> Value {
         let mut state = config([
             ("mode", "fast".into()),
@@ -356,7 +355,7 @@ mod tests {
         planned(schema, prior.as_ref(), &outer(config)).attribute("items").cloned().unwrap()
     }
 
-    /// What a new object, or a new nested one, is planned as.
+    /// The plan of a new object, or of a new nested one.
     fn new<const N: usize>(set: [(&str, Value); N]) -> Value {
         let mut new =
             config([("mode", "fast".into()), ("id", not_null()), ("hash", unknown()), ("alias", unknown())]);

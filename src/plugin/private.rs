@@ -1,44 +1,44 @@
-//! Private state: what a resource remembers besides its attributes. Terraform keeps it and never shows it, but anyone
-//! who can read the state file can read it too.
+//! Private state: data that a resource stores beside its attributes. Terraform never shows it, but it is part of the
+//! state file.
 
 use std::fmt;
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value as Json};
 
-/// The key of the runtime's own entry: the object was imported and not yet read.
+/// The runtime's own key, set until an imported object is first read.
 const IMPORTED: &str = ".imported";
 
-/// The key of what a plan hands to the apply.
+/// The key of the data that a plan passes to the apply.
 const PLANNED: &str = ".planned";
 
-/// A resource's private state: JSON values by key. Bytes that hold something else, such as those of another kind of
-/// provider, count as empty. Keys that begin with a dot belong to the runtime.
+/// A resource's private state: JSON values by key. Bytes in another format, such as those of another provider, count as
+/// empty. Keys that begin with a dot are reserved for the runtime.
 #[derive(Clone, Default, PartialEq)]
 pub struct Private(Map<String, Json>);
 
 impl Private {
-    /// Reads what Terraform kept.
+    /// Decodes stored private state.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self(serde_json::from_slice(bytes).unwrap_or_default())
     }
 
-    /// What Terraform is to keep: no bytes at all where there is nothing to remember.
+    /// Encodes private state for storage: no bytes if it is empty.
     pub fn to_bytes(&self) -> Vec<u8> {
         if self.0.is_empty() { Vec::new() } else { Json::Object(self.0.clone()).to_string().into_bytes() }
     }
 
-    /// Whether there is nothing to remember.
+    /// Whether it has no values.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The value of a key. A value of another shape counts as none.
+    /// The value of a key. A value of another type counts as missing.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         serde_json::from_value(self.0.get(key)?.clone()).ok()
     }
 
-    /// Remembers a value, or forgets it if it is `None`.
+    /// Sets a value, or removes it if it is `None`.
     pub fn set<T: Serialize>(&mut self, key: &str, value: Option<T>) {
         match value.and_then(|value| serde_json::to_value(value).ok()) {
             Some(json) => self.0.insert(key.to_owned(), json),
@@ -46,8 +46,8 @@ impl Private {
         };
     }
 
-    /// What the plan handed over under a key, for [`Resource::create`] and [`Resource::update`], and for the plan of a
-    /// replacement.
+    /// The value that the plan passed under a key, for [`Resource::create`] and [`Resource::update`], and for the plan
+    /// of a replacement.
     ///
     /// [`Resource::create`]: super::resource::Resource::create
     /// [`Resource::update`]: super::resource::Resource::update
@@ -55,7 +55,7 @@ impl Private {
         serde_json::from_value(self.0.get(PLANNED)?.get(key)?.clone()).ok()
     }
 
-    /// Hands a value from the plan to the apply, which ends with it: it isn't stored. `None` hands nothing over.
+    /// Passes a value from the plan to the apply. It isn't stored after that. `None` removes it.
     pub fn set_planned<T: Serialize>(&mut self, key: &str, value: Option<T>) {
         let mut planned: Map<String, Json> = self.get(PLANNED).unwrap_or_default();
         match value.and_then(|value| serde_json::to_value(value).ok()) {
@@ -65,25 +65,25 @@ impl Private {
         self.set(PLANNED, (!planned.is_empty()).then_some(planned));
     }
 
-    /// What is to be stored after an apply.
+    /// The private state to store after an apply.
     pub(super) fn without_planned(mut self) -> Self {
         self.0.remove(PLANNED);
         self
     }
 
-    /// The bytes to be stored after a failed apply, of those that it was called with.
+    /// The bytes to store after a failed apply, given the planned ones.
     pub(super) fn kept_bytes(bytes: &[u8]) -> Vec<u8> {
         let private = Self::from_bytes(bytes);
-        // Bytes of another shape are none of ours to change.
+        // Bytes in another format are kept unchanged.
         if private.0.contains_key(PLANNED) { private.without_planned().to_bytes() } else { bytes.to_vec() }
     }
 
-    /// Remembers until the next read that the object was just imported.
+    /// Marks the object as imported until its next read.
     pub(super) fn mark_imported(&mut self) {
         self.set(IMPORTED, Some(true));
     }
 
-    /// Whether the object was imported and not read since. Forgets it.
+    /// Whether the object was imported and not read since. Removes the mark.
     pub(super) fn take_imported(&mut self) -> bool {
         self.0.remove(IMPORTED).is_some()
     }

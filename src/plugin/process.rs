@@ -1,7 +1,7 @@
-//! The life of the process: listen, shake hands, serve one host, and end without losing a write.
+//! The process of a plugin: handshake, serving one host, and shutdown without losing a write.
 //!
-//! The host waits for the handshake line, and then takes a while to connect. So what isn't needed for the line comes after
-//! it: the runtime, TLS, the services.
+//! The host waits for the handshake line, and then takes a while to connect. So everything that the line doesn't need
+//! is set up after it: the runtime, TLS, the services.
 
 use std::{
     io::{self, Write},
@@ -43,38 +43,39 @@ use super::{
     server::Server,
 };
 
-/// The limit of one message, as in HashiCorp's own server. States of large resources outgrow gRPC's usual 4 MiB.
+/// The maximum size of a message, as in HashiCorp's own server. States of large resources exceed gRPC's default of 4
+/// MiB.
 const MESSAGE_LIMIT: usize = 256 << 20;
 
-/// A client that connects must prove itself within this time.
+/// The timeout for the TLS handshake of a client.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the host may take to connect. Its own limit for the handshake line is as long.
+/// The timeout for the host to connect. The host itself waits as long for the handshake line.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often to look whether the host that has not connected yet still exists.
+/// How often to check that a host that hasn't connected yet still exists.
 const LOOK_FOR_PARENT: Duration = Duration::from_secs(1);
 
 /// How long to wait when a connection can't be accepted.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
-/// The host kills the process two seconds after it asked it to end, so connections get less.
+/// How long connections may take to close. The host kills the process two seconds after its shutdown request.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// How long to go on for a write under way when the host is gone and can't be told its result any more.
+/// How long a running write may continue after the host has disconnected.
 const LAST_WRITE: Duration = Duration::from_secs(60);
 
-/// Where the Terraform that started this process may connect, as it has been told.
+/// The socket that the handshake line has announced.
 pub(super) struct Open {
     listener: Listener,
     tls: Option<Tls>,
     parent: u32,
 }
 
-/// Shakes hands with the Terraform that started this process.
+/// Prepares to serve the Terraform that started this process, and prints the handshake line.
 ///
 /// # Errors
-/// There is no way to begin.
+/// The socket or TLS can't be set up.
 pub(super) fn shake_hands(
     environment: impl Fn(&str) -> Option<String>,
     mut stdout: impl Write,
@@ -89,11 +90,11 @@ pub(super) fn shake_hands(
     Ok(Open { listener, tls, parent })
 }
 
-/// Serves the provider to the Terraform that started this process, until it says to end, goes away or doesn't come, or
-/// until a supervisor asks the process to end.
+/// Serves the provider to the Terraform that started this process. Ends when Terraform requests it, disconnects, or
+/// doesn't connect in time, or when the process gets SIGTERM.
 ///
 /// # Errors
-/// There is no way to begin.
+/// The socket or TLS can't be set up.
 pub(super) async fn serve<P: Provider>(provider: P, open: Open) -> Result<(), HandshakeError> {
     let listener = open.listener.accepting()?;
     let tls = open.tls.map(Tls::config).transpose()?;
@@ -104,11 +105,11 @@ pub(super) async fn serve<P: Provider>(provider: P, open: Open) -> Result<(), Ha
     Ok(())
 }
 
-/// Serves the provider to any number of Terraform runs that are told of it, until `end` is cancelled. Prints what to
-/// export for that.
+/// Serves the provider to any number of Terraform runs until `end` is cancelled. Prints the variable that connects
+/// Terraform to this process.
 ///
 /// # Errors
-/// There is no way to begin.
+/// The socket or TLS can't be set up.
 pub(super) async fn serve_debug<P: Provider>(
     provider: P,
     environment: impl Fn(&str) -> Option<String>,
@@ -132,7 +133,7 @@ pub(super) async fn serve_debug<P: Provider>(
     Ok(())
 }
 
-/// The names of a provider in the registries: Terraform and OpenTofu each look in their own for a source without a host.
+/// The addresses of a provider in both registries: Terraform and OpenTofu have different default hosts.
 fn addresses(address: &str) -> Vec<String> {
     const HOSTS: [&str; 2] = ["registry.terraform.io/", "registry.opentofu.org/"];
     match HOSTS.iter().find_map(|host| address.strip_prefix(host)) {
@@ -143,8 +144,8 @@ fn addresses(address: &str) -> Vec<String> {
 
 /// What ends the process.
 enum Ending {
-    /// The host's word, or that it is gone or doesn't come. `parent` is the ID of the process that started this one;
-    /// `terminated` is cancelled when a supervisor asks the process to end.
+    /// The host requests it, disconnects, or doesn't connect. `parent` is the ID of the process that started this one;
+    /// `terminated` is cancelled at SIGTERM.
     WithTheHost { parent: u32, terminated: CancellationToken },
     /// Only the caller.
     WhenTold,
@@ -195,7 +196,7 @@ async fn run<P: Provider>(
             }
         }
     }
-    // Nobody is left to answer, but a write that was sent must reach the server whole.
+    // No client is left, but a write that has been started must complete.
     server.stop();
     let _ = tokio::time::timeout(LAST_WRITE, server.finished()).await;
 }
@@ -206,8 +207,8 @@ fn log_end(result: Result<(), tonic::transport::Error>) {
     }
 }
 
-/// Accepts connections from clients that prove themselves. Each handshake runs apart, so that a stranger who says
-/// nothing can't keep the host waiting.
+/// Accepts authenticated connections. Each TLS handshake runs in a separate task, so that a silent client can't block
+/// the host.
 fn accept(
     listener: impl Accept,
     tls: Option<Arc<ServerConfig>>,
@@ -222,7 +223,7 @@ fn accept(
                 () = sender.closed() => return,
             };
             let Ok(stream) = stream else {
-                // Such as too many open files: it may pass, and must not keep the thread busy.
+                // For instance, there are too many open files. This may be temporary, so try again without a busy loop.
                 tokio::time::sleep(ACCEPT_AGAIN).await;
                 continue;
             };
@@ -252,13 +253,13 @@ trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-/// A connection to a client that has proved itself.
+/// A connection to an authenticated client.
 struct Connection {
     stream: Box<dyn Duplex>,
     _open: OpenConnection,
 }
 
-/// Returns when the host has hung up; or, before it has connected, when it took too long or its process is gone.
+/// Returns when the host has disconnected, or when it hasn't connected in time or its process is gone.
 async fn until_host_is_gone(open: &OpenConnections, parent_is_there: impl Fn() -> bool) {
     let latest = Instant::now() + CONNECT_TIMEOUT;
     while !open.began.is_cancelled() {
@@ -277,14 +278,14 @@ fn parent_id() -> u32 {
     std::os::unix::process::parent_id()
 }
 
-/// Nobody inherits a process here, so this doesn't change.
+/// Orphaned processes get no new parent on this system, so there is nothing to observe.
 #[cfg(not(unix))]
 fn parent_id() -> u32 {
     0
 }
 
-/// Counts the open connections. When the last one goes, the host has: it connects only once, and if it was killed
-/// nobody else will tell.
+/// Counts the open connections. The host connects only once, so it is gone when the last connection closes. A killed
+/// host gives no other signal.
 #[derive(Default)]
 struct OpenConnections {
     count: AtomicUsize,
@@ -370,7 +371,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// How long the wait for a host lasts that doesn't connect, and whose process is gone after `parent_lives`.
+    /// How long to wait for a host that doesn't connect and whose process exits after `parent_lives`.
     async fn waits(parent_lives: Duration) -> Duration {
         let began = Instant::now();
         until_host_is_gone(&OpenConnections::default(), || began.elapsed() < parent_lives).await;
@@ -393,7 +394,7 @@ mod tests {
         let waiting = Arc::clone(&open);
         let began = Instant::now();
         let gone = tokio::spawn(async move {
-            // Whoever inherits the process is not the host.
+            // The new parent process isn't the host.
             until_host_is_gone(&waiting, || began.elapsed() < 2 * SECOND).await;
             began.elapsed()
         });
@@ -439,7 +440,7 @@ mod tests {
         }
     }
 
-    /// As on a system without Unix sockets.
+    /// The code path of systems without Unix sockets.
     #[tokio::test]
     async fn over_tcp_too_the_process_ends_with_its_host() {
         let listener = tcp::Listener::open(|_| None).unwrap();

@@ -1,4 +1,4 @@
-//! Code generated from `proto/`. Only `wire` and `server` may name it.
+//! Code generated from `proto/`. Only `wire`, `server`, `process` and `host_services` may use it.
 #![allow(missing_docs, dead_code, clippy::all, unreachable_pub)]
 
 /// Terraform's provider protocol.

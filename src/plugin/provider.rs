@@ -1,4 +1,4 @@
-//! What a provider is made of.
+//! Providers: the trait, and the types that a provider offers.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -16,7 +16,7 @@ use super::{
     schema::{Role, Schema},
 };
 
-/// A provider: its configuration, and the types it offers.
+/// A provider: its configuration and its types.
 pub trait Provider: Send + Sync + 'static {
     /// The attributes of the provider block.
     type Config: Model;
@@ -32,18 +32,18 @@ pub trait Provider: Send + Sync + 'static {
     /// The schema of the provider block.
     fn schema(&self) -> Schema;
 
-    /// Checks what concerns several attributes of the provider block. Values may be unknown.
+    /// Checks rules that involve several attributes of the provider block. Values may be unknown.
     fn validate(&self, _config: &Self::Config, _diagnostics: &mut Diagnostics) {}
 
-    /// Takes the provider block over. Values may be unknown while planning: what needs them must fail later, when it is
-    /// needed. `terraform_version` is that of the client, for instance `1.15.5`.
+    /// Configures the provider. Values may be unknown while planning; operations that need them must fail later.
+    /// `terraform_version` is the version of the client, such as `1.15.5`.
     fn configure(&self, terraform_version: &str, config: Self::Config, diagnostics: &mut Diagnostics);
 
-    /// The types it offers.
+    /// The types that it offers.
     fn types(&self) -> Types;
 
-    /// What is wrong with the declarations of the provider and its types, such as a write-only attribute that is computed.
-    /// A provider that has faults refuses to serve; a test should hold it to having none.
+    /// Faults in the declarations of the provider and its types, such as a write-only attribute that is computed. A
+    /// provider with faults refuses to serve, so a test should check that there are none.
     fn faults(&self) -> Vec<String> {
         faults(&self.schema(), &self.types())
     }
@@ -116,7 +116,7 @@ impl Types {
         self
     }
 
-    /// The schemas of all types of a kind, by name: for documentation, and for tests that hold for every type.
+    /// The schemas of all types of a kind, by name: for documentation, and for tests of every type.
     pub fn schemas(&self, kind: TypeKind) -> Vec<(&'static str, &Schema)> {
         macro_rules! schemas {
             ($table:ident) => {
@@ -142,7 +142,7 @@ impl Types {
         self.functions.iter().map(|(name, function)| (*name, function.signature())).collect()
     }
 
-    /// What is wrong with the declarations of these types: see [`Provider::faults`].
+    /// Faults in the declarations of these types: see [`Provider::faults`].
     pub fn faults(&self) -> Vec<String> {
         let mut faults = self.repeated.clone();
         for (kind, what, role) in [

@@ -6,22 +6,22 @@ use super::{
 
 /// A managed resource type.
 ///
-/// When the runtime calls these methods, it has checked the schema's rules. By itself it plans what follows from the
-/// schema: defaults, what becomes unknown, what must be replaced. It keeps write-only values out of all that it returns
-/// to Terraform, upgrades what older releases stored, and sees to it that an object keeps its identity.
+/// The runtime checks the schema's rules before it calls these methods. It plans what follows from the schema:
+/// defaults, unknown values and replacement. It removes write-only values from all responses, upgrades stored states,
+/// and checks that an object keeps its identity.
 ///
-/// Most methods get a [`Context`], which collects warnings and signals when to begin nothing more.
+/// Most methods get a [`Context`], which collects warnings and signals when to stop.
 pub trait Resource: Send + Sync + 'static {
     /// Its attributes.
     type Model: Model;
-    /// The attributes that distinguish an object from all others. Required ones must be given to import by identity. `()`
-    /// for none: then Terraform can neither import by identity nor list the objects.
+    /// The attributes of its identity. An import by identity must set the required ones. With `()`, Terraform can
+    /// neither import by identity nor list the objects.
     type Identity: Model;
 
     /// The schema of its attributes.
     fn schema(&self) -> Schema;
 
-    /// The schema of its identity. Only one whose shape has changed needs another than this.
+    /// The schema of its identity. Override it to add upgrades of the identity.
     fn identity_schema(&self) -> Schema {
         Self::Identity::schema("")
     }
@@ -29,14 +29,14 @@ pub trait Resource: Send + Sync + 'static {
     /// The identity of an object that exists. It must not change as long as the object exists.
     fn identity(&self, state: &Self::Model) -> Self::Identity;
 
-    /// Checks what concerns several attributes. Values may be unknown.
+    /// Checks rules that involve several attributes. Values may be unknown.
     fn validate(&self, _config: &Self::Model, _diagnostics: &mut Diagnostics) {}
 
-    /// Plans a new object. By default it has the configured values and the defaults, and all else is unknown; a type that
-    /// knows more of it sets it in [`PlanCreate::planned`] and returns that.
+    /// Plans a new object. By default it has the configured values and the defaults, and everything else is unknown. A
+    /// type that knows more sets it in [`PlanCreate::planned`] and returns that.
     ///
-    /// The result must be the same for the same inputs: Terraform plans again before it applies, and what was planned as
-    /// known must not change.
+    /// The result must be deterministic: Terraform plans again before it applies, and known planned values must not
+    /// change.
     ///
     /// # Errors
     /// This object can't be created.
@@ -48,17 +48,18 @@ pub trait Resource: Send + Sync + 'static {
         std::future::ready(Ok(plan.planned))
     }
 
-    /// Plans an update, or that there is nothing to do: the result then equals the prior state. Called for every object
-    /// that exists, whether or not its configuration changed, and also before a replacement.
+    /// Plans an update. The result equals the prior state if nothing changes. Called for every object that exists,
+    /// whether or not its configuration changed, and also before a replacement.
     ///
-    /// By default, nothing happens if nothing changed. If anything did, all that the provider sets is unknown unless it is
-    /// stable. A type that knows more begins with [`PlanUpdate::planned`] and makes known again what stays. A type that
-    /// must update an object although its configuration is the same begins with [`PlanUpdate::if_updated`].
+    /// By default, an object whose configuration didn't change isn't updated. Otherwise, computed attributes are
+    /// unknown unless they are stable. A type that knows more starts from [`PlanUpdate::planned`] and sets the values
+    /// that don't change. A type that must update an object with an unchanged configuration starts from
+    /// [`PlanUpdate::if_updated`].
     ///
-    /// The result must be the same for the same inputs, as for [`Resource::plan_create`].
+    /// The result must be deterministic, as for [`Resource::plan_create`].
     ///
     /// # Errors
-    /// This object can't be updated like that.
+    /// The object can't be updated in this way.
     fn plan_update(
         &self,
         _cx: &mut Context,
@@ -67,10 +68,10 @@ pub trait Resource: Send + Sync + 'static {
         std::future::ready(Ok(plan.planned))
     }
 
-    /// Looks at the plan to remove an object. Not called for the removal that is half of a replacement.
+    /// Plans to destroy an object. Not called for the destroy step of a replacement.
     ///
     /// # Errors
-    /// This object can't be removed.
+    /// The object can't be destroyed.
     fn plan_destroy(
         &self,
         _cx: &mut Context,
@@ -81,34 +82,34 @@ pub trait Resource: Send + Sync + 'static {
 
     /// Creates the object.
     ///
-    /// Whatever was created must be returned. To report a problem with it, add an error to [`Context::diagnostics`] and
-    /// return the state as far as it got: Terraform keeps it and marks it as tainted.
+    /// If an object was created, it must be returned. To report a problem with it, add an error to
+    /// [`Context::diagnostics`] and return the partial state: Terraform stores it and marks it as tainted.
     ///
     /// # Errors
-    /// Nothing was created, or nothing is known of what was created.
+    /// No object was created, or it is unknown whether one was.
     ///
     /// # Cancellation
-    /// Runs to its end even when the client goes away. [`Context::stop`] asks it not to begin anything more.
+    /// Runs to its end even if the client disconnects. [`Context::stop`] signals not to start anything new.
     fn create(
         &self,
         cx: &mut Context,
         create: Create<Self::Model>,
     ) -> impl Future<Output = Result<Stored<Self::Model>, Diagnostics>> + Send;
 
-    /// Reads the object as it is now. `None` if it is gone.
+    /// Reads the object. `None` if it no longer exists.
     ///
     /// # Errors
-    /// It can't be read. The prior state is kept.
+    /// The object can't be read. The prior state is kept.
     fn read(
         &self,
         cx: &mut Context,
         read: Read<Self::Model>,
     ) -> impl Future<Output = Result<Option<Stored<Self::Model>>, Diagnostics>> + Send;
 
-    /// Changes the object. A type whose every attribute requires a replacement never gets this call.
+    /// Updates the object. Not called for types where every attribute requires a replacement.
     ///
-    /// To report a problem after a part of the change was done, add an error to [`Context::diagnostics`] and return the
-    /// state as far as it got.
+    /// To report a failure after a part of the update, add an error to [`Context::diagnostics`] and return the partial
+    /// state.
     ///
     /// # Errors
     /// The prior state is kept.
@@ -123,10 +124,10 @@ pub trait Resource: Send + Sync + 'static {
         std::future::ready(Err(messages::update_unsupported()))
     }
 
-    /// Removes the object. Succeeds if it is gone already.
+    /// Deletes the object. Succeeds if it no longer exists.
     ///
     /// # Errors
-    /// As far as is known, it still exists.
+    /// The object may still exist.
     ///
     /// # Cancellation
     /// As for [`Resource::create`].
@@ -136,7 +137,7 @@ pub trait Resource: Send + Sync + 'static {
         prior: Stored<Self::Model>,
     ) -> impl Future<Output = Result<(), Diagnostics>> + Send;
 
-    /// Finds an object that Terraform doesn't manage yet. What is left null here is read right afterwards.
+    /// Imports an object. A read follows, which fills in attributes that are null here.
     ///
     /// # Errors
     /// There is no such object.
@@ -149,17 +150,17 @@ pub trait Resource: Send + Sync + 'static {
     }
 }
 
-/// An object's state and what is remembered of it besides.
+/// An object's state and private state.
 #[derive(Clone, Debug)]
 pub struct Stored<M> {
     /// The attributes. Write-only ones are null.
     pub state: M,
-    /// What else to remember.
+    /// The private state.
     pub private: Private,
 }
 
 impl<M> Stored<M> {
-    /// A state without anything else to remember.
+    /// A state without private state.
     pub fn new(state: M) -> Self {
         Self { state, private: Private::default() }
     }
@@ -170,12 +171,12 @@ impl<M> Stored<M> {
 pub struct PlanCreate<'a, R: Resource + ?Sized> {
     /// The configuration, with write-only values. Anything in it may be unknown.
     pub config: &'a R::Model,
-    /// What follows from the configuration and the schema. The result begins as this.
+    /// The plan that follows from the configuration and the schema: the default result.
     pub planned: R::Model,
-    /// What the plan hands to [`Resource::create`], where it arrives in [`Create::private`]. Empty at first; when Terraform
-    /// 1.16 or later plans again before it applies, it holds what the first plan put there.
+    /// Private state for [`Resource::create`], which gets it as [`Create::private`]. Empty at first. When Terraform
+    /// 1.16 or later plans again before it applies, it has the data of the first plan.
     pub private: &'a mut Private,
-    /// The object that this one replaces, as far as Terraform reports it: not for a tainted object, and not when it plans
+    /// The object that this one replaces, if Terraform reports it. It doesn't for a tainted object, nor when it plans
     /// again before it applies.
     pub replaced: Option<Replaced<R::Identity>>,
 }
@@ -185,7 +186,7 @@ pub struct PlanCreate<'a, R: Resource + ?Sized> {
 pub struct Replaced<I> {
     /// Its identity, from Terraform 1.12 on.
     pub identity: Option<I>,
-    /// What is remembered of it.
+    /// Its private state.
     pub private: Private,
 }
 
@@ -196,16 +197,16 @@ pub struct PlanUpdate<'a, M> {
     pub prior: &'a M,
     /// The configuration, with write-only values. Anything in it may be unknown.
     pub config: &'a M,
-    /// What follows from the configuration and the schema. The result begins as this.
+    /// The plan that follows from the configuration and the schema: the default result.
     pub planned: M,
-    /// The same as [`PlanUpdate::planned`] if the configuration changed. If not, what the object will be when it is
-    /// updated anyway: all that the provider sets is unknown unless it is stable.
+    /// The planned object if it is updated, whether or not the configuration changed: computed attributes are unknown
+    /// unless they are stable.
     pub if_updated: M,
-    /// What the object will be if the change concerns Terraform's state alone: all that the provider sets keeps its value.
+    /// The planned object if only Terraform's state changes: computed attributes keep their values.
     pub if_kept: M,
-    /// Whether [`PlanUpdate::planned`] requires a replacement. Then a plan of the new object follows.
+    /// Whether [`PlanUpdate::planned`] requires a replacement. If so, a plan of the new object follows.
     pub replaces: bool,
-    /// What is remembered of the object. Changes reach [`Resource::update`], and are lost if there is nothing to do.
+    /// The private state of the object. Changes reach [`Resource::update`], and are lost if there is no update.
     pub private: &'a mut Private,
 }
 
@@ -214,44 +215,43 @@ pub struct PlanUpdate<'a, M> {
 pub struct Create<M> {
     /// The configuration, with write-only values. All known.
     pub config: M,
-    /// What was planned: the configuration, the defaults, and what the plan added. The state to return has the same known
-    /// values.
+    /// The planned object. The returned state must have the same known values.
     pub planned: M,
-    /// What the plan handed over.
+    /// The private state that the plan passed on.
     pub private: Private,
 }
 
 /// An object to read.
 #[derive(Debug)]
 pub struct Read<M> {
-    /// The object as it was last read, and what is remembered of it.
+    /// The object and its private state as of the last read.
     pub prior: Stored<M>,
-    /// Whether it was just imported, so that Terraform doesn't manage it yet and has only what the import returned.
+    /// Whether this is the first read after an import, so that the prior state only has what the import returned.
     pub imported: bool,
 }
 
 /// An object to change.
 #[derive(Debug)]
 pub struct Update<M> {
-    /// The object as it was last read, and what is remembered of it after the plan.
+    /// The object as of the last read, and its private state after the plan.
     pub prior: Stored<M>,
-    /// What was planned. The state to return has the same known values.
+    /// The planned object. The returned state must have the same known values.
     pub planned: M,
     /// The configuration, with write-only values. All known. `ignore_changes` has no effect on it.
     pub config: M,
 }
 
-/// What the user gave to find the object to import.
+/// The ID or identity of an object to import.
 #[derive(Clone, Debug)]
 pub enum ImportKey<I> {
-    /// Text, from `terraform import` or an import block's `id`.
+    /// The ID from `terraform import` or from an import block's `id`.
     Id(String),
-    /// An import block's `identity`. It satisfies the rules of the identity's attributes.
+    /// An import block's `identity`. The runtime has checked the rules of its attributes.
     Identity(I),
 }
 
 impl ImportKey<()> {
-    /// The text. A type without identity has no other key.
+    /// The ID. A type without identity has no other key.
     pub fn into_id(self) -> String {
         match self {
             Self::Id(id) => id,

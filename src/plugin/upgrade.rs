@@ -1,4 +1,4 @@
-//! Upgrades of what older releases of a provider stored: states and identities, as the JSON that Terraform kept.
+//! Upgrades of states and identities that older releases of a provider stored, in JSON.
 
 use serde_json::Value as Json;
 
@@ -9,11 +9,11 @@ use super::{
     value::{CodecError, Value},
 };
 
-/// The value that some version of a schema stored, in the shape of today's version. Attributes that are not in the schema
-/// any more are dropped, new ones are null.
+/// Upgrades a stored value to the current version of its schema. Attributes that are no longer in the schema are
+/// dropped, new ones are null.
 ///
 /// # Errors
-/// No version of this schema stored that, or a step refused it. `what` is the kind of thing, such as "state".
+/// The JSON doesn't match its version, the version is unknown, or a step failed. `what` is "state" or "identity".
 pub(super) fn upgrade(schema: &Schema, version: i64, json: &[u8], what: &str) -> Result<Value, Diagnostics> {
     let unreadable = |error: CodecError| messages::unreadable_stored(what, error.path(), error.expected());
     let steps = usize::try_from(version).ok().and_then(|version| schema.upgrade_steps().get(version..));

@@ -1,4 +1,4 @@
-//! What logins with a JWT have in common.
+//! The body of logins with a JWT.
 
 use serde::Serialize;
 

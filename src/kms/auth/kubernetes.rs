@@ -21,7 +21,7 @@ pub(super) fn body<'a>(
     JwtBody { identity_id, jwt: service_account_token.expose().trim(), organization_slug }
 }
 
-/// The token as it is now; a file is read each time, because Kubernetes replaces it while we run.
+/// The current token. A file is read each time, because Kubernetes replaces it.
 pub(super) fn current(token: &ServiceAccountToken) -> Result<Secret, AuthError> {
     match token {
         ServiceAccountToken::Given(token) => Ok(token.clone()),

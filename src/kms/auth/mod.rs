@@ -1,4 +1,5 @@
-//! The auth methods: what each sends to log in. One file or folder per method. Credentials are looked up at each login.
+//! The auth methods and their login requests, with one file or folder per method. Credentials are looked up at each
+//! login.
 
 mod aws_iam;
 mod jwt;
@@ -22,7 +23,7 @@ pub(super) struct Login {
     /// The name of the auth method, such as `Universal Auth`.
     pub(super) method: &'static str,
     pub(super) request: Request,
-    /// Whether the KMS has somebody else verify it, and reports a refusal as an internal error.
+    /// Whether another service verifies the login. The KMS then reports a refusal as an internal error.
     pub(super) is_verified_elsewhere: bool,
 }
 
@@ -32,17 +33,17 @@ impl Login {
     }
 }
 
-/// What a session gets its token from.
+/// Where a session gets its token.
 pub(super) enum Source<'a> {
     /// The configured access token.
     Token(&'a Secret),
     Login(Login),
 }
 
-/// Where the token of a method comes from. Secrets that it takes become known to `redactor`.
+/// The token source of an auth method. Its secrets are added to `redactor`.
 ///
 /// # Errors
-/// [`Error::Auth`] when the method's credentials can't be had; [`Error::Config`].
+/// [`Error::Auth`] when the method's credentials are unavailable; [`Error::Config`].
 pub(super) async fn source<'a>(
     auth: &'a Auth,
     organization_slug: Option<&str>,

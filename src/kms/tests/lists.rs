@@ -1,4 +1,4 @@
-//! Reading many objects by few lists.
+//! Tests of reads from cached lists.
 
 use std::{
     collections::BTreeMap,
@@ -38,7 +38,7 @@ fn id(number: usize) -> String {
     format!("id-{number}")
 }
 
-/// What a small KMS holds: project and connection by ID.
+/// The objects of a small KMS: project by connection ID.
 type Held = Arc<Mutex<BTreeMap<String, (Option<String>, Value)>>>;
 
 fn held(ids: impl Iterator<Item = usize>, project_id: impl Fn(usize) -> Option<String>) -> Held {
@@ -53,12 +53,12 @@ fn of_p(count: usize) -> Held {
     held(0..count, |_| Some("p".to_owned()))
 }
 
-/// Answers as the KMS does, from what it holds.
+/// Responds like the KMS.
 fn answer(held: &Held, seen: &Seen) -> Reply {
     let mut held = held.lock().unwrap();
     let (path, query) = seen.target.split_once('?').unwrap_or((&seen.target, ""));
     if path == ROUTE {
-        // Without a project, it lists all of the organization, those of its projects included.
+        // Without a project, the list has all objects of the organization and its projects.
         let project = query.strip_prefix("projectId=").map(str::to_owned);
         let all: Vec<&Value> = held
             .values()
@@ -85,7 +85,7 @@ async fn server(held: &Held) -> Server {
     Server::start(move |seen, _| answer(&held, seen)).await
 }
 
-/// How many lists and how many reads of one connection came.
+/// The number of lists and of single reads.
 fn calls(server: &Server) -> (usize, usize) {
     let reads = server.seen().into_iter().filter(|seen| seen.method == "GET");
     let (lists, singles): (Vec<_>, Vec<_>) =
@@ -105,7 +105,7 @@ async fn read(client: &Client, number: usize) -> Read {
     operation(client).read(&id(number), Scope::Project("p")).await
 }
 
-/// Reads all at once, in the scopes that are given.
+/// Reads concurrently, in the given scopes.
 async fn read_all(client: &Client, scopes: Vec<(usize, Option<Scope<'static>>)>) -> Vec<Read> {
     let reads: Vec<_> = scopes
         .into_iter()
@@ -343,7 +343,7 @@ async fn the_first_reads_of_a_scope_are_not_worth_a_list() {
         assert_all_read(&read_all(&server.client(), numbers(count)).await);
         assert_eq!(calls(&server), (0, count));
     }
-    // Nor are they when they come one after the other; but from the third on they are.
+    // Neither are they one after the other, up to the third read.
     let server = server(&of_p(9)).await;
     let client = server.client();
     for number in 0..9 {

@@ -1,4 +1,4 @@
-//! The session: logins, renewals, refusals.
+//! Tests of logins, renewals and refusals.
 
 use std::{
     sync::{
@@ -29,7 +29,7 @@ async fn call(client: &Client) -> Result<(), Error> {
     operation.list::<DbtConnection>(ListScope::All).await.map(drop)
 }
 
-/// Twenty calls at once.
+/// Twenty concurrent calls.
 async fn calls(client: &Client) -> Vec<Result<(), Error>> {
     let calls: Vec<_> = (0..20)
         .map(|_| {
@@ -101,7 +101,7 @@ async fn a_login_whose_answer_is_lost_is_repeated_a_few_times_for_all() {
     let results = calls(&client).await;
     assert!(results.iter().all(|result| matches!(result, Err(Error::Request(_)))));
     assert_eq!(server.logins(), 3);
-    // A fault isn't a refusal: the next call tries again, but once only.
+    // A fault isn't a refusal: the next call logs in again, but only once.
     assert!(call(&client).await.is_err());
     assert_eq!(server.logins(), 4);
 }

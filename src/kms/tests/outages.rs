@@ -1,4 +1,4 @@
-//! Nobody there: how long a run takes to find out, and what can't get better.
+//! Tests of outages, and of permanent obstacles.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     secret::Secret,
 };
 
-/// The configuration of a client with the default patience, for another host.
+/// A configuration with the default timeouts, for another host.
 async fn config(host: &str) -> Config {
     let server = Server::start(|_, _| Reply::close()).await;
     Config {
@@ -28,7 +28,7 @@ async fn read(client: &Client) -> Result<DbtConnection, Error> {
     client.operation(CancellationToken::new()).get::<DbtConnection>("id-1").await
 }
 
-/// Reads a thousand times, ten at once, as a plan does. Returns the errors and how long it took.
+/// Reads a thousand times, ten concurrently, as in a plan. Returns the errors and the duration.
 async fn plan_of_thousand(client: &Client) -> (Vec<Error>, Duration) {
     let started = Instant::now();
     let workers: Vec<_> = (0..10)
@@ -50,7 +50,7 @@ async fn plan_of_thousand(client: &Client) -> (Vec<Error>, Duration) {
     (errors, started.elapsed())
 }
 
-/// An address where nobody listens.
+/// An address without listener.
 fn free_address() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     format!("127.0.0.1:{}", listener.local_addr().unwrap().port())
@@ -66,7 +66,7 @@ async fn refused_connections_end_a_run_of_a_thousand_soon() {
 
 #[tokio::test(start_paused = true)]
 async fn connections_that_hang_end_a_run_of_a_thousand_soon() {
-    // It accepts connections, and never says anything.
+    // It accepts connections and never responds.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = new_client(config(&format!("https://{}", listener.local_addr().unwrap())).await);
     let (errors, took) = plan_of_thousand(&client).await;
@@ -105,7 +105,7 @@ async fn a_kms_that_comes_back_is_found() {
     assert!(matches!(read(&client).await.unwrap_err().reason(), Some(Reason::Page { .. })));
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert!(read(&client).await.unwrap_err().is_not_found());
-    // And then requests are repeated as before.
+    // After that, requests are repeated again.
     let failures = server.count("GET");
     let stopped =
         Server::start(move |seen, _| if seen.earlier == 0 { Reply::close() } else { Reply::not_found() })
@@ -114,7 +114,7 @@ async fn a_kms_that_comes_back_is_found() {
     assert_eq!((stopped.count("GET"), server.count("GET")), (2, failures));
 }
 
-/// The https URL of a server that answers everything as HTTP servers answer the beginning of TLS.
+/// The https URL of a server that responds to TLS like an HTTP server.
 async fn plain_server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! What is different about rotations: their create isn't repeated, their deletion has options, and they rotate.
+//! Tests of what is special about rotations: creates aren't repeated, deletions have options, and they rotate.
 
 use crate::kms::{
     ApiErrorKind, NewServiceTokenRotation, Object as _, PermissionGrant, Reason, RotationDeletion,

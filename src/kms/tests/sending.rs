@@ -1,4 +1,4 @@
-//! Sending requests: repeats, limits, redirects, stops, logs, TLS.
+//! Tests of requests: repeats, limits, redirects, stops, logs, TLS.
 
 use std::{fmt, sync::Mutex, time::Duration};
 
@@ -48,7 +48,7 @@ fn server_fault() -> Reply {
     Reply::error(503, "ServiceUnavailable", "Come back later")
 }
 
-/// After which nobody knows what the server did.
+/// Responses that leave the fate of a write unknown.
 const FAULTS: [fn() -> Reply; 6] =
     [server_fault, Reply::close, Reply::truncated, || Reply::html(200), || Reply::html(502), Reply::never];
 
@@ -57,7 +57,7 @@ fn limited(seconds: u64) -> Reply {
     Reply::error(429, "RateLimitExceeded", &message).with("retry-after", seconds)
 }
 
-/// A fault the first time, success afterwards.
+/// One fault, then success.
 async fn faulty_once(fault: impl Fn() -> Reply + Send + Sync + 'static) -> Server {
     Server::start(move |seen, _| if seen.earlier == 0 { fault() } else { ok() }).await
 }
@@ -96,7 +96,7 @@ async fn repeats_come_to_an_end() {
 async fn what_was_never_sent_is_repeated_and_told_apart() {
     let server = Server::start(|_, _| ok()).await;
     let mut config = server.config();
-    // A port that was just free; nobody listens there.
+    // A free port without listener.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     config.host = Host::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     drop(listener);
@@ -166,7 +166,7 @@ async fn a_used_up_window_pauses_before_anything_is_refused() {
         operation.send::<Value>(&get()).await.unwrap();
     }
     assert!((30..32).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
-    // Each route is counted apart.
+    // Each route has its own count.
     let operation = client.operation(CancellationToken::new());
     operation.send::<Value>(&post()).await.unwrap();
     assert_eq!(operation.waited(), Duration::ZERO);
@@ -236,12 +236,12 @@ async fn a_page_of_any_size_is_repeated_like_a_small_one() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_lacks_a_field_is_neither_repeated_nor_quoted() {
     #[derive(Debug, serde::Deserialize)]
-    struct Wanted {
+    struct Expected {
         #[serde(rename = "value")]
         _value: i64,
     }
     let server = Server::start(|_, _| Reply::json(200, json!({"value": "hunter2"}))).await;
-    let error = server.operation().send::<Wanted>(&get()).await.unwrap_err();
+    let error = server.operation().send::<Expected>(&get()).await.unwrap_err();
     assert!(is_unreadable(&error));
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     assert_eq!(server.count("GET"), 1);
@@ -365,8 +365,8 @@ impl tracing::Subscriber for &'static Lines {
 
 #[tokio::test(start_paused = true)]
 async fn each_attempt_is_one_debug_line_without_secrets() {
-    // With a single subscriber in the process, the library asks the thread that first reaches a log statement
-    // whether anybody listens, and that may be another test's. With two it asks them both.
+    // With a single subscriber in the process, the library caches the interest of the thread that first reaches a log
+    // statement, which may be another test's. With two it checks both.
     let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
     let lines: &'static Lines = Box::leak(Box::default());
     let guard = tracing::subscriber::set_default(lines);

@@ -1,4 +1,4 @@
-//! Creating, changing and deleting, and lost responses to each.
+//! Tests of creates, changes and deletions with lost responses.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -39,7 +39,7 @@ fn credentials() -> DbtCredentials {
     }
 }
 
-/// What the server tells of the connection that `new` makes, if it made it at `stamp`.
+/// The server's representation of the connection in `new`, created at `stamp`.
 fn made(stamp: &str) -> Value {
     json!({
         "id": "id-1", "name": "analytics", "projectId": "project-1", "project": null,
@@ -67,8 +67,8 @@ async fn create(server: &Server) -> Result<DbtConnection, CreateError<DbtConnect
     server.operation().create::<DbtConnection>(&new()).await
 }
 
-/// A server whose answers to creates are `answer` and that shows `found` when asked by name, with the moment of
-/// the first create as its argument.
+/// A server that responds to creates with `answer` and to lookups by name with `found`, which gets the moment of the
+/// first create.
 async fn losing(
     answer: impl Fn() -> Reply + Send + Sync + 'static,
     found: impl Fn(&str, Clock) -> Reply + Send + Sync + 'static,
@@ -130,7 +130,7 @@ async fn lost_post_answer_is_adopted_only_if_ours_mismatch() {
     let server = losing(Reply::close, move |_, clock| one(made(&clock.stamp_ago(minute)))).await;
     let result = create(&server).await;
     assert!(matches!(result, Err(CreateError::Unconfirmed { found: Some(_), .. })), "older: {result:?}");
-    // Without the server's clock nobody knows whether it is older.
+    // Without the server's clock it is unknown whether the object is older.
     let server = losing(Reply::close, |at, _| one(made(at)).with("date", "")).await;
     let result = create(&server).await;
     assert!(matches!(result, Err(CreateError::Unconfirmed { found: Some(_), .. })), "no date: {result:?}");
@@ -182,7 +182,7 @@ async fn a_lost_create_that_did_not_happen_is_sent_again() {
 #[tokio::test(start_paused = true)]
 async fn a_create_that_an_earlier_try_may_still_follow_says_so() {
     type Response = fn(&str) -> Reply;
-    /// Whether a create says so, by the responses to its tries and the first look that shows the connection.
+    /// Whether a create reports it, by the responses to its attempts and the first lookup that finds the connection.
     async fn says_so(tries: Vec<Response>, shown_at: usize) -> bool {
         let (first, count) = (Mutex::new(None), tries.len());
         let server = Server::start(move |seen, clock| {
@@ -214,16 +214,16 @@ async fn a_create_that_an_earlier_try_may_still_follow_says_so() {
         (vec![lost, done], never, true),
         (vec![page, done], never, true),
         (vec![page, limited, done], never, true),
-        // The KMS has finished with the first try.
+        // The KMS has finished with the first attempt.
         (vec![failed, done], never, false),
         (vec![limited, done], never, false),
-        // The last try is refused, and then nothing is there.
+        // The last attempt is refused, and then there is no object.
         (vec![page, refused], never, true),
         (vec![failed, refused], never, false),
-        // The look shows what the only open try made.
+        // The lookup finds the result of the only open attempt.
         (vec![page], 0, false),
         (vec![page, taken], 3, false),
-        // The look shows what one of two open tries made.
+        // The lookup finds the result of one of two open attempts.
         (vec![page, lost], 3, true),
     ];
     for (number, (tries, shown_at, expected)) in cases.into_iter().enumerate() {
@@ -233,8 +233,7 @@ async fn a_create_that_an_earlier_try_may_still_follow_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_first_try_made_is_judged_by_when_that_was_sent() {
-    // The first create is performed only after we looked for it; the second finds the name taken, and we may
-    // learn of that or not.
+    // The first create is performed after the lookup; the second finds the name taken, and that response may be lost.
     for second in [name_taken, Reply::close] {
         for (age, ours) in [(Duration::ZERO, true), (Duration::from_secs(60), false)] {
             let first = Mutex::new(None);
@@ -265,7 +264,7 @@ async fn creates_that_are_lost_again_and_again_come_to_an_end() {
     let result = create(&server).await;
     assert!(matches!(result, Err(CreateError::Unconfirmed { found: None, .. })), "{result:?}");
     assert_eq!(server.count("POST"), 4);
-    // The server did answer these, and there was nothing.
+    // The server responded to these, and there was no object.
     let server = losing(|| Reply::error(500, "Fault", "x"), |_, _| Reply::not_found()).await;
     let result = create(&server).await;
     assert!(matches!(result, Err(CreateError::Failed(Error::Request(_)))), "{result:?}");
@@ -289,7 +288,7 @@ async fn a_lost_create_that_can_not_be_looked_up_is_not_repeated() {
 async fn a_taken_name_comes_with_the_connection_that_has_it() {
     let server = losing(name_taken, |_, clock| one(made(&clock.stamp()))).await;
     let result = create(&server).await;
-    // However much it looks like ours: the server said that it didn't make it for us.
+    // Even if it is equal: the server reported that it refused the create.
     assert!(
         matches!(result, Err(CreateError::NameTaken { existing: Existing::Visible(_), .. })),
         "{result:?}"
@@ -308,7 +307,7 @@ async fn a_taken_name_comes_with_the_connection_that_has_it() {
     );
 }
 
-/// A server that lets the first `logins` logins in, and is out of order for all further ones.
+/// A server that accepts the first `logins` logins and fails at all further ones.
 async fn failing_login(
     logins: usize,
     script: impl Fn(&Seen, Clock) -> Reply + Send + Sync + 'static,
@@ -387,7 +386,7 @@ async fn after_the_stop_a_lost_create_is_looked_up_but_not_repeated() {
         let result = server.client().operation(stop).create::<DbtConnection>(&new()).await;
         match &result {
             Ok(_) => assert!(there),
-            // Not `Cancelled`, which would say that nothing was sent.
+            // Not `Cancelled`, which would mean that nothing was sent.
             Err(error) => assert!(error.error().may_have_changed_something(), "{error:?}"),
         }
         assert_eq!(result.is_ok(), there, "{result:?}");
@@ -417,7 +416,7 @@ async fn update(server: &Server, patch: &DbtConnectionPatch) -> Result<DbtConnec
     server.operation().update::<DbtConnection>("id-1", patch).await
 }
 
-/// A server that loses the first answer to a change, and then shows the connection as `shown` says.
+/// A server that loses the first response to a change, and then returns the connection as in `shown`.
 async fn losing_update(shown: impl Fn(&Seen, Clock) -> Value + Send + Sync + 'static) -> Server {
     Server::start(move |seen, clock| {
         assert_eq!(seen.target, BY_ID);
@@ -579,7 +578,7 @@ async fn five_thousand_connections_fit_into_a_list() {
     assert_eq!(operation.list::<DbtConnection>(ListScope::All).await.unwrap().objects.len(), 5000);
 }
 
-/// Statuses that something in front of the KMS may answer with.
+/// Statuses that a proxy may respond with.
 const PAGES: [u16; 10] = [400, 403, 404, 408, 413, 429, 499, 500, 502, 504];
 
 #[tokio::test(start_paused = true)]
@@ -588,7 +587,7 @@ async fn a_create_behind_a_page_that_is_not_the_kms_s_is_looked_up() {
         let server = losing(move || Reply::html(status), |at, _| one(made(at))).await;
         assert_eq!(create(&server).await.unwrap().id, "id-1", "{status}");
         assert_eq!(server.count("POST"), 1, "{status}");
-        // Nothing is there, so it is sent again; more than twice only if that may help.
+        // There is no object, so it is sent again; more than twice only if that may help.
         let server = losing(move || Reply::html(status), |_, _| Reply::not_found()).await;
         let result = create(&server).await;
         assert!(matches!(result, Err(CreateError::Unconfirmed { found: None, .. })), "{status}: {result:?}");
@@ -651,7 +650,7 @@ async fn a_stop_while_a_repeat_waits_for_the_limit_does_not_make_a_lost_create_r
 
 #[tokio::test(start_paused = true)]
 async fn a_create_that_is_refused_after_a_lost_one_is_looked_up_once_more() {
-    // The first create lands after the second was refused.
+    // The first create is performed after the second was refused.
     let first = Mutex::new(None);
     let server = Server::start(move |seen, clock| match (seen.method.as_str(), seen.earlier) {
         ("POST", 0) => {
@@ -674,7 +673,7 @@ async fn a_change_that_lands_after_its_repeat_is_part_of_the_result() {
         let hash = match (seen.method.as_str(), seen.earlier) {
             ("PATCH", 0) => return Reply::html(504),
             ("PATCH", _) => "bb",
-            // The first one lands a second after the second.
+            // The first one is performed a second after the second.
             (_, 0..=3) => "aa",
             _ => "cc",
         };
@@ -684,7 +683,7 @@ async fn a_change_that_lands_after_its_repeat_is_part_of_the_result() {
     .await;
     assert_eq!(update(&server, &rotated).await.unwrap().credentials_hash, "cc");
     assert_eq!(server.count("PATCH"), 2);
-    // What somebody else wrote meanwhile isn't.
+    // A concurrent change by another client isn't.
     let server = Server::start(|seen, clock| match (seen.method.as_str(), seen.earlier) {
         ("PATCH", 0) => Reply::html(504),
         ("PATCH", _) => one(with(made(&clock.stamp()), "/credentialsHash", json!("bb"))),

@@ -1,11 +1,12 @@
-//! Faults of a schema: what Terraform's core would refuse the whole provider for, and what this runtime can't do. A
-//! provider with a faulty schema refuses to serve, so that nothing in a declaration is without effect.
+//! Faults of a schema: declarations that make Terraform's core reject the whole provider, and declarations that this
+//! runtime doesn't support. A provider with a faulty schema refuses to serve, so that no declaration is silently
+//! ignored.
 
 use std::collections::BTreeSet;
 
 use super::{super::path::Path, Attribute, Kind, Nesting, Role, Rule, Schema, Type, Usage};
 
-/// Names that Terraform's language has meanings of its own for.
+/// Names that Terraform reserves.
 const RESERVED_IN_RESOURCES: [&str; 7] =
     ["connection", "count", "depends_on", "for_each", "lifecycle", "provider", "provisioner"];
 const RESERVED_IN_PROVIDERS: [&str; 2] = ["alias", "version"];
@@ -30,7 +31,7 @@ impl Schema {
     }
 }
 
-/// What is around an attribute.
+/// The context of an attribute.
 #[derive(Clone, Debug, Default)]
 struct Around {
     path: Path,
@@ -131,7 +132,7 @@ impl Check {
         }
     }
 
-    /// What exists only for some kinds of schemas.
+    /// Features that exist only for some roles.
     fn role(&mut self, attribute: &Attribute, path: &Path) {
         if self.role != Role::Resource {
             for (has, name) in [
@@ -430,7 +431,7 @@ mod tests {
                 vec![inside(Single, optional().default(object([("b", Value::Null)])), required())],
                 "a: the default breaks a rule of the attribute: \"default.b\" is required",
             ),
-            // What only managed resources have.
+            // Features of managed resources only.
             (
                 DataSource,
                 vec![plain(required().write_only())],

@@ -1,4 +1,4 @@
-//! Schemas: which attributes there are, and the rules about them that hold for every type.
+//! Schemas: attributes and their rules.
 
 use serde_json::{Map, Value as Json};
 
@@ -8,10 +8,10 @@ mod faults;
 mod reduction;
 mod validation;
 
-/// The attributes of a provider block, resource, data source or the like.
+/// The attributes of a provider block, resource, data source or another kind of type.
 #[derive(Debug)]
 pub struct Schema {
-    /// What it is for, in Markdown.
+    /// The description, in Markdown.
     pub description: String,
     /// Its attributes.
     pub attributes: Vec<Attribute>,
@@ -19,7 +19,7 @@ pub struct Schema {
     value_type: Type,
 }
 
-/// What a schema describes. Not every feature of an attribute exists for each of them.
+/// What a schema describes. Some features of attributes exist only for some roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The provider block.
@@ -38,16 +38,16 @@ pub enum Role {
     ActionConfig,
 }
 
-/// What an attribute holds.
+/// The kind of values that an attribute holds.
 #[derive(Clone, Debug)]
 pub enum Kind {
     /// Plain values.
     Plain(Type),
-    /// Objects whose attributes have rules of their own.
+    /// Objects whose attributes have their own rules.
     Nested(Nesting, Vec<Attribute>),
 }
 
-/// How nested objects are gathered.
+/// The collection that nested objects are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nesting {
     /// One object.
@@ -56,7 +56,7 @@ pub enum Nesting {
     List,
     /// A set of objects.
     Set,
-    /// A map from names to objects.
+    /// A map of objects.
     Map,
 }
 
@@ -66,7 +66,7 @@ pub type StringRule = fn(&str) -> Result<(), String>;
 /// Checks a known number, as a [`StringRule`] checks a string.
 pub type NumberRule = fn(&Number) -> Result<(), String>;
 
-/// What known values must satisfy: those of the attribute itself or, if it is a collection, each element.
+/// A rule for known values: for the attribute's own value or, if it is a collection, for each element.
 #[derive(Clone, Copy, Debug)]
 pub enum Rule {
     /// For strings.
@@ -80,20 +80,20 @@ pub enum Rule {
 /// The attributes of a stored state or identity, in JSON.
 pub type StoredJson = Map<String, Json>;
 
-/// Turns the JSON that one version of a schema stored into that of the next version. The error completes the sentence
-/// "It can't be upgraded: ..." and must not quote values.
+/// Converts the JSON stored by one version of a schema to the next version. The error follows "Could not upgrade the
+/// state ...: " and must not quote values.
 pub type UpgradeStep = fn(StoredJson) -> Result<StoredJson, String>;
 
 /// Who sets an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Usage {
-    /// The configuration must.
+    /// The configuration must set it.
     Required,
-    /// The configuration may.
+    /// The configuration may set it.
     Optional,
-    /// The configuration may, and the provider does otherwise.
+    /// The configuration may set it; otherwise, the provider does.
     OptionalComputed,
-    /// Only the provider does.
+    /// Only the provider sets it.
     Computed,
 }
 
@@ -102,9 +102,9 @@ pub enum Usage {
 pub struct Attribute {
     /// Its name in configuration.
     pub name: &'static str,
-    /// What it is for, in Markdown.
+    /// The description, in Markdown.
     pub description: String,
-    /// What it holds.
+    /// The kind of its values.
     pub kind: Kind,
     /// Who sets it.
     pub usage: Usage,
@@ -112,26 +112,26 @@ pub struct Attribute {
     pub sensitive: bool,
     /// The value goes from configuration to the provider and is stored nowhere.
     pub write_only: bool,
-    /// Why not to use it any more, and what to use instead.
+    /// Deprecated: the text names the replacement.
     pub deprecated: Option<&'static str>,
-    /// An update can't change the value: a new one replaces the resource.
+    /// A changed value replaces the resource.
     pub requires_replace: bool,
     /// For a computed attribute: an update never changes the value.
     pub stable: bool,
-    /// For a computed attribute: the value is never null. Plans promise it, and Terraform refuses an apply that breaks
-    /// the promise.
+    /// For a computed attribute: the value is never null. Plans state this, and Terraform rejects an apply that
+    /// contradicts the plan.
     pub not_null: bool,
     /// The value that an optional attribute has when the configuration doesn't set it.
     pub default: Option<Value>,
-    /// What known values must satisfy.
+    /// Rules for known values.
     pub rules: Vec<Rule>,
-    /// A collection must have an element, and none that is null.
+    /// Whether a collection must have elements, none of which is null.
     pub filled: bool,
-    /// Whether the Rust type has room for unknown and null elements, which a configuration may contain.
+    /// Whether the Rust type can represent unknown and null elements, which a configuration may contain.
     pub elements_may_be_unknown: bool,
 }
 
-/// The beginning of an attribute's declaration; `model!` adds name, description and type.
+/// A required attribute. `model!` adds its name, description and type.
 pub fn required() -> Attribute {
     Attribute {
         name: "",
@@ -151,17 +151,17 @@ pub fn required() -> Attribute {
     }
 }
 
-/// As [`required`], for an attribute that the configuration may leave out.
+/// An optional attribute.
 pub fn optional() -> Attribute {
     Attribute { usage: Usage::Optional, ..required() }
 }
 
-/// As [`required`], for an attribute that the provider sets where the configuration doesn't.
+/// An attribute that the provider sets if the configuration doesn't.
 pub fn optional_computed() -> Attribute {
     Attribute { usage: Usage::OptionalComputed, ..required() }
 }
 
-/// As [`required`], for an attribute that only the provider sets.
+/// A read-only attribute, which only the provider sets.
 pub fn computed() -> Attribute {
     Attribute { usage: Usage::Computed, ..required() }
 }
@@ -215,7 +215,8 @@ impl Attribute {
         self
     }
 
-    /// States that this computed value is never null, which lets configurations decide on it before it is known.
+    /// States that this computed value is never null, so that configurations can compare it with null before it is
+    /// known.
     pub fn not_null(mut self) -> Self {
         self.not_null = true;
         self
@@ -227,7 +228,7 @@ impl Attribute {
         self
     }
 
-    /// Warns users off, naming what to use instead.
+    /// Deprecates the attribute. The text names the replacement.
     pub fn deprecated(mut self, instead: &'static str) -> Self {
         self.deprecated = Some(instead);
         self
@@ -243,7 +244,7 @@ impl Attribute {
         self.usage != Usage::Computed
     }
 
-    /// Whether the provider may set it: then the planned value can differ from the configured null.
+    /// Whether the provider may set it, so that the planned value can differ from a configured null.
     pub fn is_computed(&self) -> bool {
         matches!(self.usage, Usage::Computed | Usage::OptionalComputed) || self.default.is_some()
     }
@@ -286,7 +287,7 @@ impl Schema {
         self
     }
 
-    /// The version of the shape of what is stored.
+    /// The version of the stored format.
     pub fn version(&self) -> i64 {
         self.upgrades.len() as i64
     }
@@ -302,7 +303,7 @@ impl Schema {
     }
 }
 
-/// What the tests of schemas and plans build their schemas and values with.
+/// Builders of schemas and values for tests.
 #[cfg(test)]
 pub(super) mod testing {
     use super::{Attribute, Kind, Type, Value};

@@ -1,16 +1,16 @@
-//! Values with less in them: without what is write-only, and without what doesn't belong in a configuration.
+//! Removes attributes from values: write-only ones, and those that don't belong in a configuration.
 
 use super::{super::value::Value, Attribute, Kind, Nesting, Schema, Usage};
 
 impl Schema {
-    /// Sets every write-only attribute to null. No value may leave the provider otherwise.
+    /// Sets every write-only attribute to null. Every value that leaves the provider goes through this.
     pub fn without_write_only(&self, mut value: Value) -> Value {
         nullify(&self.attributes, &mut value, &|attribute, _| attribute.write_only);
         value
     }
 
-    /// The configuration that describes a state: null is what only the provider sets, what can't be read back, what is
-    /// deprecated, and what has its default value.
+    /// The configuration that describes a state. Attributes are null if only the provider sets them, if they can't be
+    /// read back, if they are deprecated, or if they have their default value.
     pub fn config_of(&self, mut state: Value) -> Value {
         nullify(&self.attributes, &mut state, &|attribute, value| {
             let is_default = |default: &Value| default.same_as(value, &attribute.value_type());
@@ -23,7 +23,7 @@ impl Schema {
     }
 }
 
-/// Sets the attributes of an object, or of a nested object at any depth, to null that the condition selects.
+/// Sets the selected attributes of an object to null, at any depth.
 fn nullify(attributes: &[Attribute], object: &mut Value, selects: &impl Fn(&Attribute, &Value) -> bool) {
     let Value::Map(elements) = object else { return };
     for attribute in attributes {

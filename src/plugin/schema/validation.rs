@@ -11,9 +11,8 @@ use super::{
 };
 
 impl Schema {
-    /// Checks a configuration for what core leaves to the provider: required attributes that are null, computed ones
-    /// that are set, and each attribute's own rules, at every depth. Unknown values satisfy every rule. Warns of deprecated
-    /// attributes.
+    /// Checks what core leaves to the provider: required attributes that are null, computed ones that are set, and each
+    /// attribute's own rules, at every depth. Unknown values satisfy every rule. Deprecated attributes cause a warning.
     ///
     /// `write_only_allowed` is whether the client keeps write-only values out of state.
     pub fn validate(&self, config: &Value, write_only_allowed: bool) -> Diagnostics {
@@ -65,7 +64,7 @@ struct Validation {
 
 impl Validation {
     fn object(&mut self, attributes: &[Attribute], object: &Value, location: &Location) {
-        // A null or unknown object has no attributes to look at.
+        // A null or unknown object has no attributes to check.
         if !matches!(object, Value::Map(_)) {
             return;
         }
@@ -144,7 +143,8 @@ impl Validation {
         }
     }
 
-    /// An element of a list or map. Terraform's core crashes on one that is null where it looks for write-only attributes.
+    /// An element of a list or map. Terraform's core crashes on a null element when it searches for write-only
+    /// attributes.
     fn element(&mut self, attributes: &[Attribute], object: &Value, location: &Location) {
         if object.is_null() && any_attribute(attributes, |attribute| attribute.write_only) {
             self.diagnostics.push(messages::null_element(location.path.clone(), &location.text));

@@ -1,4 +1,4 @@
-//! Calls about actions.
+//! Calls for actions.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl<P: Provider> Call<P> for proto::plan_action::Request {
         Some((TypeKind::Action, &self.action_type))
     }
 
-    /// Validation has seen the same configuration; an action changes nothing that could be planned.
+    /// There is nothing to do: validation has checked the configuration, and an action plans no changes.
     async fn handle(self, server: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
         find(&server.types.actions, &self.action_type)?;
         Ok(Self::Response::default())

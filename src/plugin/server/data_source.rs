@@ -1,4 +1,4 @@
-//! Calls about data sources.
+//! Calls for data sources.
 
 use super::{
     super::{

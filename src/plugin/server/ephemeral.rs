@@ -1,4 +1,4 @@
-//! Calls about ephemeral resources.
+//! Calls for ephemeral resources.
 
 use super::{
     super::{
@@ -43,7 +43,7 @@ impl<P: Provider> Call<P> for proto::open_ephemeral_resource::Request {
     }
 }
 
-/// No result asks for renewal, so there is nothing to do.
+/// No result requests renewal, so there is nothing to do.
 impl<P: Provider> Call<P> for proto::renew_ephemeral_resource::Request {
     type Response = proto::renew_ephemeral_resource::Response;
 

@@ -1,4 +1,4 @@
-//! Calls about functions.
+//! Calls for functions.
 
 use std::collections::HashMap;
 

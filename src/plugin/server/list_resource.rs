@@ -1,4 +1,4 @@
-//! Calls about list resources.
+//! Calls for list resources.
 
 use std::sync::Arc;
 

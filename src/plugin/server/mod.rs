@@ -1,5 +1,5 @@
-//! The gRPC service. Every call takes one way: log, run apart, catch a crash, convert. What differs is in the files of
-//! this folder, one for each kind of type; `service` is the table of calls.
+//! The gRPC service. Every call follows the same steps: log, run in a separate task, turn a panic into a diagnostic,
+//! convert. The files of this folder implement the calls, one file per kind of type; `service` lists them.
 
 use std::{
     collections::BTreeMap,
@@ -41,7 +41,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-/// How many messages a stream holds for a client that is slow to read them.
+/// How many messages a stream buffers for a slow client.
 const STREAM_BUFFER: usize = 64;
 
 /// Serves a [`Provider`] to Terraform.
@@ -85,11 +85,11 @@ diagnosed! {
     validate_action_config plan_action
 }
 
-/// Why a call has no response of its own.
+/// Why a call failed.
 enum Failure {
-    /// Something that a user can cause. The response is then [`Call::unchanged`], with these diagnostics.
+    /// An error for the user. The response is [`Call::unchanged`] with these diagnostics.
     Diagnosed(Diagnostics),
-    /// The peer didn't keep to the protocol.
+    /// The client violated the protocol.
     Broken(Status),
 }
 
@@ -115,20 +115,20 @@ fn broken(error: CodecError) -> Status {
     Status::invalid_argument(messages::undecodable_request(&error.to_string()))
 }
 
-/// A request that has one response: what differs between the calls.
+/// A request with one response.
 trait Call<P: Provider>: Send + Sized + 'static {
     type Response: Diagnosed + Default + Send + 'static;
 
     /// The name of the call in logs.
     const NAME: &'static str;
 
-    /// The type that it is about, if it is about one.
+    /// The type that the call concerns, if any.
     fn subject(&self) -> Option<(TypeKind, &str)> {
         None
     }
 
-    /// The response when the call fails or crashes, to which the diagnostics are added. Terraform forgets what a response
-    /// to a read or an apply leaves out.
+    /// The response when the call fails or panics; diagnostics are added to it. Terraform drops whatever the response
+    /// to a read or an apply omits.
     fn unchanged(&self) -> Self::Response {
         Self::Response::default()
     }
@@ -152,13 +152,13 @@ impl<P: Provider> Server<P> {
         }))
     }
 
-    /// Asks all calls under way to begin nothing new, and arms a new signal for those to come.
+    /// Signals all running calls to start nothing new, and creates a new signal for later calls.
     pub(super) fn stop(&self) {
         let mut stop = self.0.stop.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *stop).cancel();
     }
 
-    /// Waits until no call is under way. To be called when no more can come.
+    /// Waits until no call is running. Call it when no new calls can arrive.
     pub(super) async fn finished(&self) {
         self.0.tasks.close();
         self.0.tasks.wait().await;
@@ -184,8 +184,8 @@ impl<P: Provider> Server<P> {
         )
     }
 
-    /// The way of every call with one response. The work runs as a task of its own: a crash in it becomes a diagnostic,
-    /// and a client that hangs up doesn't interrupt a write.
+    /// Runs a call with one response. The work runs in a separate task, so that a panic becomes a diagnostic and a
+    /// client that disconnects doesn't interrupt a write.
     async fn call<C: Call<P>>(&self, request: Request<C>) -> Result<Response<C::Response>, Status> {
         let request = request.into_inner();
         let span = self.span(C::NAME, request.subject());
@@ -212,8 +212,8 @@ impl<P: Provider> Server<P> {
         Ok(Response::new(response))
     }
 
-    /// The way of every call that responds in steps. The work sends them while it runs; a client that hangs up doesn't
-    /// interrupt it. `last` makes the closing message from the diagnostics of the work, or of its crash.
+    /// Runs a call with a stream of responses. The work sends them while it runs; a client that disconnects doesn't
+    /// interrupt it. `last` builds the final message from the diagnostics.
     fn stream<T: Send + 'static, E: Send + 'static, F>(
         &self,
         rpc: &'static str,
@@ -252,7 +252,7 @@ impl<P: Provider> Server<P> {
 
 type Stream<T> = Pin<Box<dyn tokio_stream::Stream<Item = Result<T, Status>> + Send>>;
 
-/// Looks a type up in its table. Core asks only for types that the schema names.
+/// Looks up a type. Core only requests types that are in the schema.
 fn find<'t, T: ?Sized>(table: &'t BTreeMap<&'static str, Arc<T>>, name: &str) -> Result<&'t Arc<T>, Status> {
     table.get(name).ok_or_else(|| Status::not_found(messages::unknown_type(name)))
 }
@@ -262,7 +262,7 @@ fn decode(value: Option<proto::DynamicValue>, schema: &Schema) -> Result<Value, 
     from_proto::value(value, schema.value_type())
 }
 
-/// The response to a validation, which has nothing but diagnostics.
+/// The response to a validation, which only has diagnostics.
 fn validated<R: Default>(cx: &mut Context, diagnostics: Diagnostics) -> Result<R, Failure> {
     cx.diagnostics.extend(diagnostics);
     Ok(R::default())

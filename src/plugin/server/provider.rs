@@ -1,4 +1,4 @@
-//! Calls about the provider as a whole: what it offers, and its configuration.
+//! Calls for the provider itself: schemas and configuration.
 
 use super::{
     super::{
@@ -55,7 +55,7 @@ impl<P: Provider> Call<P> for proto::get_provider_schema::Request {
 
     const NAME: &'static str = "GetProviderSchema";
 
-    /// Terraform makes this call first in every command, so it is the place to refuse what can't be served.
+    /// Terraform makes this call first in every command, so faulty declarations are reported here.
     async fn handle(self, server: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
         let faults = faults(server.provider.schema(), &server.types);
         if !faults.is_empty() {

@@ -1,4 +1,4 @@
-//! Calls about managed resources.
+//! Calls for managed resources.
 
 use super::{
     super::{
@@ -15,7 +15,7 @@ use super::{
     Call, Failure, Shared, decode, find, validated,
 };
 
-/// An object as a request has it.
+/// Decodes the object in a request.
 fn object(
     resource: &dyn AnyResource,
     state: Option<proto::DynamicValue>,

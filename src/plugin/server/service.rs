@@ -10,7 +10,7 @@ use super::{
     Server, Stream, action, list_resource,
 };
 
-/// Implements the generated trait: each of the named calls goes the way of every call, the others are given as they are.
+/// Implements the generated trait. The listed calls go through [`Server::call`]; the others are written out.
 macro_rules! service {
     ($($call:ident)*; $($other:tt)*) => {
         #[tonic::async_trait]

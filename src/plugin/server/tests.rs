@@ -1,4 +1,4 @@
-//! The server over its calls, as the generated code makes them.
+//! Tests of the server through the generated trait.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::model;
 model! {
     /// A thing that crashes on demand.
     pub struct Thing {
-        /// What to do: `crash`, `fail`, or else succeed.
+        /// What to do: `crash` or `fail`; any other text succeeds.
         how: String = optional(),
         /// Decided by the provider.
         id: String = computed().stable(),
@@ -174,7 +174,7 @@ async fn a_planned_destroy_echoes_what_is_remembered() {
     assert_eq!(answer.planned_private, b"{\"kept\":1}");
 }
 
-/// A resource whose every part is in the hands of the test: it creates and reads what the `Puppets` hold.
+/// A resource that the test controls: it creates and reads the objects in `Puppets`.
 mod puppet {
     use std::sync::{Arc, Mutex};
 
@@ -195,17 +195,17 @@ mod puppet {
             token: String = optional().write_only(),
             /// Its number.
             id: String = computed().stable(),
-            /// How it is.
+            /// Its mood.
             mood: String = computed(),
         }
     }
 
     model! {
-        /// What distinguishes it.
+        /// The identity of a puppet.
         pub struct PuppetIdentity {
             /// Its number.
             id: String = required().rule(number),
-            /// Where it is.
+            /// Its location.
             place: String = optional(),
         }
     }
@@ -220,7 +220,7 @@ mod puppet {
         Ok(stored)
     }
 
-    /// What is found by a read, and whether the last one followed an import.
+    /// The result of a read, and whether the last read followed an import.
     #[derive(Clone, Default)]
     pub struct Puppets {
         pub found: Arc<Mutex<Option<Puppet>>>,
@@ -357,7 +357,7 @@ mod puppet {
         to_proto::value(&puppet.clone().into_value())
     }
 
-    /// A puppet as Terraform has it: without the token.
+    /// A puppet as in Terraform's state, without the token.
     pub fn stored(name: &str, id: &str) -> Puppet {
         Puppet { token: Field::Null, ..puppet(name, id) }
     }
@@ -419,7 +419,7 @@ async fn a_create_is_planned_by_the_type_and_keeps_what_is_write_only_to_itself(
     assert_eq!(summaries(&applied.diagnostics), [""; 0]);
     assert_eq!(puppet::decoded(applied.new_state), puppet::stored("a", "1"));
     assert_eq!(applied.new_identity, puppet::identity("1", Some("here")));
-    // What could not be found out is null, beside the error.
+    // Values that remained unknown are null, and there is an error.
     let half = apply(Puppet { name: Field::Known("half".into()), ..config.clone() });
     let half = server.apply_resource_change(half).await.unwrap().into_inner();
     assert_eq!(summaries(&half.diagnostics), ["Half created"]);
@@ -526,7 +526,7 @@ async fn listed_states_have_nothing_that_is_write_only() {
     assert!(stream.next().await.is_none());
 }
 
-/// What the declarations of whole types can have wrong, beside their schemas.
+/// Faults of declarations outside the schemas.
 #[tokio::test]
 async fn a_provider_with_faults_refuses_to_give_its_schema() {
     use super::super::function::{Function, FunctionError, Parameter, Signature};

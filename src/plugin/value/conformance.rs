@@ -1,4 +1,4 @@
-//! What depends on a value's type: whether it has that type, and whether two values are the same under it.
+//! Comparisons that depend on a type: whether a value conforms to it, and whether two values of it are equal.
 
 use super::{Type, Value};
 
@@ -31,7 +31,7 @@ impl Value {
         }
     }
 
-    /// Whether two values of one type are the same. The order of a set's elements means nothing.
+    /// Whether two values of one type are equal. The order of a set's elements doesn't matter.
     pub fn same_as(&self, other: &Self, value_type: &Type) -> bool {
         match (self, other, value_type) {
             (Self::Sequence(a), Self::Sequence(b), Type::List(element)) => {

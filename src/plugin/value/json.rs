@@ -1,4 +1,4 @@
-//! The JSON encoding, as state files have it. It can't carry unknown values.
+//! The JSON encoding of state files. It can't represent unknown values.
 
 use serde_json::Value as Json;
 
@@ -51,7 +51,7 @@ fn convert(json: Json, value_type: &Type, extra: ExtraAttributes) -> Result<Valu
         (Type::Dynamic, Json::Null) | (_, Json::Null) => Ok(Value::Null),
         (Type::String, Json::String(text)) => Ok(Value::String(text)),
         (Type::Bool, Json::Bool(bool)) => Ok(Value::Bool(bool)),
-        // Arbitrary precision is on, so the digits arrive as they were written.
+        // serde_json's arbitrary precision keeps the digits as written.
         (Type::Number, Json::Number(number)) => Number::parse(&number.to_string()).map(Value::Number),
         (Type::Number, Json::String(text)) => Number::parse(&text).map(Value::Number),
         (Type::List(element) | Type::Set(element), Json::Array(elements)) => all(elements, element),

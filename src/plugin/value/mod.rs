@@ -22,7 +22,7 @@ pub use types::Type;
 pub enum Value {
     /// No value. Of any type.
     Null,
-    /// A value that is known only after apply, and what is known about it already.
+    /// A value that is known only after apply, and what is already known about it.
     Unknown(Refinement),
     /// Text in NFC, as Terraform's core sends it.
     String(String),
@@ -34,47 +34,47 @@ pub enum Value {
     Sequence(Vec<Value>),
     /// A map or object. An object has every attribute of its type, null where it is not set.
     Map(BTreeMap<String, Value>),
-    /// A value of a dynamic type together with the type it turned out to have.
+    /// A value of a dynamic type together with its actual type.
     Dynamic(Type, Box<Value>),
 }
 
-/// What is known about an unknown value. The default says nothing.
+/// What is known about an unknown value; nothing by default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Refinement {
     /// `Some(false)`: the value will not be null. `Some(true)`: it will be.
     pub null: Option<bool>,
-    /// How the string will begin.
+    /// The prefix of the string.
     pub prefix: Option<String>,
-    /// The least number it can be, and whether that number itself is possible.
+    /// The lower bound of a number, and whether it is inclusive.
     pub lower: Option<(Number, bool)>,
-    /// The greatest number it can be, and whether that number itself is possible.
+    /// The upper bound of a number, and whether it is inclusive.
     pub upper: Option<(Number, bool)>,
-    /// The least number of elements.
+    /// The minimum number of elements.
     pub min_length: Option<i64>,
-    /// The greatest number of elements.
+    /// The maximum number of elements.
     pub max_length: Option<i64>,
 }
 
 impl Refinement {
-    /// Says only that the value will not be null.
+    /// The value will not be null, and nothing else is known.
     pub fn not_null() -> Self {
         Self { null: Some(false), ..Self::default() }
     }
 }
 
-/// A number as Terraform has it: of any size and precision.
+/// A Terraform number, of any size and precision.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Number {
-    /// A whole number that fits 64 bits with sign.
+    /// An integer of 64 bits.
     Int(i64),
     /// A fraction that 64-bit floating point holds exactly, or an infinity.
     Float(f64),
-    /// Any other number, in decimal digits as they came. Never parsed further, so nothing is lost.
+    /// Any other number, in decimal digits as received. It isn't parsed, so no digits are lost.
     Decimal(String),
 }
 
 impl Number {
-    /// Reads decimal digits, as JSON and core's msgpack have them.
+    /// Parses decimal digits, as in JSON and in core's msgpack.
     ///
     /// # Errors
     /// The text is not a number.
@@ -90,7 +90,7 @@ impl Number {
         }
     }
 
-    /// The number, where it is whole and fits.
+    /// The number as an integer, if it is one and fits.
     pub fn as_i64(&self) -> Option<i64> {
         match self {
             Self::Int(int) => Some(*int),
@@ -110,12 +110,12 @@ impl Value {
         Self::String(text.into())
     }
 
-    /// An unknown value of which nothing is known.
+    /// An unknown value without refinements.
     pub fn unknown() -> Self {
         Self::Unknown(Refinement::default())
     }
 
-    /// Whether this is null, be it a null that carries a type along.
+    /// Whether this is null, with or without a dynamic type.
     pub fn is_null(&self) -> bool {
         match self {
             Self::Null => true,
@@ -124,7 +124,7 @@ impl Value {
         }
     }
 
-    /// Whether this very value is unknown. Its elements may still be: see [`Value::is_wholly_known`].
+    /// Whether the value itself is unknown. For its elements, see [`Value::is_wholly_known`].
     pub fn is_unknown(&self) -> bool {
         match self {
             Self::Unknown(_) => true,
@@ -144,7 +144,7 @@ impl Value {
         }
     }
 
-    /// This value with null in the place of everything unknown.
+    /// This value with everything unknown replaced by null.
     pub fn without_unknown(self) -> Self {
         match self {
             Self::Unknown(_) => Self::Null,
@@ -167,7 +167,7 @@ impl Value {
         }
     }
 
-    /// The attribute of an object, null if this is no known object that has it.
+    /// The attribute of an object, or null if this isn't a known object with that attribute.
     pub fn attribute_or_null(&self, name: &str) -> &Value {
         self.attribute(name).unwrap_or(&Self::Null)
     }

@@ -1,5 +1,5 @@
-//! The msgpack encoding, which every call uses. Unknown values are extension values: code 12 with what is known about
-//! them, any other code with nothing known.
+//! The msgpack encoding, which every call uses. Unknown values are extension values: code 12 has refinements, any other
+//! code has none.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use super::{
     CodecError, Number, Refinement, Type, Value,
 };
 
-/// The extension code of an unknown value about which something is known.
+/// The extension code of an unknown value with refinements.
 const REFINED_UNKNOWN: i8 = 12;
 
-/// Core's own decoder takes no longer refinements, in bytes.
+/// The maximum size of refinements in bytes, as in core's own decoder.
 const LONGEST_REFINEMENT: usize = 1024;
 
 impl Value {
@@ -34,7 +34,7 @@ impl Value {
     }
 }
 
-/// What the next bytes hold, without consuming them.
+/// The next marker, without consuming it.
 fn peek(bytes: &[u8]) -> Result<Marker, CodecError> {
     bytes.first().map(|byte| Marker::from_u8(*byte)).ok_or_else(|| CodecError::new(expected::MSGPACK))
 }
@@ -135,7 +135,7 @@ fn decode_number(bytes: &mut &[u8]) -> Result<Number, CodecError> {
     }
 }
 
-/// One form for each number: what is whole and small enough is an integer, whatever it was sent as.
+/// Normalizes a number: an integer that floating point holds exactly becomes [`Number::Int`].
 fn float(float: f64) -> Number {
     if float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0 {
         Number::Int(float as i64)
@@ -191,7 +191,7 @@ fn decode_bound(bytes: &mut &[u8]) -> Result<(Number, bool), CodecError> {
     }
 }
 
-/// Passes over one value of any kind: a kind of refinement that a later core may invent.
+/// Skips one value: a refinement that this release doesn't know.
 fn skip(bytes: &mut &[u8]) -> Result<(), CodecError> {
     let error = |_| CodecError::new(expected::MSGPACK);
     let marker = peek(bytes)?;
@@ -220,7 +220,7 @@ fn skip(bytes: &mut &[u8]) -> Result<(), CodecError> {
     take(bytes, length).map(drop)
 }
 
-/// Writing to a `Vec` can't fail, so the results of `rmp` carry nothing here.
+/// Writing to a `Vec` can't fail, so the results of `rmp` are ignored.
 fn encode_value(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Null => {
@@ -299,7 +299,7 @@ fn encode_unknown(out: &mut Vec<u8>, refinement: &Refinement) {
         }
     }
     if count == 0 {
-        // Core takes any code but 12 for wholly unknown, if the payload is at most one byte.
+        // For core, any code but 12 means unknown without refinements, if the payload is at most one byte.
         out.extend_from_slice(&[0xd4, 0, 0]);
         return;
     }
@@ -415,7 +415,7 @@ mod tests {
 
     #[test]
     fn a_refinement_that_core_would_not_take_is_refused() {
-        // A kind of refinement that nobody knows, with arrays in arrays.
+        // An unknown refinement with nested arrays.
         let payload = [&[0x81, 99][..], &[0x91; 2000], &[0xc0]].concat();
         let bytes = [&[0xc8, 0x07, 0xd3, 12][..], &payload].concat();
         assert_eq!(payload.len(), 0x07d3);

@@ -1,4 +1,4 @@
-//! Types and their JSON form, for instance `["list","string"]`, as schemas and dynamic values carry them.
+//! Types and their JSON form, such as `["list","string"]`, which schemas and dynamic values use.
 
 use std::collections::BTreeMap;
 
@@ -15,17 +15,17 @@ pub enum Type {
     Number,
     /// True or false.
     Bool,
-    /// Decided value by value: each carries its type along.
+    /// Any type: each value carries its own.
     Dynamic,
     /// Elements of one type, in order.
     List(Box<Type>),
-    /// Elements of one type, each once, in no order.
+    /// Distinct elements of one type, without order.
     Set(Box<Type>),
-    /// Elements of one type under names.
+    /// Elements of one type by key.
     Map(Box<Type>),
-    /// Attributes, each with a type of its own.
+    /// Attributes, each with its own type.
     Object(BTreeMap<String, Type>),
-    /// A fixed number of elements, each with a type of its own.
+    /// A fixed number of elements, each with its own type.
     Tuple(Vec<Type>),
 }
 
@@ -49,7 +49,7 @@ impl Type {
         }
     }
 
-    /// The JSON form as bytes, as schemas carry it.
+    /// The JSON form as bytes, as in schemas.
     pub fn to_json_bytes(&self) -> Vec<u8> {
         self.to_json().to_string().into_bytes()
     }

@@ -1,4 +1,4 @@
-//! Generated messages into the vocabulary.
+//! Conversions from generated messages.
 
 use super::super::{
     proto::tfplugin6 as proto,
@@ -14,7 +14,7 @@ pub fn value(message: Option<proto::DynamicValue>, value_type: &Type) -> Result<
     }
 }
 
-/// The identity of an object, if the client knows one.
+/// The identity of an object, if the client sent one.
 pub fn identity(
     message: Option<proto::ResourceIdentityData>,
     value_type: &Type,
@@ -25,7 +25,7 @@ pub fn identity(
     }
 }
 
-/// Whether the client keeps write-only values out of its state. Old ones say nothing.
+/// Whether the client keeps write-only values out of its state. Old clients don't report it.
 pub fn write_only_allowed(capabilities: Option<proto::ClientCapabilities>) -> bool {
     capabilities.is_some_and(|capabilities| capabilities.write_only_attributes_allowed)
 }

@@ -1,4 +1,4 @@
-//! Pure conversions between the generated messages and the vocabulary of this layer. A change of the protocol ends here.
+//! Pure conversions between the generated messages and the types of this layer, which don't depend on the protocol.
 
 pub(super) mod from_proto;
 pub(super) mod to_proto;

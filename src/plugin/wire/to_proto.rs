@@ -1,4 +1,4 @@
-//! The vocabulary into generated messages.
+//! Conversions to generated messages.
 
 use super::super::{
     diagnostics::{Diagnostic, Diagnostics, Severity},
@@ -45,7 +45,7 @@ fn diagnostic(diagnostic: Diagnostic) -> proto::Diagnostic {
         severity: severity.into(),
         summary: diagnostic.summary,
         detail: diagnostic.detail,
-        // An empty path is not the same as none: core would look for it.
+        // An empty path isn't the same as no path: core would try to resolve it.
         attribute: diagnostic.attribute.filter(|p| !p.0.is_empty()).as_ref().map(path),
     }
 }
@@ -76,7 +76,7 @@ fn attribute(attribute: &Attribute) -> proto::schema::Attribute {
         description_kind: MARKDOWN,
         required: attribute.is_required(),
         optional: matches!(attribute.usage, Usage::Optional | Usage::OptionalComputed),
-        // A default is something else than the configured null, which core takes from nothing but a computed attribute.
+        // A default differs from the configured null, which core accepts from computed attributes only.
         computed: attribute.is_computed(),
         sensitive: attribute.sensitive,
         write_only: attribute.write_only,

@@ -1,10 +1,10 @@
-//! Why there are no AWS credentials to log in with.
+//! The errors of AWS credentials.
 
 use std::time::Duration;
 
 use crate::kms::messages;
 
-/// The longest that looking for credentials may take. External processes and slow metadata services need seconds.
+/// The time limit for the search for credentials. External processes and slow metadata services take seconds.
 pub(super) const LOOKUP_LIMIT: Duration = Duration::from_secs(60);
 
 /// Why the AWS credentials can't be used.
@@ -14,7 +14,7 @@ pub enum AwsError {
     /// No source has credentials.
     #[error("{}", messages::no_aws_credentials(tried))]
     NotFound {
-        /// The sources that were tried, each with the reason why it has none.
+        /// The sources, each with the reason why it has no credentials.
         tried: Vec<String>,
     },
 
@@ -23,15 +23,15 @@ pub enum AwsError {
     Source {
         /// The source, such as `the container's credentials endpoint`.
         source_name: &'static str,
-        /// What the source or the AWS library said.
+        /// The message of the source or of the AWS library.
         problem: String,
     },
 
-    /// The sources took too long to respond.
+    /// The sources did not respond in time.
     #[error("{}", messages::aws_lookup_timed_out(LOOKUP_LIMIT))]
     TimedOut,
 
-    /// The KMS calls STS only in regions whose names have this form.
+    /// The region name has a form that the KMS refuses.
     #[error("{}", messages::invalid_aws_region(region))]
     Region {
         /// The configured region.
@@ -41,7 +41,7 @@ pub enum AwsError {
     /// The call of STS can't be signed.
     #[error("{}", messages::unsigned_aws_call(problem))]
     Signing {
-        /// What the AWS library said.
+        /// The message of the AWS library.
         problem: String,
     },
 }

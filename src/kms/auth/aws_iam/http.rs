@@ -1,4 +1,4 @@
-//! The HTTP requests of the AWS libraries, sent with the HTTP library of the rest of this layer.
+//! Sends the HTTP requests of the AWS libraries with the HTTP library of this layer.
 
 use std::time::Duration;
 
@@ -77,21 +77,21 @@ impl Connector {
         HttpResponse::try_from(answer).map_err(|error| ConnectorError::other(error.into(), None))
     }
 
-    /// A new client for each request: a login sends a few at most, to different hosts.
+    /// A new client for each request: a login sends only a few, to different hosts.
     fn client(self, scheme: Option<&str>) -> reqwest::Result<reqwest::Client> {
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .connect_timeout(self.connect_timeout);
         if scheme == Some("http") {
-            // The endpoints of containers and instances. No proxy reaches them, and there is nothing to verify.
+            // The endpoints of containers and instances, which are local and don't use TLS.
             builder = builder.no_proxy().tls_certs_only([]);
         }
         builder.build()
     }
 }
 
-/// The URL isn't repeated: that of a container's endpoint is as good as a password.
+/// The URL is removed, because that of a container's endpoint is as sensitive as a password.
 fn failed(error: reqwest::Error) -> ConnectorError {
     let error = error.without_url();
     if error.is_timeout() { ConnectorError::timeout(error.into()) } else { ConnectorError::io(error.into()) }

@@ -1,7 +1,7 @@
 //! AWS IAM Auth: `POST /auth/aws-auth/login` with a signed call of AWS STS.
 //!
-//! The login proves an AWS identity without giving its keys away: it carries the headers and the body of a signed
-//! `GetCallerIdentity` call. The KMS sends that call to STS and reads from the response who signed it.
+//! The login proves an AWS identity without revealing its keys: it contains the headers and the body of a signed
+//! `GetCallerIdentity` call. The KMS sends that call to STS, whose response names the signer.
 //!
 //! ```text
 //! error     why there are no credentials
@@ -10,8 +10,8 @@
 //! http      the HTTP requests of the AWS libraries
 //! ```
 //!
-//! The AWS libraries log whole requests at trace level, web identity tokens included. So everything that they do runs
-//! without a subscriber, and this module logs for them.
+//! The AWS libraries log whole requests at trace level, including web identity tokens. So they run without a
+//! subscriber, and this module logs instead.
 
 mod error;
 mod http;
@@ -37,7 +37,7 @@ pub(super) struct Body<'a> {
     identity_id: &'a str,
     iam_http_request_method: &'static str,
     iam_request_body: String,
-    /// Whoever has these headers can present them to a KMS until the signature expires.
+    /// Anyone with these headers can log in to a KMS until the signature expires.
     #[serde(serialize_with = "exposed")]
     iam_request_headers: Secret,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,7 +53,7 @@ pub(super) async fn login<'a>(
     identity_id: &'a str,
     organization_slug: Option<&'a str>,
 ) -> Result<(&'static str, &'static str, Body<'a>), AwsError> {
-    // Boxed, because the libraries' futures are deep and large, and every request has room for this one.
+    // Boxed, because the libraries' futures are large, and every request's future would contain them.
     let lookup: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(sources::find());
     let lookup = tokio::time::timeout(error::LOOKUP_LIMIT, lookup.with_subscriber(NoSubscriber::default()));
     let found = lookup.await.map_err(|_| AwsError::TimedOut)??;

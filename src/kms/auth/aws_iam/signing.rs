@@ -18,14 +18,14 @@ const METHOD: &str = "POST";
 const BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
 const CONTENT_TYPE: &str = "application/x-www-form-urlencoded; charset=utf-8";
 
-/// The KMS refuses longer names of regions.
+/// The KMS refuses longer region names.
 const LONGEST_REGION: usize = 20;
 
-/// A signed request, to be sent by somebody else.
+/// A signed request, which the KMS sends.
 pub(super) struct SignedCall {
     pub(super) method: &'static str,
     pub(super) body: &'static str,
-    /// With the session token, if there is one.
+    /// Includes the session token, if any.
     headers: Vec<(String, Secret)>,
 }
 
@@ -39,7 +39,7 @@ impl SignedCall {
     }
 }
 
-/// Signs a call of `GetCallerIdentity` for the regional endpoint of STS, which is where the KMS sends it.
+/// Signs a call of `GetCallerIdentity` for the regional endpoint of STS, where the KMS sends it.
 pub(super) fn get_caller_identity(
     credentials: &Credentials,
     region: &str,
@@ -61,7 +61,7 @@ pub(super) fn get_caller_identity(
     Ok(SignedCall { method: METHOD, body: BODY, headers })
 }
 
-/// What a signature is valid for.
+/// The scope of a signature.
 struct Scope<'a> {
     region: &'a str,
     service: &'a str,
@@ -169,7 +169,7 @@ mod tests {
                 "Host": "sts.eu-west-1.amazonaws.com",
                 "Content-Type": "application/x-www-form-urlencoded; charset=utf-8",
                 "x-amz-date": "20261121T214107Z",
-                // Made with the AWS SDK for another language.
+                // Computed with another AWS SDK.
                 "Authorization": "AWS4-HMAC-SHA256 \
                     Credential=AKIAEMULATOR00000001/20261121/eu-west-1/sts/aws4_request, \
                     SignedHeaders=content-type;host;x-amz-date, \

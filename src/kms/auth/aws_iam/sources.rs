@@ -1,4 +1,4 @@
-//! Where AWS credentials come from: the sources of AWS's own tools, in their order.
+//! The sources of AWS credentials: those of AWS's own tools, in the same order.
 
 use aws_config::{
     Region,
@@ -21,21 +21,21 @@ use crate::kms::{
     report,
 };
 
-/// Where there is no region. Every account of the standard partition can call STS there.
+/// The region if none is configured. Every account of the standard partition can call STS there.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// Longer explanations of the AWS library are cut.
+/// The maximum length of an explanation from the AWS library.
 const LONGEST_PROBLEM: usize = 500;
 
-/// Credentials and where to use them.
+/// Credentials and their region.
 pub(super) struct Found {
     pub(super) credentials: Credentials,
     pub(super) region: String,
     pub(super) source_name: &'static str,
 }
 
-/// Asks one source after the other for credentials. A source that isn't configured is passed over; one that fails ends
-/// the search, because the next would be another identity.
+/// Tries the sources in order. A source that isn't configured is skipped. One that fails ends the search, because the
+/// next one would be another identity.
 pub(super) async fn find() -> Result<Found, AwsError> {
     let config = ProviderConfig::without_region().with_http_client(Http);
     let region = configured_region(&config).await;
@@ -88,7 +88,7 @@ async fn instance_region(config: &ProviderConfig) -> Option<Region> {
     ImdsRegionProvider::builder().configure(config).build().region().await
 }
 
-/// The causes of an error in one line. The error itself only says that there are no credentials.
+/// The causes of an error in one line. The error itself only states that there are no credentials.
 fn explanation(error: &CredentialsError) -> String {
     let text = std::error::Error::source(error)
         .map_or_else(|| messages::aws_source_not_configured().to_owned(), report);
