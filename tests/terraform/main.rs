@@ -12,6 +12,8 @@
     reason = "tests: a panic is a failure, and what they print explains it"
 )]
 
+#[path = "../pages/blocks.rs"]
+mod blocks;
 mod capabilities;
 mod cli;
 mod diagnostics;
@@ -25,6 +27,7 @@ mod authentication;
 mod bad_input;
 mod by_hand;
 mod changes;
+mod commands;
 mod data_sources;
 mod debugging;
 mod drift;
