@@ -21,6 +21,7 @@ mod links;
 mod modules;
 mod pages;
 mod schema;
+mod workflows;
 
 use std::{
     collections::BTreeMap,
