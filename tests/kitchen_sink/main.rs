@@ -1,5 +1,5 @@
-//! The plugin runtime under the real Terraform, on a provider that isn't the KMS's: the one in `provider/`, which uses
-//! everything that the runtime has.
+//! Tests of the plugin runtime under the real Terraform, with the provider in `provider/`, which uses every feature of
+//! the runtime and nothing of the KMS.
 //!
 //! Every scenario runs under each Terraform of `KMS_TEST_TERRAFORM_VERSIONS`, as in `tests/terraform`.
 
