@@ -1,4 +1,4 @@
-//! Holds the sources to the architecture that `src/lib.rs` describes.
+//! Checks that the sources follow the architecture in `src/lib.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
@@ -10,7 +10,7 @@ use std::{
 
 use regex::Regex;
 
-/// Every source file under a folder of `src`, by its path there.
+/// Every source file in a folder of `src`, by its path in `src`.
 fn sources(folder: &str) -> BTreeMap<String, String> {
     fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -34,7 +34,7 @@ fn is_test(file: &str) -> bool {
     file.contains("/tests/") || file.ends_with("/tests.rs") || file.ends_with("/test_server.rs")
 }
 
-/// The lines of a folder that hold a word they must not, in code or comment and in whatever case.
+/// The lines of a folder that contain a forbidden word, in code or comments and in any case.
 fn offenders(folder: &str, words: &[&str]) -> Vec<String> {
     let mut offenders = Vec::new();
     for (file, text) in sources(folder) {
@@ -48,8 +48,8 @@ fn offenders(folder: &str, words: &[&str]) -> Vec<String> {
     offenders
 }
 
-/// The runtime could move into a crate of its own as it is: it names nothing by the way from the crate's root, but for the
-/// macro and the module that the macro refers to. Those two are in the root of any crate that has the runtime.
+/// The runtime could become a separate crate without changes: it uses no absolute paths, except for the macro and the
+/// module that the macro refers to. Those two are in the root of any crate that has the runtime.
 #[test]
 fn the_runtime_knows_neither_the_kms_nor_its_own_place() {
     let named: Vec<_> = sources("plugin")
@@ -84,7 +84,7 @@ fn generated_messages_stay_at_the_boundary() {
     assert_eq!(elsewhere, Vec::<String>::new());
 }
 
-/// Where a secret is taken out of its wrapping, and how often. A new place has to be argued for here.
+/// Where secrets are exposed, and how often. Each place needs a reason here.
 const EXPOSED: &[(&str, usize, &str)] = &[
     ("kms/auth/aws_iam/mod.rs", 1, "the body of a login"),
     ("kms/auth/aws_iam/signing.rs", 1, "the signed headers as JSON, which are kept as a secret again"),
@@ -103,7 +103,7 @@ const EXPOSED: &[(&str, usize, &str)] = &[
 fn secrets_are_exposed_only_where_they_must_be() {
     let mut found = BTreeMap::new();
     for (file, text) in sources("").into_iter().filter(|(file, _)| !is_test(file)) {
-        // Tests may look at their own secrets.
+        // Tests may expose their own secrets.
         let code = text.split("#[cfg(test)]").next().unwrap();
         let count = code.matches(".expose()").count();
         if count > 0 {
@@ -138,7 +138,7 @@ const TEXTS: [&str; 9] = [
     r"\b(?:print|println|eprint|eprintln|writeln)!\(",
 ];
 
-/// The places where code builds a text for users with a literal of its own.
+/// The places where code builds a text for users from a literal.
 fn own_texts(file: &str, text: &str) -> Vec<String> {
     let code = text.split("#[cfg(test)]").next().unwrap();
     let literal = Regex::new(r#"^[^;{}]{0,80}?(?:"[^"]*[a-z] |"[a-z]+"|format!)"#).unwrap();
@@ -156,7 +156,7 @@ fn own_texts(file: &str, text: &str) -> Vec<String> {
     found
 }
 
-/// In the layer above, diagnostics are made in `provider/messages` alone. Rules and schemas have texts of their own.
+/// In the provider layer, only `provider/messages` builds diagnostics. Rules and schemas have their own texts.
 #[test]
 fn the_diagnostics_of_the_provider_are_in_its_messages() {
     let made = Regex::new(&TEXTS[..2].join("|")).unwrap();
@@ -227,8 +227,8 @@ fn the_snapshots_show_every_text() {
     }
 }
 
-/// Which files import which, resolved to the files that define what is imported. A `mod.rs` that only passes a name on
-/// counts as the file that it comes from.
+/// Which files import which, resolved to the files that define what is imported. A name that a `mod.rs` re-exports is
+/// resolved to its original file.
 mod imports {
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -240,7 +240,7 @@ mod imports {
     pub struct Imports {
         /// Files by the path of their module.
         files: BTreeMap<Path, String>,
-        /// What modules pass on: the name, and where it comes from.
+        /// Re-exports: the name and its origin.
         passed_on: BTreeMap<Path, Path>,
         /// What the files import.
         used: BTreeMap<String, BTreeSet<Path>>,
@@ -287,7 +287,7 @@ mod imports {
             used.filter_map(|path| self.resolve(path, 0)).filter(|other| other != file).collect()
         }
 
-        /// From a path as written in a module to one from the crate's root; `None` for other crates.
+        /// Converts a path in a module to a path from the crate's root; `None` for other crates.
         fn absolute(&self, module: &[String], path: &[String]) -> Option<Path> {
             let mut base = match path.first()?.as_str() {
                 "crate" | "terraform_provider_kms" => Vec::new(),
@@ -332,7 +332,7 @@ mod imports {
         text.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
     }
 
-    /// The paths of a use statement, with the names that they get.
+    /// The paths of a use statement, with the imported names.
     fn expand(tree: &str) -> Vec<(Path, String)> {
         let tree = tree.trim();
         if let Some((start, group)) = tree.split_once('{') {

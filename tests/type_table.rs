@@ -1,4 +1,4 @@
-//! What holds for every type that the provider registers.
+//! Checks of every type that the provider registers.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a test: a panic is a failure")]
 
@@ -35,7 +35,7 @@ fn assert_described(what: &str, schema: &Schema) {
     }
 }
 
-/// A description is whole sentences.
+/// A description consists of complete sentences.
 fn assert_sentences(what: &str, description: &str) {
     let text = description.trim();
     assert!(text.starts_with(|c: char| c.is_uppercase() || c == '`'), "{what}: {text:?}");
@@ -92,7 +92,7 @@ fn each_name_has_the_prefix() {
     });
 }
 
-/// A list resource tells what can be imported, so it needs the managed resource of its name.
+/// A list resource finds objects to import, so it needs the managed resource of the same name.
 #[test]
 fn each_list_resource_has_its_managed_resource() {
     let types = provider().types();
@@ -123,7 +123,7 @@ fn each_type_has_its_page_and_its_examples() {
     assert!(needed.is_empty(), "missing: {}", needed.join(", "));
 }
 
-/// Registry tooling passes over misnamed files in silence.
+/// Registry tooling silently ignores misnamed files.
 #[test]
 fn each_example_folder_belongs_to_a_type() {
     let types = provider().types();

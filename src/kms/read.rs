@@ -251,12 +251,12 @@ impl Operation {
         match &result {
             Ok(list) if list.unreadable > 0 => tracing::debug!(
                 entries = list.unreadable,
-                "a list has entries that can't be read, so these are read by themselves"
+                "the list has unreadable entries, which are read individually"
             ),
             Ok(_) => {}
             Err(error) => tracing::debug!(
                 error = super::error::report(error),
-                "objects can't be listed, so each is read by itself"
+                "could not list the objects, so they are read individually"
             ),
         }
         let is_stopped = matches!(result, Err(Error::Cancelled));

@@ -43,7 +43,7 @@ impl Progress {
     }
 
     /// Shows one line to the user.
-    pub async fn say(&self, message: impl Into<String>) {
+    pub async fn report(&self, message: impl Into<String>) {
         // The action continues when the client has disconnected.
         let _ = self.0.send(message.into()).await;
     }

@@ -165,7 +165,7 @@ async fn run<P: Provider>(
         let (server, open, shutdown) = (server.clone(), Arc::clone(&open), shutdown.clone());
         let terminated = async move {
             terminated.cancelled().await;
-            tracing::info!("asked to end: what has not been sent is cancelled, calls under way finish");
+            tracing::info!("SIGTERM received: unsent requests are cancelled, calls in progress finish");
             server.stop();
             server.finished().await;
         };
@@ -203,7 +203,7 @@ async fn run<P: Provider>(
 
 fn log_end(result: Result<(), tonic::transport::Error>) {
     if let Err(error) = result {
-        tracing::warn!(%error, "the connection to Terraform broke");
+        tracing::warn!(%error, "the connection to Terraform failed");
     }
 }
 
@@ -235,7 +235,7 @@ fn accept(
                         match tokio::time::timeout(TLS_TIMEOUT, acceptor.accept(stream)).await {
                             Ok(Ok(stream)) => Box::new(stream),
                             Ok(Err(error)) => {
-                                tracing::warn!(%error, "refused a connection that is not Terraform's");
+                                tracing::warn!(%error, "refused a connection without the certificate of Terraform");
                                 return;
                             }
                             Err(_) => return,
@@ -264,7 +264,7 @@ async fn until_host_is_gone(open: &OpenConnections, parent_is_there: impl Fn() -
     let latest = Instant::now() + CONNECT_TIMEOUT;
     while !open.began.is_cancelled() {
         if !parent_is_there() || Instant::now() >= latest {
-            tracing::warn!("Terraform has not connected, so the provider ends");
+            tracing::warn!("Terraform did not connect, so the provider exits");
             return;
         }
         let _ = tokio::time::timeout(LOOK_FOR_PARENT, open.began.cancelled()).await;

@@ -73,7 +73,7 @@ pub enum Rule {
     String(StringRule),
     /// For numbers.
     Number(NumberRule),
-    /// For whole numbers: the least and the greatest. The type of the attribute refuses fractions.
+    /// For integers: the minimum and the maximum. The type of the attribute refuses fractions.
     Between(i64, i64),
 }
 
@@ -179,13 +179,13 @@ impl Attribute {
         self
     }
 
-    /// Adds the rule that known whole numbers must lie between two others, both included.
+    /// Adds a range for known integers, including both bounds.
     pub fn between(mut self, least: i64, greatest: i64) -> Self {
         self.rules.push(Rule::Between(least, greatest));
         self
     }
 
-    /// Refuses a list, set or map that is empty or has a null element.
+    /// Requires that a list, set or map has elements, none of which is null.
     pub fn filled(mut self) -> Self {
         self.filled = true;
         self

@@ -58,7 +58,7 @@ service! {
         &self,
         _: Request<proto::stop_provider::Request>,
     ) -> Result<Response<proto::stop_provider::Response>, Status> {
-        tracing::info!("asked to stop: what has not been sent is cancelled, writes under way finish");
+        tracing::info!("stop requested: unsent requests are cancelled, writes in progress finish");
         self.stop();
         Ok(Response::new(proto::stop_provider::Response::default()))
     }

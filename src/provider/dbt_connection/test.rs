@@ -54,14 +54,14 @@ impl Action for DbtConnectionTest {
     ) -> Result<(), Diagnostics> {
         let operation = self.access.operation(cx)?;
         let id = config.connection_id.text();
-        progress.say(actions::testing(id)).await;
+        progress.report(actions::testing(id)).await;
         let result = operation.dbt_projects(id).await;
         failures::note_waiting(&operation, &mut cx.diagnostics);
         let task = format!("test the dbt connection {id}");
         let projects = result.map_err(|error| failures::failure(&task, &error, STORED_CREDENTIALS))?;
         let mut names: Vec<_> = projects.iter().map(|project| project.name.as_str()).collect();
         names.sort_unstable();
-        progress.say(actions::tested(&names)).await;
+        progress.report(actions::tested(&names)).await;
         Ok(())
     }
 }

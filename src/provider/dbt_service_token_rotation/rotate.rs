@@ -64,12 +64,12 @@ impl Action for RotateServiceToken {
     ) -> Result<(), Diagnostics> {
         let operation = self.access.operation(cx)?;
         let id = config.rotation_id.text();
-        progress.say(actions::rotating(id)).await;
+        progress.report(actions::rotating(id)).await;
         let result = operation.rotate_service_token(id).await;
         failures::note_waiting(&operation, &mut cx.diagnostics);
         let task = format!("rotate the dbt service token of {id}");
         let rotation = result.map_err(|error| failures::failure(&task, &error, ATTRIBUTES))?;
-        progress.say(actions::rotated(&rotation)).await;
+        progress.report(actions::rotated(&rotation)).await;
         Ok(())
     }
 }

@@ -182,7 +182,7 @@ impl Action for Touch {
         let thing = self.0.load(config.id.text())?;
         let thing =
             thing.ok_or_else(|| Diagnostics::from_error("No such thing", "There is nothing to touch."))?;
-        progress.say(format!("Touched {}.", thing.name.text())).await;
+        progress.report(format!("Touched {}.", thing.name.text())).await;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Text that no output may show: a type of the provider's own.
+//! Text that must not appear in any output: a provider's own attribute type.
 
 use std::fmt;
 
