@@ -10,10 +10,10 @@ export KMS_TEST_OLD_TERRAFORM_VERSIONS ?=
 export TERRAFORM
 endif
 
-help: ## Lists what there is to make
+help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
-demo: ## Shows the life of a connection and the way of its tokens to Airflow, with the real Terraform and an emulated KMS
+demo: ## Runs the demonstration, with the real Terraform and an emulated KMS
 	@scripts/demo
 
 test: ## Runs all tests, against both servers; installs the Terraform releases that they need
@@ -36,11 +36,11 @@ bench: ## Measures start-up, memory, and Terraform runs over many connections
 	@scripts/bench $(BENCH)
 	KMS_TEST_TERRAFORM_VERSIONS=1.15.5 cargo test --test terraform -- --ignored --nocapture load::
 
-install: ## Builds the provider and puts it where terraform init finds it
+install: ## Builds the provider and installs it for terraform init
 	cargo build --release --bin terraform-provider-kms
 	@scripts/install $(TARGET)/release/terraform-provider-kms
 
-docs: ## Writes docs/ anew from the schemas and examples/
+docs: ## Regenerates docs/ from the schemas and examples/
 	UPDATE_DOCS=1 cargo test --quiet --test docs
 
 fmt: ## Formats code and examples

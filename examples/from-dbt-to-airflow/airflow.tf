@@ -4,7 +4,7 @@ variable "project_id" {
 }
 
 variable "hand_over" {
-  description = "Shell command that stores the connection where Airflow looks for it. AIRFLOW_CONN_DBT_CLOUD_DEFAULT in its environment is the connection."
+  description = "Shell command that stores the connection in Airflow's secrets backend. It gets the connection in AIRFLOW_CONN_DBT_CLOUD_DEFAULT."
   type        = string
 }
 
@@ -20,7 +20,7 @@ resource "kms_dbt_service_token_rotation" "airflow" {
 }
 
 ephemeral "kms_secret" "token" {
-  # The condition is unknown until the rotation has been created or changed, so the secret isn't read before that.
+  # The condition is unknown until the rotation is created or updated, so the secret is not read before that.
   name = (
     kms_dbt_service_token_rotation.airflow.last_rotated_at != ""
     ? kms_dbt_service_token_rotation.airflow.secret_name
@@ -32,11 +32,11 @@ ephemeral "kms_secret" "token" {
 }
 
 resource "terraform_data" "airflow" {
-  # A time and not a token: it changes with each rotation, and the command then runs again.
+  # A time, not a token. It changes with each rotation, and the command then runs again.
   triggers_replace = kms_dbt_service_token_rotation.airflow.last_rotated_at
 
   provisioner "local-exec" {
-    # Terraform shows what a failing command has printed, ephemeral values included. So the output is discarded.
+    # Terraform prints the output of a failing command, including ephemeral values, so the output is discarded.
     command = "exec >/dev/null 2>&1; ${var.hand_over}"
 
     environment = {

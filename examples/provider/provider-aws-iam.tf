@@ -1,5 +1,5 @@
-# AWS IAM, with the AWS identity under which Terraform runs: that of a role in ECS, EKS, CodeBuild or on EC2, of a profile,
-# or of keys in the environment:
+# AWS IAM, with the AWS identity that Terraform runs as: a role in ECS, EKS, CodeBuild or on EC2, a profile, or keys in
+# the environment:
 
 terraform {
   required_providers {

@@ -1,4 +1,4 @@
-# Kubernetes, with the token of the service account under which Terraform's pod runs:
+# Kubernetes, with the service account token of the pod that Terraform runs in:
 
 terraform {
   required_providers {

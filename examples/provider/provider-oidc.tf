@@ -1,4 +1,4 @@
-# OIDC, with the JWT that a CI system puts into the variable `KMS_AUTH_JWT`:
+# OIDC, with a JWT that the CI system puts into the variable `KMS_AUTH_JWT`:
 
 terraform {
   required_providers {

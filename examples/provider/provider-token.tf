@@ -1,4 +1,4 @@
-# An access token that you already have. It can't be renewed, so it must outlive the run:
+# An existing access token. The provider can't renew it, so it must be valid for the whole run:
 
 terraform {
   required_providers {

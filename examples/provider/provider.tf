@@ -1,6 +1,3 @@
-# The login comes from the environment: KMS_UNIVERSAL_AUTH_CLIENT_ID and KMS_UNIVERSAL_AUTH_CLIENT_SECRET, or the
-# variables of another method.
-
 terraform {
   required_version = ">= 1.11"
 
@@ -12,6 +9,19 @@ terraform {
   }
 }
 
-provider "kms" {
-  host = "https://kms.example.com"
+# The URL and the credentials of the KMS come from KMS_HOST and other environment variables.
+provider "kms" {}
+
+# Ephemeral: Terraform writes the value to neither state nor plan files.
+variable "dbt_token" {
+  type      = string
+  sensitive = true
+  ephemeral = true
+}
+
+resource "kms_dbt_connection" "analytics" {
+  name         = "analytics-prod"
+  instance_url = "https://cloud.getdbt.com"
+  account_id   = "12345"
+  api_token    = var.dbt_token
 }

@@ -58,8 +58,8 @@ impl Provider for KmsProvider {
 
     fn schema(&self) -> Schema {
         config::schema(
-            "Manages [Hanzo KMS](https://hanzo.ai/kms): the app connections through which it reaches dbt, with API \
-             tokens that never touch Terraform's state.",
+            "Manages the dbt connections of [Hanzo KMS](https://hanzo.ai/kms) and the dbt service tokens that it rotates. \
+             API tokens are never written to Terraform's state.",
         )
     }
 

@@ -28,14 +28,13 @@ model! {
         id: String = optional_computed().rule(rules::known_project_id),
         /// Name of the project.
         name: String = computed(),
-        /// What the project is for.
+        /// Description of the project.
         description: String = computed(),
-        /// Which of the server's products the project is for, such as `secret-manager`. Null where the server is older than
-        /// these types.
+        /// Type of the project, such as `secret-manager`. Null if the server does not return a type.
         r#type: String = computed(),
         /// ID of the organization.
         org_id: String = computed(),
-        /// The environments: their names, by slug.
+        /// Names of the project's environments, by slug.
         environments: BTreeMap<String, String> = computed(),
     }
 }
@@ -56,8 +55,8 @@ impl DataSource for ProjectDataSource {
 
     fn schema(&self) -> Schema {
         ProjectData::schema(
-            "Looks up one project of the KMS, by its slug or by its ID, for whatever takes the ID of a project. One request \
-             in each plan or apply serves all data sources that name the same project.",
+            "Looks up a KMS project by slug or ID, for arguments that take a project ID. All data sources with the same slug \
+             or ID share one request per plan or apply.",
         )
     }
 

@@ -34,12 +34,12 @@ model! {
         env_slug: String = required().rule(rules::not_empty),
         /// Path of the folder. Default: `/`.
         folder_path: String = optional_computed().rule(rules::folder_path),
-        /// Which version of the secret to read, for a pinned one: versions count from 1, and each change of the secret makes
-        /// one. A version is found by the name that the secret had then. Without it, the current version is read.
+        /// Version of the secret to read. Versions start at 1 and increase with every change of the secret. If the secret was
+        /// renamed, use the name that it had at that version. If not set, the current version is read.
         secret_version: i64 = optional().between(1, i32::MAX.into()),
         /// Value of the secret.
         value: Secret = computed().sensitive(),
-        /// Metadata of the secret: keys and values.
+        /// Metadata of the secret, as keys and values.
         metadata: BTreeMap<String, String> = computed(),
     }
 }
@@ -60,8 +60,8 @@ impl EphemeralResource for SecretEphemeral {
 
     fn schema(&self) -> Schema {
         SecretData::schema(
-            "Reads one secret of the KMS for the length of a run. Its value is written to no file, so a dbt token that \
-             the KMS keeps can be handed to `api_token` of a `kms_dbt_connection`.",
+            "Reads a KMS secret for the duration of a run. The value is not written to state or plan files, so a dbt token \
+             stored in the KMS can be passed to `api_token` of a `kms_dbt_connection`.",
         )
     }
 

@@ -25,7 +25,12 @@ pub fn of(folder: &str, stem: &str, extension: &str) -> Vec<Example> {
     let mut names: Vec<String> = crate::files_under(folder).iter().map(|path| name(path)).collect();
     names.retain(|name| name.starts_with(&others) && name.ends_with(extension));
     names.insert(0, format!("{stem}{extension}"));
-    names.iter().map(|name| read(&format!("{folder}/{name}"))).map(|example| introduced(&example)).collect()
+    names.iter().map(|name| single(&format!("{folder}/{name}"))).collect()
+}
+
+/// The example in a file.
+pub fn single(path: &str) -> Example {
+    introduced(&read(path))
 }
 
 /// A file of an example as it is.

@@ -1,8 +1,8 @@
 //! The pages under `docs/` are written from the schemas and from `examples/`, in the layout that the Terraform
-//! registry shows. This test fails when they differ; `make docs` writes them anew.
+//! registry shows. This test fails when they differ; `make docs` regenerates them.
 //!
-//! A page may hold one part written by hand, between two marks, which `make docs` keeps. Guides are wholly written by
-//! hand.
+//! A page may have one part written by hand, between two marks, which `make docs` keeps. Guides and the pages for
+//! developers are written by hand.
 
 #![allow(
     missing_docs,
@@ -11,8 +11,12 @@
     reason = "a test: a panic is a failure, and what it says explains it"
 )]
 
+#[path = "../pages/blocks.rs"]
+mod blocks;
+mod commands;
 mod examples;
 mod functions;
+mod guides;
 mod links;
 mod modules;
 mod pages;
@@ -55,8 +59,9 @@ fn files_under(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-fn is_guide(page: &Path) -> bool {
-    page.starts_with("docs/guides")
+/// Whether people write the whole page: guides, and the pages for developers, which the registry doesn't show.
+fn is_by_hand(page: &Path) -> bool {
+    page.starts_with("docs/guides") || page.starts_with("docs/development")
 }
 
 #[test]
@@ -64,7 +69,7 @@ fn the_pages_say_what_schemas_and_examples_say() {
     let provider = KmsProvider::new(|_| None);
     let expected: BTreeMap<PathBuf, String> = pages::all(&provider.schema(), &provider.types());
     let stale =
-        files_under("docs").into_iter().filter(|page| !is_guide(page) && !expected.contains_key(page));
+        files_under("docs").into_iter().filter(|page| !is_by_hand(page) && !expected.contains_key(page));
     if std::env::var_os("UPDATE_DOCS").is_some() {
         for (page, text) in &expected {
             let path = root().join(page);
@@ -110,6 +115,9 @@ fn each_guide_begins_with_what_the_registry_needs() {
         for key in ["page_title: ", "subcategory: ", "description: "] {
             assert!(front.lines().any(|line| line.starts_with(key)), "{}: no {key}", guide.display());
         }
+        let title = text.lines().find_map(|line| line.strip_prefix("# ")).expect("a guide has a title");
+        let expected = format!("page_title: \"{title} - kms\"");
+        assert!(front.lines().any(|line| line == expected), "{}: {expected}", guide.display());
     }
 }
 
@@ -124,15 +132,6 @@ fn the_guide_to_releases_says_what_the_tests_hold_each_of_them_to() {
     }
     let difference = first_difference(&guide, &expected);
     assert!(guide == expected, "`make docs` would change this:\n{}{difference}", path.display());
-}
-
-#[test]
-fn the_guide_to_airflow_shows_the_example_as_it_is() {
-    let guide = fs::read_to_string(root().join("docs/guides/from-dbt-to-airflow.md")).unwrap();
-    for name in ["main.tf", "airflow.tf"] {
-        let code = examples::read(&format!("examples/from-dbt-to-airflow/{name}"));
-        assert!(guide.contains(&format!("```terraform\n{code}```\n")), "{name}");
-    }
 }
 
 /// The examples are validated, and the tests of modules run; so a page that shows a part of them as it is can't be wrong.
@@ -185,7 +184,8 @@ fn each_way_to_log_in_has_its_variables_in_the_guide_and_an_example() {
 
 #[test]
 fn each_link_leads_somewhere() {
-    let texts = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from);
+    let texts =
+        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "RELEASING.md"].map(PathBuf::from);
     let broken: Vec<String> =
         texts.into_iter().chain(files_under("docs")).flat_map(|page| links::broken(&page)).collect();
     assert!(broken.is_empty(), "{}", broken.join("\n"));

@@ -18,7 +18,8 @@ const HANDED_OVER: &str = "terraform_data.airflow";
 const HAND_OVER: &str =
     "printf %s \"$AIRFLOW_CONN_DBT_CLOUD_DEFAULT\" | sha256sum | cut -c 1-12 >> handed-over";
 
-fn start(version: &str) -> Workspace {
+/// A workspace with the example.
+pub fn start(version: &str) -> Workspace {
     let workspace = Workspace::new(version);
     for name in ["main.tf", "airflow.tf"] {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/from-dbt-to-airflow").join(name);

@@ -13,6 +13,8 @@
     reason = "tests: a panic is a failure, and what they print explains it"
 )]
 
+#[path = "../pages/blocks.rs"]
+mod blocks;
 mod harness;
 
 mod actions;
@@ -21,6 +23,7 @@ mod authentication;
 mod bad_input;
 mod by_hand;
 mod changes;
+mod commands;
 mod data_sources;
 mod debugging;
 mod drift;

@@ -1,5 +1,5 @@
-# Actions need Terraform 1.14 or later. `terraform apply -invoke=action.kms_dbt_connection_test.analytics` runs this one at
-# any time. Here it also runs after each change of the connection:
+# Actions require Terraform 1.14 or later. `terraform apply -invoke=action.kms_dbt_connection_test.analytics` invokes this
+# action at any time. In this example it also runs after each create and update of the connection:
 
 variable "dbt_token" {
   type      = string

@@ -1,4 +1,5 @@
-# Actions need Terraform 1.14 or later. `terraform apply -invoke=action.kms_dbt_service_token_rotate.airflow` rotates now:
+# Actions require Terraform 1.14 or later. To rotate the token, run
+# `terraform apply -invoke=action.kms_dbt_service_token_rotate.airflow`:
 
 variable "rotation_id" {
   type = string

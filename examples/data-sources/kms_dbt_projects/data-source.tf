@@ -1,4 +1,4 @@
-# In a `check` block, a token that dbt no longer accepts shows as a warning in every plan, and fails nothing:
+# In a `check` block, a token that dbt rejects causes a warning in every plan, but no failure:
 
 variable "connection_id" {
   type = string

@@ -2,7 +2,7 @@ data "kms_project" "analytics" {
   slug = "analytics"
 }
 
-# What takes the ID of a project, takes it from here:
+# Pass the ID to arguments that take a project ID:
 
 data "kms_dbt_connections" "analytics" {
   project_id = data.kms_project.analytics.id

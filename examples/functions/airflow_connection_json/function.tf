@@ -5,6 +5,6 @@ variable "dbt_token" {
 }
 
 locals {
-  # Ephemeral as the token is: it goes into a write-only attribute, such as that of a secret store's secret.
+  # Ephemeral, because the token is. Pass it to a write-only attribute, for example of a secret in a secret store.
   airflow_connection = provider::kms::airflow_connection_json("https://emea.dbt.com", "12345", var.dbt_token)
 }

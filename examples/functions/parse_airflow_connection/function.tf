@@ -1,5 +1,6 @@
-# Moves a connection from Airflow to the KMS, with its text in `TF_VAR_airflow_connection`. What is read from an ephemeral
-# text is ephemeral too, so only the token can come from it. URL and account are stored in state, so they stand here:
+# Moves a connection from Airflow to the KMS. The Airflow connection is passed in `TF_VAR_airflow_connection`. Values parsed
+# from an ephemeral value are ephemeral too, so only the token can come from it. `instance_url` and `account_id` are stored
+# in state and must be set explicitly:
 
 variable "airflow_connection" {
   type      = string

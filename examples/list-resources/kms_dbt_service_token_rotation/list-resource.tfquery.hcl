@@ -1,5 +1,6 @@
-# In a file such as `find.tfquery.hcl`. `terraform query -generate-config-out=found.tf` (Terraform 1.14 or later) writes
-# the resources and import blocks of what is found. Terraform stops at 100, unless there is a `limit` beside `provider`:
+# Put the block into a file with the extension `.tfquery.hcl`. `terraform query -generate-config-out=found.tf` (Terraform 1.14
+# or later) then writes resource and import blocks for all results. Terraform returns at most 100 results unless the block sets
+# `limit`:
 
 list "kms_dbt_service_token_rotation" "all" {
   provider = kms

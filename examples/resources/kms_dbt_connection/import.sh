@@ -1,8 +1,8 @@
-# By the connection's ID:
+# By ID:
 terraform import kms_dbt_connection.analytics 6f1f7c0e-6a5b-4d0e-9c3a-0123456789ab
 
-# By project and name:
+# By project ID and name:
 terraform import kms_dbt_connection.analytics 3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1a01/analytics-prod
 
-# By name alone, for a connection of the whole organization:
+# By name, for a connection of the organization:
 terraform import kms_dbt_connection.analytics analytics-prod

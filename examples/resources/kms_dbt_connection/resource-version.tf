@@ -1,5 +1,4 @@
-# With `api_token_version`, the token is sent when the version changes; another token alone sends nothing. Nothing that is
-# derived from the token is kept:
+# With `api_token_version`, the token is sent only when the version changes, and the provider stores no digest of it:
 
 variable "dbt_token" {
   type      = string

@@ -1,5 +1,5 @@
 variable "dbt_token" {
-  description = "Service token of dbt, for instance from TF_VAR_dbt_token."
+  description = "dbt service token. Set it with TF_VAR_dbt_token."
   type        = string
   sensitive   = true
   ephemeral   = true

@@ -1,5 +1,5 @@
 variable "dbt_token" {
-  description = "Token of a dbt user or service that may manage service tokens."
+  description = "dbt token with permission to manage service tokens."
   type        = string
   sensitive   = true
   ephemeral   = true

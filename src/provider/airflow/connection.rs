@@ -33,10 +33,10 @@ pub(super) fn connection_parameters() -> Vec<Parameter> {
     vec![
         parameter(
             "instance_url",
-            "URL of the dbt instance, such as `https://emea.dbt.com`. Only its host name counts, in lower case, as in \
-             the KMS: Airflow always uses HTTPS, and no port or path.",
+            "URL of the dbt instance, such as `https://emea.dbt.com`. Only the host name is used, in lower case, as in \
+             the KMS: Airflow always connects over HTTPS, without a port or path.",
         ),
-        parameter("account_id", "ID of the dbt account. Airflow's own operators for dbt take only digits."),
+        parameter("account_id", "ID of the dbt account. Airflow's dbt operators only accept digits."),
         parameter("api_token", "API token for dbt."),
     ]
 }

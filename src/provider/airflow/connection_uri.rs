@@ -12,14 +12,13 @@ pub(in crate::provider) struct AirflowConnectionUri;
 impl Function for AirflowConnectionUri {
     fn signature(&self) -> Signature {
         Signature {
-            summary: "Writes a dbt connection as an Airflow connection URI",
-            description: "Writes a dbt connection as a URI of Airflow's connection type `dbt_cloud`, \
-                          `dbt-cloud://ACCOUNT_ID:API_TOKEN@HOST`, for the environment variable \
-                          `AIRFLOW_CONN_<ID>` or for a secrets backend of Airflow. Every special character is \
-                          percent-encoded, so Airflow reads exactly what was given, and the text is byte for byte \
-                          what Airflow itself writes.\n\n\
-                          The result holds the API token. It is ephemeral or sensitive where an argument is: to keep \
-                          the token out of state, pass an ephemeral value, and the result to a write-only attribute.",
+            summary: "Formats a dbt connection as an Airflow connection URI",
+            description: "Formats a dbt connection as a URI for Airflow's connection type `dbt_cloud`: \
+                          `dbt-cloud://ACCOUNT_ID:API_TOKEN@HOST`. Use it for the environment variable \
+                          `AIRFLOW_CONN_<ID>` or for an Airflow secrets backend. Special characters are \
+                          percent-encoded, and the result is byte for byte the same as Airflow's own output.\n\n\
+                          The result contains the API token. It is ephemeral or sensitive if an argument is. To keep the \
+                          token out of state, pass an ephemeral value, and pass the result to a write-only attribute.",
             parameters: connection::connection_parameters(),
             result: Type::String,
         }

@@ -14,20 +14,19 @@ pub(in crate::provider) struct ParseAirflowConnection;
 impl Function for ParseAirflowConnection {
     fn signature(&self) -> Signature {
         Signature {
-            summary: "Reads a dbt connection out of an Airflow connection",
-            description: "Reads a connection of Airflow's type `dbt_cloud`, in either of the forms that Airflow takes, \
-                          URI or JSON, whether Airflow, this provider or somebody by hand wrote it. The result is an \
-                          object with `instance_url`, `account_id` and `api_token`, the arguments that \
-                          `kms_dbt_connection` wants.\n\n\
-                          A connection without host means `cloud.getdbt.com`, as in Airflow. Of a host that was \
-                          written as a URL, or with a port or path, only the host name counts, for the KMS uses \
-                          nothing else: `instance_url` is always `https://` and the host name in lower case. The \
-                          fields `extra`, `schema`, `port` and `description` are ignored.\n\n\
-                          The result holds the API token, and is ephemeral or sensitive where the argument is.",
+            summary: "Parses an Airflow connection to dbt",
+            description: "Parses an Airflow connection of the type `dbt_cloud`, in either of Airflow's formats, URI or \
+                          JSON. The result is an object with `instance_url`, `account_id` and `api_token`: the \
+                          arguments of `kms_dbt_connection`.\n\n\
+                          If the connection has no host, the host is `cloud.getdbt.com`, as in Airflow. If the host \
+                          is a URL or has a port or path, only the host name is used, as in the KMS: `instance_url` \
+                          is always `https://` followed by the host name in lower case. The fields `extra`, `schema`, \
+                          `port` and `description` are ignored.\n\n\
+                          The result contains the API token. It is ephemeral or sensitive if the argument is.",
             parameters: vec![Parameter {
                 name: "text",
                 description: "The connection: a URI such as `dbt-cloud://ACCOUNT_ID:API_TOKEN@HOST`, or JSON with \
-                              `conn_type`, `host`, `login` and `password`. White space around it doesn't matter.",
+                              `conn_type`, `host`, `login` and `password`. Surrounding white space is ignored.",
                 value_type: Type::String,
             }],
             result: Type::Object(BTreeMap::from(

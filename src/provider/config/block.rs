@@ -11,25 +11,25 @@ use crate::{
 model! {
     /// The provider block.
     pub struct ProviderConfig {
-        /// Address of the KMS. A trailing `/`, `/api` or `/api/v1` is accepted. Default: `https://app.kms.hanzo.ai`.
+        /// URL of the KMS. A trailing `/`, `/api` or `/api/v1` is accepted. Default: `https://app.kms.hanzo.ai`.
         host: String = optional().rule(rules::host),
-        /// How to log in: exactly one method. Without this block, the environment variables of one method decide.
+        /// Authentication: exactly one method. If not set, the provider uses the method whose environment variables are set.
         auth: AuthConfig = optional(),
         /// Client ID for Universal Auth.
         client_id: String = optional().sensitive().deprecated("Use auth.universal.client_id instead."),
         /// Client secret for Universal Auth.
         client_secret: Secret = optional().sensitive().deprecated("Use auth.universal.client_secret instead."),
-        /// File with certificates (PEM) to trust besides the system's, for a KMS with a certificate of your own.
+        /// Path of a PEM file with CA certificates to trust in addition to the system's, for a KMS with a private CA.
         ca_certificate_file: String = optional(),
-        /// Certificates (PEM) to trust besides the system's. Conflicts with `ca_certificate_file`.
+        /// CA certificates in PEM format to trust in addition to the system's. Conflicts with `ca_certificate_file`.
         ca_certificate_pem: String = optional(),
-        /// Allows a `host` with `http://` that is not this very machine. Secrets then travel in plain text.
+        /// Whether to allow an `http://` URL for a `host` other than this machine. Secrets are then sent unencrypted.
         allow_plain_http: bool = optional(),
-        /// Longest time for one HTTP request and its answer, such as `30s`. Default: `30s`.
+        /// Timeout of a single HTTP request, such as `30s`. Default: `30s`.
         request_timeout: String = optional().rule(rules::positive_duration),
-        /// How often a request is repeated after a fault, if it may be repeated safely: 0 to 100. Default: 8.
+        /// Maximum number of retries of a request that can be retried safely, from 0 to 100. Default: 8.
         max_retries: Number = optional(),
-        /// Longest time that one operation waits for the server's rate limit, in all. Default: `10m`.
+        /// Maximum total time that an operation waits for the KMS rate limit. Default: `10m`.
         max_retry_wait: String = optional().rule(rules::duration),
     }
 }
@@ -37,15 +37,15 @@ model! {
 model! {
     /// The login.
     pub struct AuthConfig {
-        /// Log in with Universal Auth: a client ID and its secret.
+        /// Log in with Universal Auth: a client ID and a client secret.
         universal: UniversalConfig = optional(),
-        /// Use this access token as it is.
+        /// Use an existing access token.
         token: Secret = optional().sensitive(),
-        /// Log in with a JWT of an OIDC provider, such as that of a CI system.
+        /// Log in with a JWT from an OIDC provider, such as a CI system.
         oidc: OidcConfig = optional(),
-        /// Log in with the token of a Kubernetes service account.
+        /// Log in with a Kubernetes service account token.
         kubernetes: KubernetesConfig = optional(),
-        /// Log in with an AWS identity. Its credentials come from the usual AWS sources: environment variables, shared
+        /// Log in with an AWS identity. The AWS credentials come from the standard sources: environment variables, shared
         /// config and credentials files, a web identity token, or the role of a container or an instance.
         aws_iam: AwsIamConfig = optional(),
         /// Slug of the sub-organization to log in to.
@@ -78,11 +78,11 @@ model! {
     pub struct KubernetesConfig {
         /// ID of the machine identity.
         identity_id: String = optional(),
-        /// File that holds the service account's token. It is read at each login.
+        /// Path of the file with the service account token. The provider reads it at each login.
         /// Default: `/var/run/secrets/kubernetes.io/serviceaccount/token`.
         service_account_token_path: String = optional(),
-        /// The service account's token itself. Wins over the file, but one in the environment doesn't win over a file
-        /// that is named here.
+        /// Service account token. Takes precedence over the file, except that `service_account_token_path` in this block takes
+        /// precedence over a token from the environment.
         service_account_token: Secret = optional().sensitive(),
     }
 }

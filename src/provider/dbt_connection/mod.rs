@@ -21,47 +21,47 @@ object! {
         /// Name of the connection, unique in its project or, without `project_id`, in the organization. A slug:
         /// lower-case letters, digits and single inner hyphens, at most 64 characters.
         name: String = required().rule(rules::slug) => |it| it.name.clone(),
-        /// What the connection is for. At most 256 characters.
+        /// Description of the connection. At most 256 characters.
         description: String = optional().rule(rules::description) => |it| it.description.clone(),
-        /// ID of the project that the connection belongs to. Without it, the connection belongs to the organization.
+        /// ID of the project that the connection belongs to. If not set, the connection belongs to the organization.
         project_id: String = optional().rule(rules::project_id).requires_replace() => |it| it.project_id.clone(),
         /// URL of the dbt instance, such as `https://cloud.getdbt.com`, `https://emea.dbt.com` or
-        /// `https://ab123.us1.dbt.com`. The KMS uses only its host name, and always HTTPS.
+        /// `https://ab123.us1.dbt.com`. The KMS uses only the host name, always over HTTPS.
         instance_url: String = required().rule(rules::instance_url)
             => "credentials.instanceUrl" |it| it.credentials.instance_url.clone(),
         /// ID of the dbt account.
         account_id: String = required().rule(rules::account_id)
             => "credentials.accountId" |it| it.credentials.account_id.clone(),
-        /// API token for dbt: a service token (`dbtc_...`) or a personal access token (`dbtu_...`). It goes from the
-        /// configuration to the KMS and is stored neither in state nor in plan files, so it can be an ephemeral value.
-        /// Required to create a connection. A changed token is noticed, unless `api_token_version` is set. Without a
-        /// token, the one that the KMS stores is left alone, and `instance_url` and `account_id` can't be changed.
+        /// API token for dbt: a service token (`dbtc_...`) or a personal access token (`dbtu_...`). It is sent to
+        /// the KMS and stored neither in state nor in plan files, so it can be an ephemeral value. Required to create a
+        /// connection. The provider detects a changed token, unless `api_token_version` is set. If `api_token` is not set,
+        /// the KMS keeps the stored token, and `instance_url` and `account_id` can't be changed.
         api_token: Secret = optional().sensitive().write_only().rule(rules::api_token) => "credentials.apiToken",
-        /// Arbitrary version string of the token. When set, the token is sent whenever the version changes, and changing
-        /// `api_token` alone has no effect. No digest of the token is kept then.
+        /// Arbitrary version string of the token. When set, the token is sent whenever the version changes, changing
+        /// `api_token` alone has no effect, and no digest of the token is stored.
         api_token_version: String = optional(),
-        /// Whether to take over an existing connection that has the name and the same `instance_url` and `account_id`,
-        /// instead of failing, and to send it the configured description and token. The plan says which connection that
-        /// is, and refuses a connection that another resource of the plan manages. Changing this alone sends nothing.
-        /// Default: `false`.
+        /// Whether to adopt an existing connection with the same name, `instance_url` and `account_id` instead of failing.
+        /// The apply then writes the configured description and token to it. The plan shows which connection will be
+        /// adopted, and fails if another resource in the plan manages that connection. Changing only this attribute sends
+        /// nothing to the KMS. Default: `false`.
         adopt_existing: bool = optional(),
         /// ID of the connection, a UUID.
         id: String = computed().stable().not_null() => |it| it.id.clone(),
         /// ID of the organization.
         org_id: String = computed().stable().not_null() => |it| it.org_id.clone(),
-        /// How the KMS logs in to dbt: always `api-token`.
+        /// How the KMS authenticates to dbt: always `api-token`.
         method: String = computed().stable().not_null() => |it| it.method.clone(),
-        /// Version number that the server keeps of the connection.
+        /// Version number of the connection, assigned by the KMS.
         version: i64 = computed().not_null() => |it| it.version,
-        /// Whether the KMS manages the credentials by itself: always `false` for dbt.
+        /// Whether the KMS manages the credentials itself: always `false` for dbt.
         is_platform_managed_credentials: bool = computed().stable().not_null()
             => |it| it.is_platform_managed_credentials,
-        /// When the connection was created, as an RFC 3339 time.
+        /// Time when the connection was created, in RFC 3339 format.
         created_at: String = computed().stable().not_null() => |it| it.created_at.clone(),
-        /// When the connection was last changed, as an RFC 3339 time.
+        /// Time of the last change of the connection, in RFC 3339 format.
         updated_at: String = computed().not_null() => |it| it.updated_at.clone(),
-        /// The server's fingerprint of the credentials that it stores. It changes at each write of credentials, and so
-        /// shows when somebody else wrote them.
+        /// Fingerprint of the stored credentials, computed by the KMS. It changes with every write of credentials, which
+        /// reveals writes made outside Terraform.
         credentials_hash: String = computed().not_null() => |it| it.credentials_hash.clone(),
     }
 }
@@ -76,8 +76,8 @@ impl ManagedObject for DbtConnection {
     const TYPE: &'static str = "kms_dbt_connection";
     const NOUN: &'static str = "dbt connection";
     const MANY: &'static str = "connections";
-    const DESCRIPTION: &'static str = "A dbt connection: the credentials with which the KMS reaches a dbt account. The KMS \
-                                       tries them at dbt before it stores them.";
+    const DESCRIPTION: &'static str = "Manages a dbt connection: the credentials that the KMS uses to access a dbt account. The \
+                                       KMS validates them with dbt before it stores them.";
     const PLACE: &'static [&'static str] = &["name", "project_id"];
     const IMPORT_FORMS: &'static str =
         "PROJECT_ID/NAME for a connection of a project, or NAME for one of the organization";

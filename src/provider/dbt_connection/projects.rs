@@ -31,7 +31,7 @@ model! {
     pub struct DbtProjectsData {
         /// ID of the dbt connection, a UUID.
         connection_id: String = required().rule(rules::uuid),
-        /// The dbt projects that the stored token sees, sorted by name.
+        /// The dbt projects that the stored token can access, sorted by name.
         projects: Vec<Project> = computed(),
     }
 }
@@ -39,15 +39,15 @@ model! {
 model! {
     /// One of them.
     pub struct Project {
-        /// ID of the project at dbt.
+        /// ID of the project in dbt.
         id: i64 = computed(),
         /// Name of the project.
         name: String = computed(),
-        /// What the project is for.
+        /// Description of the project.
         description: String = computed(),
-        /// When the project was created, as dbt writes it.
+        /// Time when the project was created, as returned by dbt.
         created_at: String = computed(),
-        /// When the project was last changed, as dbt writes it.
+        /// Time of the last change of the project, as returned by dbt.
         updated_at: String = computed(),
     }
 }
@@ -68,9 +68,10 @@ impl DataSource for DbtProjectsDataSource {
 
     fn schema(&self) -> Schema {
         DbtProjectsData::schema(
-            "Asks dbt, through the token that a connection stores, which dbt projects it sees. Reading it fails when \
-             dbt refuses the token, so in a `check` block it watches the token's health in every plan. (Terraform \
-             reads a data source in a `check` block in apply as well, so `plan -detailed-exitcode` answers 2 then.)",
+            "Lists the dbt projects that the stored token of a connection can access. The KMS queries dbt on every read, \
+             and the read fails if dbt rejects the token, so this data source in a `check` block monitors the token in \
+             every plan. (Terraform also reads data sources in `check` blocks during apply, so `plan \
+             -detailed-exitcode` then always returns 2.)",
         )
     }
 

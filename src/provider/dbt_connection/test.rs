@@ -41,8 +41,8 @@ impl Action for DbtConnectionTest {
 
     fn schema(&self) -> Schema {
         DbtConnectionTestConfig::schema(
-            "Asks dbt through the token that a connection stores, reports which dbt projects it sees, and fails if dbt \
-             refuses the token.",
+            "Tests the stored token of a dbt connection: reports the dbt projects that the token can access, and fails if \
+             dbt rejects it.",
         )
     }
 

@@ -29,9 +29,9 @@ impl ManagedObject for ServiceTokenRotation {
     const TYPE: &'static str = "kms_dbt_service_token_rotation";
     const NOUN: &'static str = "dbt service token rotation";
     const MANY: &'static str = "rotations";
-    const DESCRIPTION: &'static str = "A rotation of dbt service tokens. Every so many days, the KMS makes a new service token \
-                                       through a dbt connection, keeps it in a secret, and revokes the one before the last. So \
-                                       readers of the secret have a whole interval to pick up a new token.";
+    const DESCRIPTION: &'static str = "Manages a rotation of dbt service tokens. At a fixed interval, the KMS creates a new \
+                                       service token through a dbt connection, stores it in a secret, and revokes the token \
+                                       before the previous one. The previous token remains valid for one more interval.";
     const PLACE: &'static [&'static str] = &["name", "project_id", "environment", "secret_path"];
     const IMPORT_FORMS: &'static str =
         "PROJECT_ID/ENVIRONMENT/PATH/NAME, where PATH may be empty or have slashes";

@@ -22,11 +22,11 @@ pub const PERMISSION_SETS: &str = "account_admin account_viewer admin analyst bi
 const LONGEST_INTERVAL: i64 = i32::MAX as i64;
 
 model! {
-    /// What the tokens may do.
+    /// A permission of the tokens.
     pub struct Grant {
-        /// dbt's name of a set of permissions, such as `job_admin`, `developer` or `semantic_layer_only`.
+        /// Name of a dbt permission set, such as `job_admin`, `developer` or `semantic_layer_only`.
         permission_set: String = required().rule(rules::trimmed_text),
-        /// Number of the dbt project that the permissions are for. Without it, they are for all projects.
+        /// ID of the dbt project that the permissions apply to. If not set, they apply to all projects.
         project_id: i64 = optional(),
     }
 }
@@ -47,59 +47,60 @@ object! {
         /// Name of the rotation, unique in its folder. A slug: lower-case letters, digits and single inner hyphens, at most 64
         /// characters.
         name: String = required().rule(rules::slug) => |it| it.name.clone(),
-        /// What the rotation is for. At most 256 characters.
+        /// Description of the rotation. At most 256 characters.
         description: String = optional().rule(rules::description) => |it| it.description.clone(),
         /// ID of the project that holds the secret.
         project_id: String = required().rule(rules::project_id).requires_replace() => |it| it.project_id.clone(),
-        /// ID of the dbt connection through which the KMS makes the tokens. Its token must be allowed to manage service tokens
-        /// at dbt.
+        /// ID of the dbt connection that the KMS uses to create the tokens. The token of the connection needs permission to
+        /// manage service tokens in dbt.
         connection_id: String = required().rule(rules::canonical_uuid).requires_replace() => |it| it.connection_id.clone(),
         /// Slug of the environment that holds the secret, such as `prod`.
         environment: String = required().rule(rules::slug).requires_replace() => |it| it.environment.slug.clone(),
         /// Path of the folder that holds the secret. The folder must exist. Default: `/`.
         secret_path: String = optional().default("/").rule(rules::canonical_folder_path).requires_replace()
             => |it| it.folder.path.clone(),
-        /// Name of the KMS secret that holds the current token. A changed name renames the secret in place.
+        /// Name of the KMS secret that holds the current token. Changing this renames the secret in place.
         secret_name: String = required().rule(rules::secret_name)
             => "secretsMapping.serviceToken" |it| it.secrets_mapping.service_token.clone(),
-        /// Name of the tokens at dbt. A changed name takes effect at the next rotation.
+        /// Name of the tokens in dbt. A change takes effect at the next rotation.
         token_name: String = required().rule(rules::trimmed_text)
             => "parameters.tokenName" |it| it.parameters.token_name.clone(),
-        /// What the tokens may do, one grant or more. Changed grants take effect at the next rotation.
+        /// Permissions of the tokens: at least one grant. A change takes effect at the next rotation.
         permission_grants: Set<Field<Grant>> = required().filled()
             => "parameters.permissionGrants" |it| grants(&it.parameters),
-        /// Days between rotations. Default: 30.
+        /// Number of days between rotations. Default: 30.
         rotation_interval: i64 = optional().default(30).between(1, LONGEST_INTERVAL) => |it| it.rotation_interval,
-        /// Time of day at which the KMS rotates, in UTC. Default: midnight.
+        /// Time of day, in UTC, at which the KMS rotates the token. Default: midnight.
         rotate_at_utc: RotateAt = optional().default(midnight()) => |it| RotateAt {
             hours: it.rotate_at_utc.hours.into(),
             minutes: it.rotate_at_utc.minutes.into(),
         },
-        /// Whether the KMS rotates by itself. Default: `true`.
+        /// Whether the KMS rotates the token automatically. Default: `true`.
         auto_rotation_enabled: bool = optional().default(true)
             => "isAutoRotationEnabled" |it| it.is_auto_rotation_enabled,
-        /// Whether destroying the rotation revokes its tokens at dbt. Otherwise they stay valid, and nothing manages them any
-        /// more. Default: `true`.
+        /// Whether destroying the rotation revokes its tokens in dbt. If `false`, they remain valid and are no longer managed.
+        /// Default: `true`.
         revoke_tokens_on_destroy: bool = optional().default(true),
-        /// Whether destroying the rotation deletes the secret. Otherwise it stays, with the last token. Default: `true`.
+        /// Whether destroying the rotation deletes the secret. If `false`, the secret keeps the last token. Default: `true`.
         delete_secret_on_destroy: bool = optional().default(true),
-        /// Whether to take over an existing rotation that has the name in the same folder and uses the same connection, instead
-        /// of failing, and to give it the configured values. The plan says which rotation that is, and refuses a
-        /// rotation that another resource of the plan manages. Changing this alone sends nothing. Default: `false`.
+        /// Whether to adopt an existing rotation with the same name, folder and connection instead of failing. The apply then
+        /// writes the configured values to it. The plan shows which rotation will be adopted, and fails if another
+        /// resource in the plan manages that rotation. Changing only this attribute sends nothing to the KMS. Default:
+        /// `false`.
         adopt_existing: bool = optional(),
         /// ID of the rotation, a UUID.
         id: String = computed().stable().not_null() => |it| it.id.clone(),
-        /// Outcome of the last rotation: `success` or `failed`.
+        /// Result of the last rotation: `success` or `failed`.
         status: String = computed().not_null() => |it| it.rotation_status.clone(),
-        /// Why the last rotation failed, if it did.
+        /// Reason why the last rotation failed, if it failed.
         last_rotation_message: String = computed() => |it| it.last_rotation_message.clone(),
-        /// When a rotation last succeeded, as an RFC 3339 time.
+        /// Time of the last successful rotation, in RFC 3339 format.
         last_rotated_at: String = computed().not_null() => |it| it.last_rotated_at.clone(),
-        /// When the next rotation is due, as an RFC 3339 time, if one is.
+        /// Time of the next scheduled rotation, in RFC 3339 format, if one is scheduled.
         next_rotation_at: String = computed() => |it| it.next_rotation_at.clone(),
-        /// When the rotation was created, as an RFC 3339 time.
+        /// Time when the rotation was created, in RFC 3339 format.
         created_at: String = computed().stable().not_null() => |it| it.created_at.clone(),
-        /// When the rotation was last changed, as an RFC 3339 time. A rotation of the token changes it too.
+        /// Time of the last change of the rotation, in RFC 3339 format. Rotating the token changes it too.
         updated_at: String = computed().not_null() => |it| it.updated_at.clone(),
     }
 }

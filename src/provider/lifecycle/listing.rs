@@ -29,12 +29,12 @@ use crate::{
 model! {
     /// Where to look for objects.
     pub struct Search {
-        /// ID of the project to search. Without it, the organization itself is searched, without its projects.
+        /// ID of the project to search. If not set, only the organization itself is searched, not its projects.
         project_id: String = optional().rule(rules::project_id),
-        /// Searches the organization and all its projects, as far as the machine identity may read them. This needs the
-        /// permission to read app connections of the organization. Default: `false`.
+        /// Whether to search the organization and all its projects that the machine identity can read. This requires permission
+        /// to read app connections in the organization. Default: `false`.
         all_projects: bool = optional(),
-        /// Finds only those whose names begin with this.
+        /// Only return objects whose names start with this prefix.
         name_prefix: String = optional(),
     }
 }
@@ -197,7 +197,7 @@ impl<T: ManagedObject> ListResource for ObjectList<T> {
     fn schema(&self) -> Schema {
         Schema::new(
             format!(
-                "Finds the {}s of {}, such as those that people made by hand, so that `terraform query` can generate the \
+                "Finds the {}s of {}, for example those created in the browser. `terraform query` generates the \
                  configuration that imports them.",
                 T::NOUN,
                 scopes::<T>()

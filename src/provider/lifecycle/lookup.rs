@@ -112,12 +112,9 @@ impl<T: ManagedObject> DataSource for ObjectDataSource<T> {
     type Model = Lookup<T>;
 
     fn schema(&self) -> Schema {
-        let secret = T::SECRET.map(|secret| format!(" The {} is never returned.", secret.name));
+        let secret = T::SECRET.map(|secret| format!(" The `{}` is never returned.", secret.name));
         let noun = T::NOUN;
-        Lookup::<T>::schema(format!(
-            "Looks up one {noun}, by its ID or by its name.{}",
-            secret.unwrap_or_default()
-        ))
+        Lookup::<T>::schema(format!("Looks up a {noun} by ID or name.{}", secret.unwrap_or_default()))
     }
 
     fn validate(&self, config: &Lookup<T>, diagnostics: &mut Diagnostics) {

@@ -30,7 +30,7 @@ use crate::{
 model! {
     /// What distinguishes an object from all others.
     pub struct ObjectIdentity {
-        /// The ID, a UUID.
+        /// ID, a UUID.
         id: String = required().rule(rules::uuid),
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::process::CommandExt,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Mutex,
@@ -159,6 +159,29 @@ impl Workspace {
 
     pub fn run(&self, arguments: &[&str]) -> Outcome {
         self.finish(self.start(arguments))
+    }
+
+    /// Runs a script in a shell that finds this Terraform as `terraform`, which approves each apply.
+    pub fn shell(&self, script: &str) -> Outcome {
+        let terraform = &self.terraform;
+        let launcher = format!(
+            "#!/bin/sh\ncase $1 in\napply) echo yes | {terraform:?} \"$@\" ;;\n*) exec {terraform:?} \"$@\" ;;\nesac\n"
+        );
+        self.write("bin/terraform", &launcher);
+        let path = self.path("bin/terraform");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", &format!("PATH={:?}:$PATH\nunset TF_INPUT\n{script}", self.path("bin"))])
+            .current_dir(self.dir.path())
+            .env_clear()
+            .envs(&*self.environment.lock().unwrap())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let outcome = self.finish(command.spawn().expect("bash can be started"));
+        let colors = regex::Regex::new("\u{1b}\\[[0-9;]*m").unwrap();
+        Outcome { stdout: colors.replace_all(&outcome.stdout, "").into_owned(), ..outcome }
     }
 
     pub fn apply(&self) -> Outcome {
