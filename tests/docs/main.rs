@@ -24,6 +24,7 @@ mod pages;
 mod releases;
 mod schema;
 mod versions;
+mod workflows;
 
 use std::{
     collections::BTreeMap,
