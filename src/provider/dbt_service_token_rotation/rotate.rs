@@ -50,9 +50,9 @@ impl Action for RotateServiceToken {
 
     fn schema(&self) -> Schema {
         RotateConfig::schema(
-            "Rotates a dbt service token immediately: the KMS revokes the previous token, creates a new one, and stores it in the \
-             rotation's secret. The token that was current before remains valid until the next rotation. The provider never \
-             retries this call, because each call revokes a token.",
+            "Rotates a dbt service token immediately: the KMS revokes the older of the two valid tokens, creates a new one, and \
+             stores it in the rotation's secret. The token that was current before remains valid until the next rotation. The \
+             provider never retries this call, because each call revokes a token.",
         )
     }
 
