@@ -7,19 +7,18 @@
 //! | the exchange ended with | fate | a read or deletion | a login | a write |
 //! |---|---|---|---|---|
 //! | no connection | not sent | repeated | repeated | repeated |
-//! | no connection, for a lasting reason | not sent | fails | fails | fails |
+//! | no connection, for a permanent reason | not sent | fails | fails | fails |
 //! | no response, or part of one | unknown | repeated | repeated sparingly | looked up |
 //! | an error of the KMS, 4xx | refused | fails | fails | fails |
-//! | that the KMS has no such route | refused | fails | fails | fails |
+//! | a response of the KMS that it has no such route | refused | fails | fails | fails |
 //! | an error of the KMS, 429 | refused | waits | waits | waits |
 //! | an error of the KMS about the access token | refused | renews the token | fails | renews the token |
 //! | an error of the KMS, 5xx | unknown | repeated | repeated sparingly | looked up |
 //! | a page of another server, 429 | unknown | waits | waits | looked up |
 //! | a page of another server, 2xx, 408, 425, 499 or 5xx | unknown | repeated | repeated sparingly | looked up |
-//! | the word of a router that it has no such route | unknown | a read fails, a deletion is repeated sparingly | repeated sparingly | looked up |
 //! | a page of another server, other 4xx | unknown | repeated sparingly | repeated sparingly | looked up |
 //! | a redirect that isn't followed | unknown | fails | fails | looked up |
-//! | JSON that this call can't have, or too much of it | unknown | fails | fails | looked up |
+//! | JSON that isn't valid for this call, or too much of it | unknown | fails | fails | looked up |
 //! | the expected JSON | done | | | |
 //!
 //! The steps after the lookup of a write are in [`write`](super::write).

@@ -5,13 +5,13 @@
 //!
 //! | change | the KMS shows | what follows |
 //! |---|---|---|
-//! | create | the object, and it can only be ours | done |
-//! | create | another object of that name | reported as unconfirmed, with that object |
+//! | create | the object, which can only be from this create | done |
+//! | create | another object with this name | reported as unconfirmed, with that object |
 //! | create | nothing | sent again, as often as configured; a page of another server with a 4xx status twice |
 //! | change | the change | done |
 //! | change | no change | sent again, likewise |
 //! | change or deletion | no such object | that is the result |
-//! | any | can't be found out | reported as unknown |
+//! | any | unknown, because the lookup failed | reported as unknown |
 
 use std::time::Duration;
 

@@ -408,7 +408,7 @@ mod tests {
         assert_eq!(i64::from_value(Value::from(7)), Ok(7));
         let fraction = Value::Number(Number::Decimal("0.1".into()));
         let error = i64::from_value(fraction.clone()).unwrap_err();
-        assert_eq!(error.to_string(), "expected a 64-bit integer");
+        assert_eq!(error.to_string(), "expected a whole number that fits in 64 bits");
         assert_eq!(Number::from_value(fraction.clone()).map(AttributeType::into_value), Ok(fraction));
     }
 }

@@ -17,7 +17,7 @@ pub(super) mod expected {
     pub(in super::super) const COMPLETE: &str = "a complete value";
     pub(in super::super) const END: &str = "the end of the value";
     pub(in super::super) const EXTENSION: &str = "an extension value";
-    pub(in super::super) const INTEGER: &str = "a 64-bit integer";
+    pub(in super::super) const INTEGER: &str = "a whole number that fits in 64 bits";
     pub(in super::super) const JSON: &str = "JSON";
     pub(in super::super) const JSON_OBJECT: &str = "a JSON object";
     pub(in super::super) const KNOWN: &str = "a known value";

@@ -303,7 +303,7 @@ mod tests {
     fn an_error_is_on_the_very_value() {
         let fraction = || Value::Number(super::super::value::Number::Decimal("0.5".into()));
         let inner = || Value::Map(BTreeMap::from([("size".to_owned(), fraction())]));
-        let number = "is not a 64-bit integer.";
+        let number = "is not a whole number that fits in 64 bits.";
         let cases = [
             ("count", fraction(), "count", format!("\"count\" {number}")),
             ("single", inner(), "single.size", format!("\"single.size\" {number}")),
@@ -323,7 +323,8 @@ mod tests {
                 "any",
                 Value::Sequence(vec![inner()]),
                 "any",
-                "\"any\" is not a set where each element has a 64-bit integer at size.".to_owned(),
+                "\"any\" is not a set where each element has a whole number that fits in 64 bits at size."
+                    .to_owned(),
             ),
         ];
         for (name, value, path, detail) in cases {

@@ -142,7 +142,7 @@ fn addresses(address: &str) -> Vec<String> {
     }
 }
 
-/// What ends the process.
+/// The condition that ends the process.
 enum Ending {
     /// The host requests it, disconnects, or doesn't connect. `parent` is the ID of the process that started this one;
     /// `terminated` is cancelled at SIGTERM.

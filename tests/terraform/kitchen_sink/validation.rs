@@ -142,7 +142,7 @@ fn required_values_that_are_null_and_values_of_a_wrong_shape_are_shown_where_the
                 (
                     "name = \"a\"\nsize = 1.5",
                     "Invalid value",
-                    "\"size\" is not a 64-bit integer.",
+                    "\"size\" is not a whole number that fits in 64 bits.",
                     "size = 1.5",
                 ),
             ],
