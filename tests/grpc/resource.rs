@@ -1,6 +1,6 @@
 //! The life of a `kms_dbt_connection`, call by call.
 
-use kms_emulator::{Emulator, Options};
+use kms_emulator::{Credentials, Emulator, Options};
 use terraform_provider_kms::{
     plugin::{
         provider::{Provider as _, TypeKind},
@@ -82,6 +82,16 @@ pub async fn plan(
     prior: Option<&Stored>,
     config: &Value,
 ) -> proto::plan_resource_change::Response {
+    plan_after(provider, prior, config, Vec::new()).await
+}
+
+/// A plan that is handed what an earlier one of the same change said, as Terraform 1.16 does in the apply.
+pub async fn plan_after(
+    provider: &mut Provider,
+    prior: Option<&Stored>,
+    config: &Value,
+    planned_private: Vec<u8>,
+) -> proto::plan_resource_change::Response {
     let prior_state = prior.map_or(Value::Null, |prior| prior.state.clone());
     let request = proto::plan_resource_change::Request {
         type_name: TYPE_NAME.into(),
@@ -90,6 +100,7 @@ pub async fn plan(
         config: message(config),
         prior_private: prior.map(|prior| prior.private.clone()).unwrap_or_default(),
         prior_identity: prior.and_then(|prior| prior.identity.clone()),
+        planned_private,
         ..Default::default()
     };
     provider.plan_resource_change(request).await.unwrap().into_inner()
@@ -101,6 +112,16 @@ pub async fn apply(
     config: &Value,
 ) -> (proto::apply_resource_change::Response, Stored) {
     let planned = plan(provider, prior, config).await;
+    apply_planned(provider, prior, config, planned).await
+}
+
+/// Applies a plan.
+pub async fn apply_planned(
+    provider: &mut Provider,
+    prior: Option<&Stored>,
+    config: &Value,
+    planned: proto::plan_resource_change::Response,
+) -> (proto::apply_resource_change::Response, Stored) {
     let request = proto::apply_resource_change::Request {
         type_name: TYPE_NAME.into(),
         prior_state: message(&prior.map_or(Value::Null, |prior| prior.state.clone())),
@@ -291,6 +312,33 @@ async fn a_token_that_is_unknown_while_planning_is_an_update_that_may_become_non
     let planned = plan(&mut provider, Some(&stored), &unknown).await;
     assert_eq!(value(planned.planned_state, &schema), stored.state);
     assert!(!String::from_utf8_lossy(&stored.private).contains("digest"), "a version needs no digest");
+}
+
+#[tokio::test]
+async fn an_adoption_is_decided_once_everything_that_decides_it_is_known() {
+    let by_hand = Credentials::new("https://cloud.getdbt.com", "12345", "dbtu_by_hand");
+    let wanted = config("analytics", &[("adopt_existing", Value::Bool(true))]);
+    // The first plan knows all, or lacks an argument; the connection is there before it, or only after it.
+    for (unknown, is_there_first, is_adopted) in [
+        (None, true, true),
+        (None, false, false),
+        (Some("name"), true, true),
+        (Some("project_id"), true, true),
+        (Some("adopt_existing"), true, true),
+    ] {
+        let emulator = emulator().await;
+        let (_host, mut provider) = configured(&emulator).await;
+        let create = || emulator.create("analytics", None, &by_hand);
+        let before = is_there_first.then(create);
+        let first = unknown.map_or(wanted.clone(), |name| set(&wanted, name, Value::unknown()));
+        let planned = plan(&mut provider, None, &first).await;
+        let id = before.unwrap_or_else(create);
+        let planned = plan_after(&mut provider, None, &wanted, planned.planned_private).await;
+        let (answer, stored) = apply_planned(&mut provider, None, &wanted, planned).await;
+        let errors = answer.diagnostics.iter().filter(|told| told.severity == 1).count();
+        assert_eq!(errors == 0, is_adopted, "{unknown:?}: {:?}", told(&answer.diagnostics));
+        assert_eq!(stored.state.attribute("id") == Some(&Value::string(&id)), is_adopted, "{unknown:?}");
+    }
 }
 
 #[tokio::test]

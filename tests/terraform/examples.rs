@@ -182,7 +182,11 @@ fn each_example_is_valid() {
             if !has_versions {
                 fs::write(scratch.path().join("versions.tf"), VERSIONS).unwrap();
             }
-            let found = validate(&terraform, scratch.path(), case.name.ends_with(".tfquery.hcl"));
+            let mut found = validate(&terraform, scratch.path(), case.name.ends_with(".tfquery.hcl"));
+            if Capability::Callers.is_in(terraform.release) {
+                // It advises `caller`, which the releases before it don't know.
+                found.retain(|problem| !problem.contains("Reference to triggering resource"));
+            }
             problems.extend(found.into_iter().map(|problem| format!("{}: {problem}", case.name)));
         }
     }

@@ -19,6 +19,11 @@ fn is_placed<T: ManagedObject>(planned: &T::Model) -> bool {
     T::PLACE.iter().all(|name| planned.attribute(name).is_none_or(|value| !value.is_unknown()))
 }
 
+/// Whether a plan can decide what the apply takes over: all is known that decides it, and the KMS can be asked.
+pub fn is_decidable<T: ManagedObject>(access: &Access, planned: &T::Model) -> bool {
+    !planned.adopt_existing().is_unknown() && is_placed::<T>(planned) && access.is_ready()
+}
+
 /// Says in the plan of a create which object the apply will take over, or why it won't. Says nothing where the KMS can't be
 /// asked yet. `replaced` is the ID of the object that is being replaced: if that has the name, it will be gone, or the apply
 /// fails. Returns the ID of the object that the apply may take over.
@@ -31,7 +36,7 @@ pub async fn forecast<T: ManagedObject>(
     planned: &T::Model,
     replaced: Option<&str>,
 ) -> Result<Option<String>, Diagnostics> {
-    if !is_wanted::<T>(planned) || !is_placed::<T>(planned) || !access.is_ready() {
+    if !is_wanted::<T>(planned) || !is_decidable::<T>(access, planned) {
         return Ok(None);
     }
     let place = T::place(planned);

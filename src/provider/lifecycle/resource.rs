@@ -137,8 +137,10 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         plan.private.set_planned(PLANNED_ID, replaced.as_deref());
         T::review(None, &plan.planned, false, &mut cx.diagnostics);
         let found = adoption::forecast::<T>(&self.access, cx, &plan.planned, replaced.as_deref()).await?;
-        // Terraform 1.16 hands over what the first plan found, which counts. Older releases plan again.
-        if plan.private.planned::<String>(ADOPTS).is_none() {
+        // Terraform 1.16 hands over what the first plan found, which counts. Older releases plan again. So does 1.16 where the
+        // first plan could not decide.
+        let is_decided = plan.private.planned::<String>(ADOPTS).is_some();
+        if !is_decided && adoption::is_decidable::<T>(&self.access, &plan.planned) {
             plan.private.set_planned(ADOPTS, Some(found.unwrap_or_default()));
         }
         Ok(plan.planned)

@@ -56,6 +56,8 @@ pub enum Capability {
     MockedEphemerals,
     /// The private state of the plan, in the plan that the apply makes again.
     PlannedPrivate,
+    /// The symbol `caller` in an action, for the resource that triggers it.
+    Callers,
     /// The identity of what is replaced, in the plan of what replaces it.
     ReplacedIdentities,
     /// Nulls as elements of nested attributes. OpenTofu crashes on them.
@@ -68,7 +70,7 @@ pub enum Capability {
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Functions,
         Self::EphemeralValues,
         Self::WriteOnlyAttributes,
@@ -77,6 +79,7 @@ impl Capability {
         Self::Actions,
         Self::MockedEphemerals,
         Self::PlannedPrivate,
+        Self::Callers,
         Self::ReplacedIdentities,
         Self::NullElements,
         Self::NestedLines,
@@ -95,7 +98,7 @@ impl Capability {
                 Program::OpenTofu,
             ) => Some((1, 11)),
             (Self::MockedEphemerals, Program::Terraform) => None,
-            (Self::PlannedPrivate, Program::Terraform) => Some((1, 16)),
+            (Self::PlannedPrivate | Self::Callers, Program::Terraform) => Some((1, 16)),
             (Self::Identities, _) | (Self::ReplacedIdentities, Program::Terraform) => Some((1, 12)),
             (Self::Queries | Self::Actions | Self::LeanGeneratedConfiguration, Program::Terraform) => {
                 Some((1, 14))
@@ -104,6 +107,7 @@ impl Capability {
             (Self::NullElements, Program::Terraform) => Some((1, 0)),
             (
                 Self::PlannedPrivate
+                | Self::Callers
                 | Self::ReplacedIdentities
                 | Self::NullElements
                 | Self::NestedLines
@@ -126,8 +130,10 @@ fn a_release_has_what_came_with_it_or_before() {
         let release = Release::read(name).unwrap();
         Capability::ALL.into_iter().filter(|capability| capability.is_in(release)).collect::<Vec<_>>()
     };
-    use Capability::{EphemeralValues, Functions, Identities, MockedEphemerals, NullElements};
-    use Capability::{PlannedPrivate, ReplacedIdentities, WriteOnlyAttributes};
+    use Capability::{
+        Callers, EphemeralValues, Functions, Identities, MockedEphemerals, NestedLines, NullElements,
+        PlannedPrivate, ReplacedIdentities, WriteOnlyAttributes,
+    };
     assert_eq!(has("Terraform 1.6.6"), [NullElements]);
     assert_eq!(has("Terraform 1.9.8"), [Functions, NullElements]);
     assert_eq!(has("Terraform 1.10.5"), [Functions, EphemeralValues, NullElements]);
@@ -139,7 +145,7 @@ fn a_release_has_what_came_with_it_or_before() {
         let has = has(name);
         Capability::ALL.into_iter().filter(|capability| !has.contains(capability)).collect::<Vec<_>>()
     };
-    assert_eq!(lacking("Terraform 1.14.9"), [MockedEphemerals, PlannedPrivate, Capability::NestedLines]);
+    assert_eq!(lacking("Terraform 1.14.9"), [MockedEphemerals, PlannedPrivate, Callers, NestedLines]);
     assert_eq!(lacking("Terraform 1.16.0-rc2"), [MockedEphemerals]);
     assert_eq!(has("OpenTofu 1.6.6"), []);
     assert_eq!(has("OpenTofu 1.10.0"), [Functions]);
