@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix test-airflow lives bench install docs fmt lint
+.PHONY: help demo test test-matrix test-airflow lives bench install dist docs fmt lint
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -39,6 +39,9 @@ bench: ## Measures start-up, memory, and Terraform runs over many connections
 install: ## Builds the provider and puts it where terraform init finds it
 	cargo build --release --bin terraform-provider-kms
 	@scripts/install $(TARGET)/release/terraform-provider-kms
+
+dist: ## Builds the release archives into dist/, static and reproducible, with sums and licences
+	@scripts/dist $(DIST)
 
 docs: ## Writes docs/ anew from the schemas and examples/
 	UPDATE_DOCS=1 cargo test --quiet --test docs
