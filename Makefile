@@ -40,6 +40,9 @@ install: ## Builds the provider and installs it for terraform init
 	cargo build --release --bin terraform-provider-kms
 	@scripts/install $(TARGET)/release/terraform-provider-kms
 
+dist: ## Builds the release archives in dist/: static, reproducible, with checksums and licenses
+	@scripts/dist $(DIST)
+
 docs: ## Regenerates docs/ from the schemas and examples/
 	UPDATE_DOCS=1 cargo test --quiet --test docs
 
