@@ -18,6 +18,8 @@ SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 # How often a call is sent in all that the server puts off or doesn't answer, and the seconds between.
 TRIES = 6
 PAUSE = 2
+# How often what is left is looked for: a server may perform a creation late.
+CLEAN_UPS = 3
 LONGEST_PAUSE = 90
 
 
@@ -100,7 +102,8 @@ class Kms:
             with error:
                 answer = parsed(error.read())
             if error.code == 429:
-                answer["retry_after"] = int(error.headers.get("retry-after") or 60)
+                seconds = error.headers.get("retry-after") or ""
+                answer["retry_after"] = int(seconds) if seconds.isdigit() else LONGEST_PAUSE
             return error.code, answer
 
     def project(self, id_or_slug):
@@ -137,16 +140,19 @@ class Kms:
 
     def clean_up(self, prefix, project_id):
         """Deletes what this run has left, rotations first. Gives what was deleted, and what is still there or unknown."""
-        found, _ = self.ours(prefix, project_id)
         deleted = []
-        for path, name in found.items():
-            query = ""
-            if path.startswith(ROTATIONS):
-                query = "?deleteSecrets=true&revokeGeneratedCredentials=true"
-            status, _ = self.call("DELETE", path + query)
-            if status in (200, 404):
-                deleted.append(name)
         left, refused = self.ours(prefix, project_id)
+        for _ in range(CLEAN_UPS):
+            for path, name in left.items():
+                query = ""
+                if path.startswith(ROTATIONS):
+                    query = "?deleteSecrets=true&revokeGeneratedCredentials=true"
+                status, _ = self.call("DELETE", path + query)
+                if status == 200:
+                    deleted.append(name)
+            if not left:
+                break
+            left, refused = self.ours(prefix, project_id)
         return deleted, [f"{name} is still there ({path})" for path, name in left.items()] + refused
 
 

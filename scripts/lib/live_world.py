@@ -120,11 +120,8 @@ class Root:
         self.world, self.folder = world, world.scratch / name
         self.folder.mkdir(exist_ok=True)
 
-    def write(self, *blocks, name="main.tf"):
-        (self.folder / name).write_text(PROVIDER * (name == "main.tf") + "\n".join(blocks))
-
-    def remove(self, name):
-        (self.folder / name).unlink()
+    def write(self, *blocks):
+        (self.folder / "main.tf").write_text(PROVIDER + "\n".join(blocks))
 
     def plan(self, *options, token=None):
         """Plans, and gives what would change: actions and changed attributes by address."""
