@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix test-airflow lives bench install docs fmt lint
+.PHONY: help demo test test-matrix test-airflow lives live bench install dist docs fmt lint
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -29,6 +29,9 @@ test-airflow: ## Tries the functions and the way of a rotated token on a real Ai
 lives: ## Tests random sequences of changes and faults, LIVES=20000 of them
 	@LIVES=$(or $(LIVES),20000) LIVES_SEED=$(or $(LIVES_SEED),$$(date +%s)) LIVES_AT_ONCE=$(or $(LIVES_AT_ONCE),64) \
 		cargo test --profile emulator --test lives random -- --nocapture
+
+live: ## Runs the life of a connection and of a rotation with a real KMS; CONTRIBUTING.md lists its variables
+	@scripts/live $(LIVE)
 
 bench: ## Measures start-up, memory, and Terraform runs over many connections
 	cargo build --release --bin terraform-provider-kms

@@ -4,8 +4,6 @@
 //! The executable in them is the one built for this test, and that of the second platform a stand-in, which nothing
 //! starts. `KMS_TEST_DIST=dist` tests the archives in that folder instead.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a test: a panic is a failure")]
-
 use std::{
     collections::BTreeMap,
     fs,
@@ -13,22 +11,20 @@ use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
     sync::{Arc, LazyLock},
     thread,
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use kms_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Options};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-#[path = "kms_emulator/mod.rs"]
-mod kms_emulator;
-
-use kms_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Options};
+use crate::harness::{cli, clients};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const STEM: &str = concat!("terraform-provider-kms_", env!("CARGO_PKG_VERSION"));
@@ -289,27 +285,15 @@ struct Workspace {
 }
 
 impl Workspace {
-    /// One under each Terraform that the tests run on: TERRAFORM, or those of `KMS_TEST_TERRAFORM_VERSIONS`.
+    /// One under each client that the tests run on.
     fn each() -> Vec<Self> {
-        let versions =
-            std::env::var("KMS_TEST_TERRAFORM_VERSIONS").unwrap_or_else(|_| "1.11.4,1.15.5".into());
-        let installed = |version: &str| {
-            let output =
-                Command::new(root().join("scripts/terraform-cli")).arg(version.trim()).output().unwrap();
-            PathBuf::from(succeeded(output).trim_end())
+        let clients = clients::asked_for();
+        let workspace = |client: &String| {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("main.tf"), CONFIGURATION).unwrap();
+            Self { terraform: clients::executable(client), folder, environment: Vec::new() }
         };
-        let executables = match std::env::var_os("TERRAFORM") {
-            Some(executable) => vec![executable.into()],
-            None => versions.split(',').map(installed).collect(),
-        };
-        executables
-            .into_iter()
-            .map(|terraform| {
-                let folder = tempfile::tempdir().unwrap();
-                fs::write(folder.path().join("main.tf"), CONFIGURATION).unwrap();
-                Self { terraform, folder, environment: Vec::new() }
-            })
-            .collect()
+        clients.iter().map(workspace).collect()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -322,17 +306,10 @@ impl Workspace {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(&self.terraform)
+        cli::command(&self.terraform, self.folder.path(), self.folder.path())
             .args(arguments)
-            .current_dir(self.folder.path())
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.folder.path())
-            .env("CHECKPOINT_DISABLE", "1")
             .env("TF_CLI_CONFIG_FILE", self.path("cli.tfrc"))
-            .env("TF_INPUT", "0")
             .envs(self.environment.iter().cloned())
-            .stdin(Stdio::null())
             .output()
             .unwrap()
     }
