@@ -134,8 +134,11 @@ type Spawned = (Child, Handshake, tokio::task::JoinHandle<String>, Arc<Mutex<Vec
 
 /// Starts the provider as Terraform does.
 pub async fn spawn(identity: &ClientIdentity, environment: &[(&str, &str)]) -> Spawned {
+    // A provider that is killed leaves its socket behind.
+    let scratch = tempfile::tempdir().unwrap();
     let mut command = executable();
     command
+        .env("TMPDIR", scratch.path())
         .env(COOKIE.0, COOKIE.1)
         .env("PLUGIN_PROTOCOL_VERSIONS", "5,6")
         .env("PLUGIN_CLIENT_CERT", &identity.pem);
@@ -155,6 +158,7 @@ pub async fn spawn(identity: &ClientIdentity, environment: &[(&str, &str)]) -> S
         while let Ok(Some(line)) = stderr.next_line().await {
             lines.lock().unwrap().push(line);
         }
+        drop(scratch);
     });
     let mut line = String::new();
     tokio::time::timeout(TIMEOUT, stdout.read_line(&mut line)).await.expect("a handshake line").unwrap();
