@@ -1,4 +1,4 @@
-//! `make live`, with an emulator in the place of the true server.
+//! `make live`, with an emulator in the place of the real server.
 
 use std::{
     fs,
