@@ -1,10 +1,10 @@
 //! What guides show of the provider: its examples, its texts and its figures.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use regex::Regex;
 
-use crate::{examples, files_under, root};
+use crate::{blocks, examples, files_under, root};
 
 fn guide(name: &str) -> String {
     fs::read_to_string(root().join("docs/guides").join(name)).unwrap()
@@ -69,6 +69,50 @@ fn the_guide_to_errors_uses_the_texts_of_the_provider() {
         .filter(|summary| !patterns.iter().any(|pattern| pattern.is_match(summary)))
         .collect();
     assert!(stale.is_empty(), "the provider has no such errors: {stale:#?}");
+}
+
+/// The summaries that the provider's tests have snapshots of.
+fn summaries_of_the_provider() -> BTreeSet<String> {
+    let summary = Regex::new(r"(?m)^(?:error|warning)(?: on [^:\n]+)?: (.+)$").unwrap();
+    let snapshots = files_under("src/provider/messages/snapshots");
+    let texts = snapshots.iter().map(|path| fs::read_to_string(root().join(path)).unwrap());
+    texts
+        .flat_map(|text| summary.captures_iter(&text).map(|it| for_any_object(&it[1])).collect::<Vec<_>>())
+        .collect()
+}
+
+/// The guide has one section for the same text about different kinds of objects.
+fn for_any_object(summary: &str) -> String {
+    summary.replace("dbt service token rotation", "dbt connection")
+}
+
+#[test]
+fn the_guide_to_errors_has_each_error_and_warning() {
+    let text = guide("troubleshooting.md");
+    let summaries = summaries_of_the_provider();
+    assert!(summaries.len() > 50, "{}", summaries.len());
+    let missing: Vec<_> =
+        summaries.iter().filter(|summary| !text.contains(&format!("\n### `{summary}`\n"))).collect();
+    assert!(missing.is_empty(), "docs/guides/troubleshooting.md has no section on {missing:#?}");
+}
+
+/// Warnings and errors in the output that pages show.
+#[test]
+fn output_in_pages_has_the_texts_of_the_provider() {
+    let shown = Regex::new(r"(?m)^(?:Warning|Error): (.+)$").unwrap();
+    let patterns = texts_of_the_provider();
+    let mut count = 0;
+    for page in files_under("docs") {
+        let blocks = blocks::of(page.to_str().unwrap()).into_iter().filter(|block| block.language == "text");
+        for block in blocks {
+            for found in shown.captures_iter(&block.code) {
+                count += 1;
+                let is_own = patterns.iter().any(|pattern| pattern.is_match(&found[1]));
+                assert!(is_own, "{}: the provider has no text {:?}", block.place(), &found[1]);
+            }
+        }
+    }
+    assert!(count >= 4, "{count}");
 }
 
 #[test]

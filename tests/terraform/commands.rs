@@ -215,11 +215,9 @@ fn installing_from_a_mirror() {
         let [verify, copy, cli_config, lock, network] = &blocks[..] else {
             panic!("five blocks: {blocks:#?}")
         };
-        // OpenTofu has a registry of its own.
-        let for_client = |code: &String| match version {
-            "tofu" => code.replace("registry.terraform.io", "registry.opentofu.org"),
-            _ => code.clone(),
-        };
+        // OpenTofu has another registry.
+        let registry = if workspace.is_tofu() { "registry.opentofu.org" } else { "registry.terraform.io" };
+        let for_client = |code: &String| code.replace("registry.terraform.io", registry);
 
         workspace.shell(&format!("set -e\n{verify}{}", for_client(copy))).succeeded();
         workspace.write("cli.tfrc", cli_config);
@@ -229,7 +227,6 @@ fn installing_from_a_mirror() {
         assert_eq!(locked.matches("\"h1:").count(), 2, "{locked}");
 
         workspace.shell(&format!("set -e\n{}", for_client(network))).succeeded();
-        let registry = if version == "tofu" { "registry.opentofu.org" } else { "registry.terraform.io" };
         let served = workspace.path(&format!("mirror/{registry}/hanzoai/kms"));
         let json = |name: &str| -> serde_json::Value {
             serde_json::from_str(&fs::read_to_string(served.join(name)).unwrap()).unwrap()
