@@ -193,7 +193,7 @@ fn an_imported_connection_shows_in_the_plan_what_happens_to_its_token() {
         let of_1_11 = Release { program: Program::OpenTofu, version: (1, 11) };
         if clients::release(version) == of_1_11 {
             // Unlike later ones, it doesn't show the ID of an import that changes nothing.
-            insta::assert_snapshot!("plan_of_an_import_in_opentofu_1_11", workspace.shown(&plan));
+            assert_plan_snapshot!("plan_of_an_import", workspace, plan, "plan_of_an_import_in_opentofu_1_11");
         } else {
             assert_plan_snapshot!("plan_of_an_import", workspace, plan);
         }

@@ -1,6 +1,6 @@
 //! Saved plans, read back as JSON.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs};
 
 use regex::Regex;
 use serde_json::Value;
@@ -41,12 +41,18 @@ impl Change {
     }
 }
 
-/// Holds what people read of a plan to a snapshot. OpenTofu words plans in its own way, and has a snapshot of its own.
+/// Holds what people read of a plan to a snapshot. OpenTofu words plans in its own way, and has a snapshot of its own; the
+/// provider's warnings are the same.
 macro_rules! assert_plan_snapshot {
     ($name:literal, $workspace:ident, $plan:ident) => {
-        match $workspace.is_tofu() {
-            false => insta::assert_snapshot!($name, $workspace.shown(&$plan)),
-            true => insta::assert_snapshot!(concat!($name, "_in_opentofu"), $workspace.shown(&$plan)),
+        assert_plan_snapshot!($name, $workspace, $plan, concat!($name, "_in_opentofu"))
+    };
+    ($name:literal, $workspace:ident, $plan:ident, $in_opentofu:expr) => {
+        if $workspace.is_tofu() {
+            insta::assert_snapshot!($in_opentofu, $workspace.shown_alone(&$plan));
+            $plan.assert_warnings_of(module_path!(), $name);
+        } else {
+            insta::assert_snapshot!($name, $workspace.shown(&$plan));
         }
     };
 }
@@ -68,12 +74,21 @@ impl Plan {
         changes.remove(address).unwrap_or_else(|| panic!("no change of {address} in {changes:#?}"))
     }
 
-    /// The text of the plan and its warnings, without what differs in each run.
-    pub fn readable(&self, text: &str) -> String {
+    /// The warnings of the provider, without what differs in each run.
+    pub fn warnings(&self) -> String {
         let mut warnings: Vec<String> = self.outcome.warnings().into_iter().map(Diagnostic::block).collect();
         warnings.sort();
-        warnings.insert(0, text.trim().to_owned());
         without_variation(&warnings.join("\n\n"))
+    }
+
+    /// Holds the warnings to those in the snapshot of a module for Terraform.
+    pub fn assert_warnings_of(&self, module: &str, name: &str) {
+        let file = format!("{}__{name}.snap", module.replace("::", "__"));
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/terraform/snapshots/");
+        let snapshot = fs::read_to_string(format!("{path}{file}")).expect("a snapshot for Terraform");
+        let warnings = snapshot.trim_end().split_once("\n\nwarning on ");
+        let warnings = warnings.map(|(_, rest)| format!("warning on {rest}")).unwrap_or_default();
+        assert_eq!(self.warnings(), warnings, "{file}");
     }
 
     /// The addresses that a warning belongs to, sorted.

@@ -16,7 +16,11 @@ use tempfile::TempDir;
 use kms_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Options, PROJECT_ID, StoredSecret};
 
 pub use crate::harness::cli::{Outcome, under_each_terraform};
-use crate::harness::{cli, clients, leaks, plans::Plan, releases::Program};
+use crate::harness::{
+    cli, clients, leaks,
+    plans::{Plan, without_variation},
+    releases::Program,
+};
 
 /// A scratch directory under one Terraform. Dropping it after a passed scenario searches it for secrets.
 pub struct Workspace {
@@ -212,8 +216,13 @@ impl Workspace {
 
     /// A saved plan as people read it, with the provider's warnings. What differs in each run is replaced.
     pub fn shown(&self, plan: &Plan) -> String {
+        format!("{}\n\n{}", self.shown_alone(plan), plan.warnings()).trim_end().to_owned()
+    }
+
+    /// A saved plan as people read it. What differs in each run is replaced.
+    pub fn shown_alone(&self, plan: &Plan) -> String {
         let shown = self.run(&["show", "-no-color", &plan.file]).succeeded();
-        plan.readable(&shown.stdout)
+        without_variation(shown.stdout.trim())
     }
 
     /// A plan that is expected to fail.
