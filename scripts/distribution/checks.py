@@ -18,12 +18,10 @@ MACHINES = {"linux_amd64": "x86_64", "linux_arm64": "aarch64"}
 def executable(file, name, build_paths):
     """Ends the program at the first check that fails; prints what was tried."""
     no_path_of_the_builder(file, build_paths)
-    if name in MACHINES:
-        static_and_position_independent(file)
-        said = f"static-pie, no path of the builder; {handshake(file, MACHINES[name])}"
-    else:
-        said = "no path of the builder; not started"
-    print(f"dist: {name}: {file.stat().st_size / 2**20:.1f} MiB, {said}", file=sys.stderr)
+    static_and_position_independent(file)
+    said = handshake(file, MACHINES[name])
+    size = file.stat().st_size / 2**20
+    print(f"dist: {name}: {size:.1f} MiB, static-pie, no path of the builder, {said}", file=sys.stderr)
 
 
 def no_path_of_the_builder(file, build_paths):

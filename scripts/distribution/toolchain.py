@@ -85,6 +85,7 @@ def for_target(target):
             environment["RUSTC_BOOTSTRAP"] = "1"
             arguments += ["-Z", "build-std=std,panic_unwind"]
     environment |= {
+        "CARGO": str(cargo_by_name()),
         "CARGO_ZIGBUILD_CACHE_DIR": str(CACHE / "zigbuild"),
         "ZIG_GLOBAL_CACHE_DIR": str(CACHE / "zig"),
         "ZIG_LOCAL_CACHE_DIR": str(CACHE / "zig"),
@@ -131,6 +132,15 @@ def cargo_auditable():
         shutil.rmtree(folder / "target")
 
     return filled(f"cargo-auditable-{CARGO_AUDITABLE}", fill)
+
+
+def cargo_by_name():
+    """What cargo-auditable calls as Cargo. It tells Cargo where it is itself, and Cargo makes that path a part of the
+    hashes in symbols, so another folder would give other bytes. By its name on the PATH, it is the same everywhere."""
+    shim = CACHE / "cargo-by-name"
+    shim.write_text('#!/bin/sh\nRUSTC_WORKSPACE_WRAPPER=cargo-auditable exec cargo "$@"\n')
+    shim.chmod(0o755)
+    return shim
 
 
 def debian_packages(name, packages):

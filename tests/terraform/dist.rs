@@ -152,6 +152,16 @@ fn entries(zip: &Path) -> BTreeMap<String, Entry> {
     found
 }
 
+/// Writes the executable of an archive to a file.
+fn extract(zip: &Path, file: &Path) {
+    const READ: &str = "import sys, zipfile\n\
+        open(sys.argv[3], 'wb').write(zipfile.ZipFile(sys.argv[1]).read(sys.argv[2]))";
+    let mut command = Command::new("python3");
+    command.args(["-c", READ]).arg(zip).arg(format!("terraform-provider-kms_v{VERSION}")).arg(file);
+    succeeded(command.output().unwrap());
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
 /// Terraform's hash of a package, as lock files have it: that of the list of its files.
 fn h1(zip: &Path) -> String {
     let list: String =
@@ -314,6 +324,17 @@ impl Workspace {
             .unwrap()
     }
 
+    /// Plans, to create the one connection.
+    fn plans_one(&self) {
+        let planned = self.run(&["plan", "-no-color", "-detailed-exitcode"]);
+        assert_eq!(planned.status.code(), Some(2), "{}", printed(&planned));
+        assert!(
+            printed(&planned).contains("Plan: 1 to add, 0 to change, 0 to destroy."),
+            "{}",
+            printed(&planned)
+        );
+    }
+
     /// The hashes of the lock file, sorted.
     fn locked(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path(".terraform.lock.hcl")).unwrap();
@@ -344,6 +365,14 @@ fn mirror(folder: &Path) {
                 .unwrap();
         }
     }
+}
+
+fn login(emulator: &Emulator) -> [(&'static str, String); 3] {
+    [
+        ("KMS_HOST", emulator.url()),
+        ("KMS_UNIVERSAL_AUTH_CLIENT_ID", CLIENT_ID.into()),
+        ("KMS_UNIVERSAL_AUTH_CLIENT_SECRET", CLIENT_SECRET.into()),
+    ]
 }
 
 /// What a lock for both platforms has.
@@ -393,6 +422,42 @@ fn terraform_installs_and_plans_from_a_folder_of_archives() {
         }
         let refused = workspace.run(&["init", "-no-color"]);
         assert!(!refused.status.success() && printed(&refused).contains("checksum"), "{}", printed(&refused));
+    }
+}
+
+#[test]
+#[ignore = "only archives of make dist have a static executable: KMS_TEST_DIST=dist cargo test --test dist -- --ignored"]
+fn the_executable_plans_in_a_root_without_a_c_library() {
+    let emulator = Emulator::start_on_thread(Options::default());
+    for mut workspace in Workspace::each() {
+        // Besides the executable there is a folder for its socket.
+        let inside = workspace.path("root");
+        fs::create_dir_all(inside.join("tmp")).unwrap();
+        extract(&ARCHIVES.zip(own_platform()), &inside.join("provider"));
+        let mut command = if nix::unistd::geteuid().is_root() {
+            Command::new("chroot")
+        } else {
+            let mut command = Command::new("unshare");
+            command.args(["--map-root-user", "chroot"]);
+            command
+        };
+        command.arg(&inside).args(["/provider", "--debug"]).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).envs(login(&emulator));
+        let mut provider = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let told =
+            BufReader::new(provider.stdout.take().unwrap()).lines().map_while(Result::ok).find_map(|line| {
+                Some(line.split_once("TF_REATTACH_PROVIDERS=")?.1.trim_matches('\'').to_owned())
+            });
+        let told = told.expect("the provider starts and says where it is");
+        let outside = told.replace("\"/tmp/", &format!("\"{}/tmp/", inside.display()));
+        assert_ne!(told, outside, "the socket is elsewhere");
+
+        workspace.install_from("direct {}");
+        workspace.environment = login(&emulator).to_vec();
+        workspace.environment.push(("TF_REATTACH_PROVIDERS", outside));
+        workspace.plans_one();
+        provider.kill().unwrap();
+        provider.wait().unwrap();
     }
 }
 
