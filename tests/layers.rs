@@ -34,6 +34,33 @@ fn is_test(file: &str) -> bool {
     file.contains("/tests/") || file.ends_with("/tests.rs") || file.ends_with("/test_server.rs")
 }
 
+/// A source file without what is compiled for tests only: single items, such as `mod tests;`, and blocks.
+fn production(text: &str) -> String {
+    let mut kept = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.trim() != "#[cfg(test)]" {
+            kept += line;
+            kept.push('\n');
+            continue;
+        }
+        let indent = &line[..line.len() - line.trim_start().len()];
+        // The item ends with a semicolon, or with a brace that is indented as its beginning.
+        let is_end = |line: &str| {
+            let is_own = line.starts_with(indent) && !line[indent.len()..].starts_with(' ');
+            is_own && (line.ends_with(';') || line.trim() == "}" || line.ends_with("{}"))
+        };
+        lines.by_ref().find(|line| is_end(line));
+    }
+    kept
+}
+
+#[test]
+fn only_tests_are_left_out_of_a_file() {
+    let text = "mod a;\n#[cfg(test)]\nmod tests;\nmod b;\n#[cfg(test)]\n#[allow(x)]\nmod tests {\n    fn f() {}\n}\nmod c;\n";
+    assert_eq!(production(text), "mod a;\nmod b;\nmod c;\n");
+}
+
 /// The lines of a folder that contain a forbidden word, in code or comments and in any case.
 fn offenders(folder: &str, words: &[&str]) -> Vec<String> {
     let mut offenders = Vec::new();
@@ -104,7 +131,7 @@ fn secrets_are_exposed_only_where_they_must_be() {
     let mut found = BTreeMap::new();
     for (file, text) in sources("").into_iter().filter(|(file, _)| !is_test(file)) {
         // Tests may expose their own secrets.
-        let code = text.split("#[cfg(test)]").next().unwrap();
+        let code = production(&text);
         let count = code.matches(".expose()").count();
         if count > 0 {
             found.insert(file, count);
@@ -140,11 +167,11 @@ const TEXTS: [&str; 9] = [
 
 /// The places where code builds a text for users from a literal.
 fn own_texts(file: &str, text: &str) -> Vec<String> {
-    let code = text.split("#[cfg(test)]").next().unwrap();
+    let code = production(text);
     let literal = Regex::new(r#"^[^;{}]{0,80}?(?:"[^"]*[a-z] |"[a-z]+"|format!)"#).unwrap();
     let mut found = Vec::new();
     for pattern in TEXTS {
-        for place in Regex::new(pattern).unwrap().find_iter(code) {
+        for place in Regex::new(pattern).unwrap().find_iter(&code) {
             let rest: String = code[place.end()..].chars().take(200).collect();
             let arguments = rest.split(");").next().unwrap().split(")]").next().unwrap();
             if !arguments.trim_start().starts_with("messages::") && literal.is_match(arguments) {
@@ -163,7 +190,7 @@ fn the_diagnostics_of_the_provider_are_in_its_messages() {
     let elsewhere: Vec<_> = sources("provider")
         .into_iter()
         .filter(|(file, _)| !file.starts_with("provider/messages/") && !is_test(file))
-        .filter(|(_, text)| made.is_match(text.split("#[cfg(test)]").next().unwrap()))
+        .filter(|(_, text)| made.is_match(&production(text)))
         .map(|(file, _)| file)
         .collect();
     assert_eq!(elsewhere, Vec::<String>::new());
@@ -258,7 +285,7 @@ mod imports {
             }
             for (file, text) in sources {
                 let module = module(file);
-                let code = without_comments(text.split("#[cfg(test)]").next().unwrap());
+                let code = without_comments(&super::production(text));
                 let code = visibility.replace_all(&code, "");
                 let mut used = BTreeSet::new();
                 for found in statement.captures_iter(&code) {

@@ -197,6 +197,10 @@ fn obstacle_of_tls(error: &rustls::Error) -> Option<Obstacle> {
             | Certificate::ExpiredContext { .. }
             | Certificate::NotValidYet
             | Certificate::NotValidYetContext { .. } => Obstacle::CertificateDates,
+            // The verifier's error is of a crate that this one doesn't use otherwise.
+            Certificate::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+                Obstacle::AuthorityAsServer
+            }
             _ => Obstacle::UntrustedCertificate,
         }),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(Obstacle::NotTls),

@@ -120,6 +120,8 @@ pub enum Reason {
 pub enum Obstacle {
     /// The server's certificate isn't signed by a trusted authority.
     UntrustedCertificate,
+    /// The server's certificate is that of an authority, which no server may use for itself.
+    AuthorityAsServer,
     /// The server's certificate is for another name.
     WrongName,
     /// The server's certificate has expired or isn't valid yet.

@@ -216,15 +216,27 @@ impl Operation {
         writes: u64,
     ) -> Result<Option<O>, Error> {
         let cache = O::lists(&self.client);
+        let mut waited_for_lists = Duration::ZERO;
         loop {
             let step = cache.state().step(key, scope, writes, Instant::now());
             match step {
                 Step::Found(object) => return Ok(Some(*object)),
                 Step::Single => return Ok(None),
+                // A list that hung has taken the time that one read may take.
+                Step::List(_) if waited_for_lists >= self.list_timeout() => return Ok(None),
                 // After this, the list is fresh or isn't requested again soon.
-                Step::List(listing) => self.ask_for_list::<O>(&listing, writes).await?,
+                Step::List(listing) => {
+                    let since = Instant::now();
+                    self.ask_for_list::<O>(&listing, writes).await?;
+                    waited_for_lists += since.elapsed();
+                }
             }
         }
+    }
+
+    /// The time limit for one attempt of a cached list.
+    fn list_timeout(&self) -> Duration {
+        (self.client.transport().config.request_timeout / (LIST_REPEATS + 1)).min(LIST_TIMEOUT)
     }
 
     /// Requests a list, unless another operation does.
@@ -244,8 +256,7 @@ impl Operation {
             Listing::All => None,
             Listing::Project(id) => Some(id.as_str()),
         };
-        let timeout = (self.client.transport().config.request_timeout / (LIST_REPEATS + 1)).min(LIST_TIMEOUT);
-        let request = list_request::<O>(project_id)?.giving_up_after(LIST_REPEATS, timeout);
+        let request = list_request::<O>(project_id)?.giving_up_after(LIST_REPEATS, self.list_timeout());
         let writes = self.client.finished_writes();
         let result = self.send_list::<O>(&request).await;
         match &result {
@@ -260,7 +271,12 @@ impl Operation {
             ),
         }
         let is_stopped = matches!(result, Err(Error::Cancelled));
-        cache.state().keep(listing, result.map(|list| list.objects), writes, Instant::now());
+        let objects = result.map(|list| list.objects).map(|mut objects| {
+            // An entry without its project is incomplete: without it, the object would seem to have moved.
+            objects.retain(|object| project_id.is_none() || object.project_id() == project_id);
+            objects
+        });
+        cache.state().keep(listing, objects, writes, Instant::now());
         if is_stopped { Err(Error::Cancelled) } else { Ok(()) }
     }
 

@@ -109,9 +109,16 @@ fn forms(secret: &str) -> Vec<String> {
         return Vec::new();
     }
     let json = serde_json::Value::from(secret).to_string();
+    let json = &json[1..json.len() - 1];
     let mut forms = vec![
         secret.to_owned(),
-        json[1..json.len() - 1].to_owned(),
+        json.to_owned(),
+        // PHP escapes slashes, Go what HTML would read, and Python what isn't ASCII.
+        json.replace('/', "\\/"),
+        json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"),
+        json.chars().map(ascii).collect(),
+        // JSON as a string in JSON.
+        json.replace('\\', r"\\").replace('"', "\\\""),
         utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(),
         utf8_percent_encode(secret, URI_COMPONENT).to_string(),
     ];
@@ -119,6 +126,14 @@ fn forms(secret: &str) -> Vec<String> {
     forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
     forms.dedup();
     forms
+}
+
+/// A character as JSON writes it in ASCII.
+fn ascii(c: char) -> String {
+    if c.is_ascii() {
+        return c.to_string();
+    }
+    c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
 }
 
 /// Base64 of a text that contains the secret, in both alphabets. Characters that also depend on the surrounding text
@@ -184,6 +199,9 @@ mod tests {
             percent,
             utf8_percent_encode(SECRET, URI_COMPONENT).to_string(),
             json[1..json.len() - 1].to_owned(),
+            r#"dbtu_a\/b+\"c\\é?"#.to_owned(),
+            r#"dbtu_a/b+\"c\\\u00e9?"#.to_owned(),
+            r#"dbtu_a/b+\\\"c\\\\é?"#.to_owned(),
             BASE64_STANDARD.encode(SECRET),
             BASE64_URL_SAFE.encode(SECRET),
         ];

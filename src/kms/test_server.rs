@@ -233,16 +233,24 @@ pub(super) fn new_client(config: Config) -> Client {
 /// A TLS server with its own certificate for these names, which closes every connection after a response of `{"done":
 /// true}`. Returns its URL on localhost and its certificate in PEM.
 pub(super) async fn tls_server(names: &[&str]) -> (String, Vec<u8>) {
+    tls_server_as(names, rcgen::IsCa::NoCa).await
+}
+
+/// As [`tls_server`], with a certificate that may be that of an authority.
+pub(super) async fn tls_server_as(names: &[&str], is_ca: rcgen::IsCa) -> (String, Vec<u8>) {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let certified = rcgen::generate_simple_self_signed(names).unwrap();
-    let pem = certified.cert.pem().into_bytes();
-    let key = rustls_pki_types::PrivateKeyDer::Pkcs8(certified.signing_key.serialize_der().into());
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut parameters = rcgen::CertificateParams::new(names).unwrap();
+    parameters.is_ca = is_ca;
+    let certificate = parameters.self_signed(&key).unwrap();
+    let pem = certificate.pem().into_bytes();
+    let key = rustls_pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certified.cert.der().clone()], key)
+        .with_single_cert(vec![certificate.der().clone()], key)
         .unwrap();
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -60,6 +60,7 @@ const CHANGES: &[(&str, Arguments, Arguments)] = &[
 fn a_plan_shows_exactly_what_changes_and_the_least_is_sent() {
     under_each_terraform(|version| {
         let workspace = Workspace::new(version);
+        workspace.log_everything();
         workspace.set_token("dbtu_un7ouch3dQ4wE5rT6y");
         workspace.set_secret("rotating", OLD_TOKEN);
         let configure = |after: bool| {

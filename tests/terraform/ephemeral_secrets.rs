@@ -41,6 +41,7 @@ fn with_secret() -> String {
 fn a_secret_becomes_the_token_and_is_sent_again_only_when_it_changes() {
     under_each_terraform_with(Capability::EphemeralValues, |version| {
         let workspace = Workspace::new(version);
+        workspace.log_everything();
         workspace.store_secret("/", TOKEN);
         workspace.write("main.tf", &configuration(&[secret(&[]), with_secret()]));
         workspace.apply().succeeded();

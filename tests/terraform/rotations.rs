@@ -70,6 +70,7 @@ fn sent(workspace: &Workspace) -> Vec<Value> {
 fn a_rotation_lives_from_create_to_destroy_and_leaves_nothing_behind() {
     under_each_terraform(|version| {
         let (workspace, connection) = start(version);
+        workspace.log_everything();
         workspace.write("main.tf", &rotation("orders", &connection, &[]));
         let plan = workspace.plan();
         assert_plan_snapshot!("plan_of_a_rotation", workspace, plan);
@@ -629,7 +630,6 @@ fn three_hundred_rotations_over_twenty_projects_cost_one_list_each() {
         options.projects.extend(ids.iter().map(|id| (id.clone(), format!("project-{}", &id[34..]))));
         let limits = options.rate_limits.take();
         let (workspace, connection) = workspace(version, options);
-        workspace.set("TF_LOG_PROVIDER", "DEBUG");
         let block = ids.iter().enumerate().map(|(number, id)| {
             let arguments = [
                 ("count", EACH.to_string()),

@@ -71,7 +71,7 @@ pub(super) async fn source<'a>(
             Login::new(kubernetes::METHOD, kubernetes::ROUTE, &body)?
         }
         Auth::AwsIam { identity_id } => {
-            let login = aws_iam::login(identity_id, organization_slug).await;
+            let login = aws_iam::login(identity_id, organization_slug, redactor).await;
             let (method, route, body) = login.map_err(AuthError::from)?;
             Login { is_verified_elsewhere: true, ..Login::new(method, route, &body)? }
         }

@@ -583,6 +583,53 @@ async fn a_read_that_hangs_does_not_hold_up_others_of_unknown_scope() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_read_waits_for_several_lists_that_hang() {
+    let held = held(0..12, |number| Some(format!("p{}", number % 2)));
+    let server = Server::start(move |seen, _| {
+        if seen.target.starts_with(&format!("{ROUTE}?")) || seen.target == ROUTE {
+            Reply::never()
+        } else {
+            answer(&held, seen)
+        }
+    })
+    .await;
+    let client = server.client();
+    let reads = (0..12).map(|number| {
+        let operation = operation(&client);
+        tokio::spawn(async move {
+            let project = format!("p{}", number % 2);
+            let started = Instant::now();
+            operation.read::<DbtConnection>(&id(number), Scope::Project(&project)).await.unwrap();
+            started.elapsed()
+        })
+    });
+    for read in reads.collect::<Vec<_>>() {
+        let took = read.await.unwrap();
+        assert!(took < Duration::from_secs(35), "longer than one read may take: {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_without_its_project_is_read_by_itself() {
+    let held = of_p(5);
+    let server = Server::start(move |seen, _| {
+        if !seen.target.starts_with(&format!("{ROUTE}?")) {
+            return answer(&held, seen);
+        }
+        let mut entries: Vec<Value> = (0..5).map(|number| shown(&id(number), Some("p"))).collect();
+        entries[4].as_object_mut().unwrap().remove("projectId");
+        Reply::json(200, json!({ "appConnections": entries }))
+    })
+    .await;
+    let client = server.client();
+    for number in 0..5 {
+        let read = operation(&client).read::<DbtConnection>(&id(number), Scope::Project("p")).await;
+        assert_eq!(read.unwrap().project_id.as_deref(), Some("p"), "{number}");
+    }
+    assert_eq!(calls(&server), (1, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn names_are_found_in_the_list_too() {
     let server = server(&of_p(20)).await;
     let client = server.client();

@@ -8,7 +8,7 @@ use super::{is_lost, is_unsent};
 use crate::{
     kms::{
         Auth, CaCertificate, CancellationToken, Client, Config, DbtConnection, Error, Host, Obstacle, Reason,
-        test_server::{Reply, Server, new_client, tls_server},
+        test_server::{Reply, Server, new_client, tls_server, tls_server_as},
     },
     secret::Secret,
 };
@@ -133,7 +133,10 @@ async fn what_can_not_get_better_is_not_repeated_and_named() {
     let (other, other_pem) = tls_server(&["elsewhere.example"]).await;
     let (_, unrelated) = tls_server(&["localhost"]).await;
     let plain = plain_server().await;
+    let authority = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let (self_signed, self_signed_pem) = tls_server_as(&["localhost"], authority).await;
     for (url, trusted, expected) in [
+        (self_signed, self_signed_pem, Obstacle::AuthorityAsServer),
         (host.clone(), unrelated, Obstacle::UntrustedCertificate),
         (other, other_pem, Obstacle::WrongName),
         (plain, pem, Obstacle::NotTls),

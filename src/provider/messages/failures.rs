@@ -80,6 +80,11 @@ fn advice(reason: &Reason) -> (&'static str, String) {
                      \"ca_certificate_file\" (or KMS_CA_CERTIFICATE_FILE) or \"ca_certificate_pem\" to that authority's \
                      certificate."
                 }
+                Obstacle::AuthorityAsServer => {
+                    "The server's certificate is marked as that of an authority, as self-signed certificates often \
+                     are, and is not accepted for a server. Give the server a certificate that an authority signed, \
+                     or a self-signed one with basicConstraints=CA:FALSE, and trust that with \"ca_certificate_file\"."
+                }
                 Obstacle::WrongName => {
                     "The server's certificate is for another host name. Set the provider's \"host\" (or KMS_HOST) to a \
                      name that the certificate has."

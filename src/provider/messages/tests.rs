@@ -143,8 +143,8 @@ fn failures() {
     ] {
         failure(&format!("rotation: {kind:?} {status}"), &refused(kind, status), of_rotation);
     }
-    use Obstacle::{CertificateDates, NotHttp, NotTls, UntrustedCertificate, WrongName};
-    for obstacle in [UntrustedCertificate, WrongName, CertificateDates, NotTls, NotHttp]
+    use Obstacle::{AuthorityAsServer, CertificateDates, NotHttp, NotTls, UntrustedCertificate, WrongName};
+    for obstacle in [UntrustedCertificate, AuthorityAsServer, WrongName, CertificateDates, NotTls, NotHttp]
         .map(Some)
         .into_iter()
         .chain([None])

@@ -25,6 +25,7 @@ use serde::{Serialize, Serializer};
 use tracing::{instrument::WithSubscriber as _, subscriber::NoSubscriber};
 
 pub use self::error::AwsError;
+use super::super::redact::Redactor;
 use crate::secret::Secret;
 
 const METHOD: &str = "AWS IAM Auth";
@@ -48,10 +49,12 @@ fn exposed<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Er
     serializer.serialize_str(secret.expose())
 }
 
-/// Looks for AWS credentials and prepares the login: the method's name, the route and the body.
+/// Looks for AWS credentials and prepares the login: the method's name, the route and the body. The redactor learns every
+/// secret of the login.
 pub(super) async fn login<'a>(
     identity_id: &'a str,
     organization_slug: Option<&'a str>,
+    redactor: &Redactor,
 ) -> Result<(&'static str, &'static str, Body<'a>), AwsError> {
     // Boxed, because the libraries' futures are large, and every request's future would contain them.
     let lookup: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(sources::find());
@@ -61,11 +64,15 @@ pub(super) async fn login<'a>(
     let call = tracing::subscriber::with_default(NoSubscriber::default(), || {
         signing::get_caller_identity(&found.credentials, &found.region, SystemTime::now())
     })?;
+    redactor.add(&Secret::new(found.credentials.secret_access_key()));
+    call.secrets().for_each(|secret| redactor.add(secret));
+    let headers = call.headers_as_base64();
+    redactor.add(&headers);
     let body = Body {
         identity_id,
         iam_http_request_method: call.method,
         iam_request_body: STANDARD.encode(call.body),
-        iam_request_headers: call.headers_as_base64(),
+        iam_request_headers: headers,
         organization_slug,
     };
     Ok((METHOD, ROUTE, body))

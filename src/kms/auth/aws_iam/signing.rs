@@ -30,6 +30,13 @@ pub(super) struct SignedCall {
 }
 
 impl SignedCall {
+    /// The headers that anyone could use in the name of the identity: the signature and the session token.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let is_secret =
+            |name: &str| ["authorization", "x-amz-security-token"].contains(&&*name.to_ascii_lowercase());
+        self.headers.iter().filter(move |(name, _)| is_secret(name)).map(|(_, value)| value)
+    }
+
     /// The headers as a JSON object, in base64.
     pub(super) fn headers_as_base64(&self) -> Secret {
         let object: Map<String, Value> =
@@ -106,6 +113,16 @@ mod tests {
 
     fn shown(headers: &[(String, Secret)]) -> Vec<(&str, &str)> {
         headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect()
+    }
+
+    #[test]
+    fn the_secrets_of_a_call_are_its_signature_and_the_session_token() {
+        let credentials = Credentials::new("AKIA", "key", Some("session-token".into()), None, "test");
+        let call = get_caller_identity(&credentials, "eu-central-1", at(1_440_938_160)).unwrap();
+        let secrets: Vec<&str> = call.secrets().map(Secret::expose).collect();
+        assert_eq!(secrets.len(), 2, "{secrets:?}");
+        assert!(secrets.contains(&"session-token"));
+        assert!(secrets.iter().any(|secret| secret.starts_with("AWS4-HMAC-SHA256 Credential=AKIA/")));
     }
 
     /// The keys, the time and the signatures are those of AWS's published test suite for Signature Version 4.
