@@ -11,7 +11,7 @@ use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     sync::{Arc, LazyLock},
     thread,
 };
@@ -426,7 +426,7 @@ fn terraform_installs_and_plans_from_a_folder_of_archives() {
 }
 
 #[test]
-#[ignore = "only archives of make dist have a static executable: KMS_TEST_DIST=dist cargo test --test dist -- --ignored"]
+#[ignore = "only archives of make dist have a static executable: KMS_TEST_DIST=dist cargo test --test terraform dist:: -- --ignored"]
 fn the_executable_plans_in_a_root_without_a_c_library() {
     let emulator = Emulator::start_on_thread(Options::default());
     for mut workspace in Workspace::each() {
