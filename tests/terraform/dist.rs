@@ -24,7 +24,7 @@ use rustls_pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{cli, clients};
+use crate::harness::{cli, clients, releases::Program};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const STEM: &str = concat!("terraform-provider-kms_", env!("CARGO_PKG_VERSION"));
@@ -292,6 +292,7 @@ struct Workspace {
     terraform: PathBuf,
     folder: TempDir,
     environment: Vec<(&'static str, String)>,
+    is_tofu: bool,
 }
 
 impl Workspace {
@@ -301,7 +302,8 @@ impl Workspace {
         let workspace = |client: &String| {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join("main.tf"), CONFIGURATION).unwrap();
-            Self { terraform: clients::executable(client), folder, environment: Vec::new() }
+            let is_tofu = clients::release(client).program == Program::OpenTofu;
+            Self { terraform: clients::executable(client), folder, environment: Vec::new(), is_tofu }
         };
         clients.iter().map(workspace).collect()
     }
@@ -493,14 +495,22 @@ fn terraform_installs_from_a_server_with_archives() {
         fs::write(workspace.path("ca.pem"), &server.certificate).unwrap();
         workspace.environment = vec![("SSL_CERT_FILE", workspace.path("ca.pem").to_str().unwrap().into())];
         succeeded(workspace.run(&["init", "-no-color"]));
-        assert_eq!(workspace.locked(), [h1(&ARCHIVES.zip(own_platform()))]);
+        // OpenTofu also locks the sums that the server tells.
+        let told = |platforms: &[&str]| {
+            let told = platforms.iter().filter(|_| workspace.is_tofu);
+            let mut told: Vec<String> = told.map(|platform| format!("zh:{}", sum(platform))).collect();
+            told.sort();
+            told
+        };
+        let own = [h1(&ARCHIVES.zip(own_platform()))];
+        assert_eq!(workspace.locked(), [own.to_vec(), told(&[own_platform()])].concat());
         succeeded(workspace.run(&["validate", "-no-color"]));
 
         workspace.forget();
         let from = format!("-net-mirror={}", server.url);
         let platforms = PLATFORMS.map(|platform| format!("-platform={platform}"));
         succeeded(workspace.run(&["providers", "lock", "-no-color", &from, &platforms[0], &platforms[1]]));
-        assert_eq!(workspace.locked(), both_locked());
+        assert_eq!(workspace.locked(), [both_locked().to_vec(), told(&PLATFORMS)].concat());
 
         // An archive that is not the one whose sum the server tells.
         fs::remove_file(workspace.path(".terraform.lock.hcl")).unwrap();
