@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix test-airflow lives live bench install dist docs fmt lint
+.PHONY: help demo test test-oldest test-matrix test-airflow lives live bench install dist docs fmt lint
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -16,9 +16,12 @@ help: ## Lists the targets
 demo: ## Runs the demonstration, with the real Terraform and an emulated KMS
 	@scripts/demo
 
-test: ## Runs all tests, against both servers; installs the Terraform releases that they need
-	cargo test
+test: ## Runs all tests, with both servers and the newest Terraform, which it installs
+	KMS_TEST_TERRAFORM_VERSIONS=$${KMS_TEST_TERRAFORM_VERSIONS:-1.15.5} cargo test
 	KMS_TEST_SERVER=infisical cargo test --test kms_emulator_rules --test grpc --test lives
+
+test-oldest: ## Runs the tests on Terraform with the oldest supported release
+	KMS_TEST_TERRAFORM_VERSIONS=1.11.4 cargo test --test terraform
 
 test-matrix: ## Runs the end-to-end tests on every Terraform and OpenTofu from 1.11 on, and shows a table
 	@scripts/test-matrix

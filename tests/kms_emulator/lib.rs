@@ -238,11 +238,16 @@ impl Emulator {
     /// # Panics
     /// When the server would refuse it.
     pub fn create_rotation(&self, body: &serde_json::Value) -> String {
+        self.try_to_create_rotation(body).expect("the server takes it")
+    }
+
+    /// As [`create_rotation`](Self::create_rotation), where the server may refuse it.
+    pub fn try_to_create_rotation(&self, body: &serde_json::Value) -> Result<String, answer::Refusal> {
         let mut state = self.state();
         let caller = rights::Caller::almighty(&state.options);
         let body = rotation_rules::create(Some(body), state.options.name_rule).expect("a good body");
-        let made = state.create_rotation(&caller, body).expect("the server takes it");
-        made["secretRotation"]["id"].as_str().expect("it has an id").to_owned()
+        let made = state.create_rotation(&caller, body)?;
+        Ok(made["secretRotation"]["id"].as_str().expect("it has an id").to_owned())
     }
 
     /// Changes a rotation behind the provider's back.

@@ -64,6 +64,6 @@ fn random_lives_lose_double_leak_and_block_nothing() {
         seed: number("LIVES_SEED", 1),
         first: number("LIVES_FIRST", 0),
         count: number("LIVES", 100),
-        at_once: number("LIVES_AT_ONCE", 24),
+        at_once: number("LIVES_AT_ONCE", 48),
     });
 }

@@ -136,8 +136,11 @@ impl World<'_> {
             && !state.options.fails_to_store_rotations
             && state.secret_value(&config.folder(), &config.secret()).is_none();
         drop(state);
-        if is_good && self.is_free(&config.place()) {
-            let id = self.emulator.create_rotation(&config.body().into());
+        // A replica that lags may not show the connection yet.
+        if is_good
+            && self.is_free(&config.place())
+            && let Ok(id) = self.emulator.try_to_create_rotation(&config.body().into())
+        {
             self.foreign.insert(id);
         }
     }
