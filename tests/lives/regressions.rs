@@ -413,3 +413,15 @@ fn a_create_that_the_name_keeps_from_making_a_token_warns_of_none() {
     let moved = SetRotation { slot: 4, field: RotationField::Connection(1) };
     lives(&[WriteRotation { slot: 4, config }, apply(), moved, fault, apply()]);
 }
+
+#[test]
+fn a_lost_create_of_a_name_that_another_resource_has_warns_of_a_token() {
+    let config = |description| RotationConfig { description, ..RotationConfig::default() };
+    let failure = Failure::Status { status: 503, body: Body::TooLarge, when: When::After };
+    lives(&[
+        WriteRotation { slot: 6, config: config(0) },
+        WriteRotation { slot: 4, config: config(3) },
+        RotationFault { call: Call::Create, skip: 0, times: 2, failure },
+        Apply(Run { parallel: true, ..Run::default() }),
+    ]);
+}

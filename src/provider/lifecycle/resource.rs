@@ -350,15 +350,19 @@ async fn create_or_adopt<T: ManagedObject>(
         return Err(messages::create_failure::<T>(planned, place, error));
     };
     let id = kms::Object::id(&**existing);
+    let taken = |mut diagnostics: Diagnostics| {
+        messages::may_be_left_over::<T>(planned, error.error(), &mut diagnostics);
+        diagnostics
+    };
     if may_take.replaced.is_some_and(|replaced| replaced.eq_ignore_ascii_case(id)) {
-        return Err(messages::taken_by_the_replaced::<T>(place, id));
+        return Err(taken(messages::taken_by_the_replaced::<T>(place, id)));
     }
     let is_planned = may_take.adopts.is_some_and(|adopts| adopts.eq_ignore_ascii_case(id));
     if is_planned && adoption::is_wanted::<T>(planned) && T::differences(planned, existing).is_empty() {
         return adoption::adopt::<T>(operation, planned, place, existing, secret).await;
     }
     if may_take.managed.contains(id) {
-        return Err(messages::taken_by_another::<T>(place, existing));
+        return Err(taken(messages::taken_by_another::<T>(place, existing)));
     }
     Err(messages::create_failure::<T>(planned, place, error))
 }

@@ -50,7 +50,8 @@ pub fn create_failure<T: ManagedObject>(
     error: CreateError<ObjectOf<T>>,
 ) -> Diagnostics {
     let (noun, name, scope) = (T::NOUN, T::name_of(place), T::scope_words(place));
-    let leftover = T::leftover(planned).filter(|_| error.error().may_have_changed_something());
+    let mut leftover = Diagnostics::new();
+    may_be_left_over::<T>(planned, error.error(), &mut leftover);
     let mut diagnostics = match error {
         CreateError::NameTaken { existing: Existing::Visible(existing), .. } => name_taken(format!(
             "{} If an earlier apply was interrupted, it may have created it.\n\n{}",
@@ -98,10 +99,19 @@ pub fn create_failure<T: ManagedObject>(
         }
         CreateError::Failed(error) => failure::<T>("create", &quoted(name), &error),
     };
-    if let Some(leftover) = leftover {
+    diagnostics.extend(leftover);
+    diagnostics
+}
+
+/// A create that failed may have left something, if nobody knows what became of it.
+pub fn may_be_left_over<T: ManagedObject>(
+    planned: &T::Model,
+    error: &kms::Error,
+    diagnostics: &mut Diagnostics,
+) {
+    if let Some(leftover) = T::leftover(planned).filter(|_| error.may_have_changed_something()) {
         diagnostics.warning(None, "Something may be left over", leftover);
     }
-    diagnostics
 }
 
 /// The KMS may create an object of this name a second time.
