@@ -351,7 +351,7 @@ async fn create_or_adopt<T: ManagedObject>(
     };
     let id = kms::Object::id(&**existing);
     let taken = |mut diagnostics: Diagnostics| {
-        messages::may_be_left_over::<T>(planned, error.error(), &mut diagnostics);
+        messages::may_be_left_over::<T>(planned, CreateError::error(&error), &mut diagnostics);
         diagnostics
     };
     if may_take.replaced.is_some_and(|replaced| replaced.eq_ignore_ascii_case(id)) {
