@@ -257,6 +257,10 @@ impl<O: Object> State<O> {
         kept.is_limited = matches!(result, Err(Error::RateLimited { .. }));
         match result {
             Ok(mut objects) => {
+                // An entry without its project is incomplete: the object would seem to have moved.
+                if let Listing::Project(id) = listing {
+                    objects.retain(|object| object.project_id() == Some(id));
+                }
                 objects.sort_unstable_by(|a, b| compare_ids(a.id(), b.id()));
                 objects.shrink_to_fit();
                 let list = Some(List { objects, writes, received_at: now });

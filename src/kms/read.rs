@@ -271,12 +271,7 @@ impl Operation {
             ),
         }
         let is_stopped = matches!(result, Err(Error::Cancelled));
-        let objects = result.map(|list| list.objects).map(|mut objects| {
-            // An entry without its project is incomplete: without it, the object would seem to have moved.
-            objects.retain(|object| project_id.is_none() || object.project_id() == project_id);
-            objects
-        });
-        cache.state().keep(listing, objects, writes, Instant::now());
+        cache.state().keep(listing, result.map(|list| list.objects), writes, Instant::now());
         if is_stopped { Err(Error::Cancelled) } else { Ok(()) }
     }
 

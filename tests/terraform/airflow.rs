@@ -253,7 +253,7 @@ fn connection(host: &str, account_id: &str, api_token: &str) -> Value {
 
 /// Has Airflow read texts.
 fn ask_airflow(texts: &[&str]) -> Value {
-    let python = cli::script("airflow-venv", &[]);
+    let python = clients::script("airflow-venv", &[]);
     let dir = TempDir::new().unwrap();
     let path = |name| dir.path().join(name);
     fs::write(path("texts.json"), serde_json::to_vec(texts).unwrap()).unwrap();
@@ -370,7 +370,7 @@ fn airflow_gets_each_token_of_a_rotation_and_no_file_has_one() {
     let mut workspace = Workspace::new(&newest, &example("main.tf"));
     workspace.write("airflow.tf", &example("airflow.tf"));
     workspace.write("versions.tf", REQUIRED_PROVIDERS);
-    let (python, answer) = (cli::script("airflow-venv", &[]), workspace.path("answer.json"));
+    let (python, answer) = (clients::script("airflow-venv", &[]), workspace.path("answer.json"));
     let task = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/airflow/take_over.py");
     workspace.environment = vec![
         ("KMS_HOST", emulator.url()),
@@ -380,7 +380,7 @@ fn airflow_gets_each_token_of_a_rotation_and_no_file_has_one() {
         ("TF_LOG_PATH", workspace.path("provider.log").display().to_string()),
         ("TF_VAR_dbt_token", token.into()),
         ("TF_VAR_project_id", PROJECT_ID.into()),
-        ("TF_VAR_hand_over", format!("'{}' '{task}' '{}'", python.display(), answer.display())),
+        ("TF_VAR_hand_over", format!("'{}' '{task}' '{}'", python, answer.display())),
         ("AIRFLOW_HOME", workspace.path("airflow").display().to_string()),
         ("DO_NOT_TRACK", "1".into()),
     ];

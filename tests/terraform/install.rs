@@ -2,10 +2,11 @@
 
 use std::{
     fs,
+    path::PathBuf,
     process::{Command, Output},
 };
 
-use crate::harness::cli;
+use crate::harness::{cli, clients};
 
 const CONFIGURATION: &str = r#"
 terraform {
@@ -38,7 +39,7 @@ fn succeeded(output: Output) -> String {
 
 #[test]
 fn terraform_init_finds_the_installed_provider() {
-    let terraform = cli::script("terraform-cli", &[]);
+    let terraform = PathBuf::from(clients::answer(&[]));
     let home = tempfile::tempdir().unwrap();
     let install = || {
         let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/install"));

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Output, Stdio},
     thread,
 };
@@ -44,14 +44,6 @@ pub fn development_override(provider: &str, folder: &Path) -> String {
 /// The folder that holds the built provider.
 pub fn built_provider() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_terraform-provider-kms")).parent().unwrap()
-}
-
-/// The path that a script of this project prints.
-pub fn script(name: &str, arguments: &[&str]) -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name);
-    let output = Command::new(script).args(arguments).stderr(Stdio::inherit()).output().unwrap();
-    assert!(output.status.success(), "scripts/{name} failed");
-    String::from_utf8(output.stdout).unwrap().trim_end().into()
 }
 
 /// What a run of Terraform left behind.

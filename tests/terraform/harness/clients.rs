@@ -3,8 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
-    process::Command,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
     sync::{Mutex, PoisonError},
 };
 
@@ -41,12 +41,14 @@ pub fn answer(arguments: &[&str]) -> String {
     static ANSWERS: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
     // One failed answer must not fail the tests of all other clients.
     let mut answers = ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = answers.entry(arguments.join(" ")).or_insert_with(|| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/terraform-cli");
-        let output = Command::new(script).args(arguments).output().expect("scripts/terraform-cli can be run");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{} is needed for this test: {errors}", arguments.join(" "));
-        String::from_utf8(output.stdout).expect("an answer in UTF-8").trim_end().into()
-    });
+    let known = answers.entry(arguments.join(" ")).or_insert_with(|| script("terraform-cli", arguments));
     known.clone()
+}
+
+/// What a script of this project prints: a path, for most.
+pub fn script(name: &str, arguments: &[&str]) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name);
+    let output = Command::new(script).args(arguments).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "scripts/{name} failed");
+    String::from_utf8(output.stdout).unwrap().trim_end().into()
 }

@@ -25,8 +25,7 @@ use serde::{Serialize, Serializer};
 use tracing::{instrument::WithSubscriber as _, subscriber::NoSubscriber};
 
 pub use self::error::AwsError;
-use super::super::redact::Redactor;
-use crate::secret::Secret;
+use crate::{kms::Redactor, secret::Secret};
 
 const METHOD: &str = "AWS IAM Auth";
 const ROUTE: &str = "/api/v1/auth/aws-auth/login";
