@@ -17,8 +17,14 @@ demo: ## Runs the demonstration, with the real Terraform and an emulated KMS
 	@scripts/demo
 
 test: ## Runs all tests, with both servers and the newest Terraform, which it installs
-	KMS_TEST_TERRAFORM_VERSIONS=$${KMS_TEST_TERRAFORM_VERSIONS:-1.15.5} cargo test
-	KMS_TEST_SERVER=infisical cargo test --test kms_emulator_rules --test grpc --test lives
+	cargo test --no-run
+	@# Tests of the wire wait more than they compute, so those with the second server run beside the others.
+	KMS_TEST_SERVER=infisical cargo test --test kms_emulator_rules --test grpc --test lives \
+		>$(TARGET)/infisical.log 2>&1 & second=$$!; \
+	KMS_TEST_TERRAFORM_VERSIONS=$${KMS_TEST_TERRAFORM_VERSIONS:-1.15.5} cargo test; first=$$?; \
+	wait $$second; second=$$?; \
+	cat $(TARGET)/infisical.log; \
+	[ $$first = 0 ] && [ $$second = 0 ]
 
 test-oldest: ## Runs the tests on Terraform with the oldest supported release
 	KMS_TEST_TERRAFORM_VERSIONS=1.11.4 cargo test --test terraform
