@@ -425,3 +425,29 @@ fn a_lost_create_of_a_name_that_another_resource_has_warns_of_a_token() {
         Apply(Run { parallel: true, ..Run::default() }),
     ]);
 }
+
+#[test]
+fn the_create_of_a_resource_with_the_same_configuration_is_not_taken_for_ones_own() {
+    let config = RotationConfig::default();
+    let interrupt = Some(Interrupt { kind: Kind::Stop, after: 1 });
+    lives(&[
+        WriteRotation { slot: 5, config },
+        WriteRotation { slot: 4, config },
+        Apply(Run { parallel: false, interrupt, ..Run::default() }),
+    ]);
+}
+
+#[test]
+fn a_token_of_a_create_that_is_performed_late_belongs_to_the_run_before() {
+    let late = Failure::Status { status: 500, body: Body::Cut, when: When::Later(15) };
+    let interrupt = Some(Interrupt { kind: Kind::Kill, after: 2 });
+    lives(&[
+        WriteRotation { slot: 4, config: RotationConfig::default() },
+        RotationFault { call: Call::Create, skip: 0, times: 1, failure: late },
+        Apply(Run { interrupt, ..Run::default() }),
+        Remove { slot: 4 },
+        block(0),
+        Fault { call: Call::Create, skip: 0, times: 2, failure: Failure::Hang(When::Before) },
+        apply(),
+    ]);
+}

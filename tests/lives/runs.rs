@@ -42,6 +42,8 @@ pub struct RunReport {
     pub refuses: (bool, bool),
     /// The resources whose plans had to be refused, because they have no token.
     pub without_token: Vec<u8>,
+    /// Whether the KMS might still perform requests of earlier runs when this one began.
+    pub began_waiting: bool,
     /// Whether the plan succeeded.
     pub planned: bool,
     pub results: Vec<SlotResult>,
@@ -156,6 +158,7 @@ impl World<'_> {
     /// `terraform apply` or `terraform destroy`.
     pub async fn apply(&mut self, options: Run, destroy: bool) -> Checked<RunReport> {
         let process = self.begin_run().await;
+        let began_waiting = self.is_waiting();
         let left = self.faults_left();
         let (kms_before, secrets_before, refuses) = (self.kms(), self.secrets(), self.refuses());
         let mut before = self.slots.clone();
@@ -214,6 +217,7 @@ impl World<'_> {
             secrets_before,
             refuses,
             without_token: process.take_refused(),
+            began_waiting,
             planned,
             results,
             struck,
