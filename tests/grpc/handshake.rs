@@ -76,12 +76,15 @@ async fn plain_text_is_spoken_only_when_the_host_asks_for_it() {
 
 #[tokio::test]
 async fn an_unusable_client_certificate_is_an_error() {
-    let mut command = executable();
-    let output = command.env(COOKIE.0, COOKIE.1).env("PLUGIN_CLIENT_CERT", "junk").output().await.unwrap();
-    assert!(!output.status.success());
-    assert_eq!(output.stdout, b"");
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("PLUGIN_CLIENT_CERT"), "{said}");
+    for junk in [&b"junk"[..], b"\xff\xfe"] {
+        let mut command = executable();
+        command.env(COOKIE.0, COOKIE.1).env("PLUGIN_CLIENT_CERT", OsStr::from_bytes(junk));
+        let output = command.output().await.unwrap();
+        assert!(!output.status.success());
+        assert_eq!(output.stdout, b"");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("PLUGIN_CLIENT_CERT"), "{said}");
+    }
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ fn terraform_attaches_to_a_provider_started_by_hand() {
         workspace.write("main.tf", &configuration(&[connection("orders", &[])]));
         let mut provider = Command::new(env!("CARGO_BIN_EXE_terraform-provider-kms"))
             .arg("--debug")
+            .env_clear()
             .env("KMS_HOST", workspace.emulator.url())
             .env("KMS_UNIVERSAL_AUTH_CLIENT_ID", kms_emulator::CLIENT_ID)
             .env("KMS_UNIVERSAL_AUTH_CLIENT_SECRET", kms_emulator::CLIENT_SECRET)
