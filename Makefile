@@ -32,7 +32,7 @@ test-oldest: ## Runs the tests on Terraform with the oldest supported release
 test-matrix: ## Runs the end-to-end tests on every Terraform and OpenTofu from 1.11 on, and shows a table
 	@scripts/test-matrix
 
-test-airflow: ## Tries the functions and the way of a rotated token on a real Airflow; installs it on first use
+test-airflow: ## Tests the functions and a rotated token with a real Airflow; installs it on first use
 	KMS_TEST_AIRFLOW=1 cargo test --test terraform -- --nocapture airflow::
 
 lives: ## Tests random sequences of changes and faults, LIVES=20000 of them

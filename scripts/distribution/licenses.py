@@ -1,7 +1,7 @@
-"""The third-party licences that go into an archive.
+"""The third-party licenses that go into an archive.
 
 Read from the sources that Cargo has anyway, and not with cargo-about: that takes minutes to compile, wants a template
-and a list of accepted licences, and knows nothing of the C libraries that are linked in.
+and a list of accepted licenses, and knows nothing of the C libraries that are linked in.
 """
 
 import json
@@ -14,7 +14,7 @@ from toolchain import PROJECT, zig_folder
 
 FILES = re.compile(r"(licen[cs]e|copying|copyright|notice|unlicense)", re.IGNORECASE)
 
-# For packages that name this licence and come without its text.
+# For packages that name this license and come without its text.
 MIT = """\
 Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
 documentation files (the "Software"), to deal in the Software without restriction, including without limitation the
@@ -40,14 +40,14 @@ def third_party(target, static):
         for text in texts:
             holders.setdefault(text.strip(), []).append(name)
     lines = ["terraform-provider-kms contains the following works of others.", ""]
-    lines += [f"- {name}: {licence}" for name, licence, _ in parts]
+    lines += [f"- {name}: {license}" for name, license, _ in parts]
     for text, names in holders.items():
         lines += ["", "=" * 80, *names, "=" * 80, "", text]
     return "\n".join(lines) + "\n"
 
 
 def packages(target):
-    """Name, licence and licence texts of each Rust package in the executable: no build tool, no test, no macro."""
+    """Name, license and license texts of each Rust package in the executable: no build tool, no test, no macro."""
     cargo = ["cargo", "metadata", "--locked", "--format-version", "1"]
     found = {(it["name"], it["version"]): it for it in json.loads(output(cargo))["packages"]}
     tree = ["cargo", "tree", "--locked", "--target", target, "--edges", "normal,no-proc-macro", "--prefix", "none"]
@@ -55,12 +55,12 @@ def packages(target):
     for name, version in sorted({tuple(re.match(r"(\S+) v(\S+)", line).groups()) for line in lines if line}):
         package = found[name, version]
         if package["source"]:
-            licence = package["license"] or package["license_file"]
-            yield f"{name} {version}", licence, texts(package)
+            license = package["license"] or package["license_file"]
+            yield f"{name} {version}", license, texts(package)
 
 
 def texts(package):
-    """The licence texts of a package, those of works that it contains among them."""
+    """The license texts of a package, those of works that it contains among them."""
     root = pathlib.Path(package["manifest_path"]).parent
     files = [root / package["license_file"]] if package["license_file"] else []
     files += sorted(file for file in root.rglob("*") if FILES.match(file.name) and file.suffix not in {".rs", ".py"})
@@ -69,19 +69,19 @@ def texts(package):
         authors = ", ".join(package["authors"]) or f"the authors of {package['name']}"
         found = [f"Copyright (c) {authors}\n\n{MIT}"]
     if not found:
-        sys.exit(f"dist: {package['name']} {package['version']} has no text of its licence, {package['license']}")
+        sys.exit(f"dist: {package['name']} {package['version']} has no text of its license, {package['license']}")
     return found
 
 
 def libraries():
     """What Zig links in."""
     zig = zig_folder()
-    for name, licence, file in (
+    for name, license, file in (
         ("musl", "MIT", "lib/libc/musl/COPYRIGHT"),
         ("LLVM libunwind", "Apache-2.0 WITH LLVM-exception", "lib/libunwind/LICENSE.TXT"),
         ("Zig's compiler_rt", "MIT", "LICENSE"),
     ):
-        yield name, licence, [(zig / file).read_text()]
+        yield name, license, [(zig / file).read_text()]
 
 
 def output(command):

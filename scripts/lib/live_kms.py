@@ -134,7 +134,7 @@ class Kms:
                     if str(one.get("name", "")).startswith(prefix):
                         found[f"{path}/{one['id']}"] = one["name"]
             elif not (path == ROTATIONS and status in (400, 404)):
-                # A server without rotations, or without a licence for them, has none of ours.
+                # A server without rotations, or without a license for them, has none of ours.
                 refused.append(f"{path} can't be listed: {status}: {message(answer)}")
         return found, refused
 

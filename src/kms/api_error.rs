@@ -63,7 +63,7 @@ pub enum ApiErrorKind {
     RotationFailed,
     /// A rotation is already in progress.
     InProgress,
-    /// The licence of the KMS doesn't include this feature.
+    /// The license of the KMS doesn't include this feature.
     PlanRestricted,
     /// The object exists, but it belongs to another app.
     OtherApp,

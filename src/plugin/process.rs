@@ -60,10 +60,10 @@ const LOOK_FOR_PARENT: Duration = Duration::from_secs(1);
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// How long connections may take to close. The host kills the process two seconds after its shutdown request.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const CLOSING_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long a running write may continue after the host has disconnected.
-const LAST_WRITE: Duration = Duration::from_secs(60);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The socket that the handshake line has announced.
 pub(super) struct Open {
@@ -191,14 +191,14 @@ async fn run<P: Provider>(
     tokio::select! {
         result = &mut serving => log_end(result),
         () = shutdown.cancelled() => {
-            if let Ok(result) = tokio::time::timeout(LAST_WORDS, serving).await {
+            if let Ok(result) = tokio::time::timeout(CLOSING_TIMEOUT, serving).await {
                 log_end(result);
             }
         }
     }
     // No client is left, but a write that has been started must complete.
     server.stop();
-    let _ = tokio::time::timeout(LAST_WRITE, server.finished()).await;
+    let _ = tokio::time::timeout(WRITE_TIMEOUT, server.finished()).await;
 }
 
 fn log_end(result: Result<(), tonic::transport::Error>) {

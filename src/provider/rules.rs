@@ -1,12 +1,12 @@
 //! The server's rules for fields, as far as they can be checked without it.
 //!
-//! A rule's error completes the sentence that begins with the attribute's name, says what to change, and never quotes
-//! the value. The server trims most texts before it looks at them, and would then store something else than what was
+//! A rule's reason is one of [`messages::rules`](super::messages::rules). The server trims most texts before it looks at them, and would then store something else than what was
 //! planned: so whatever it would trim is refused here.
 
 use std::time::Duration;
 
-use crate::kms::{Host, HostError};
+use super::messages::rules as reason;
+use crate::kms::Host;
 
 /// The longest name, in characters. Servers of older releases take only 32.
 const NAME_LENGTH: usize = 64;
@@ -29,14 +29,14 @@ fn server_length(text: &str) -> usize {
 
 fn trimmed(text: &str) -> Checked {
     if text.starts_with(is_trimmed_by_server) || text.ends_with(is_trimmed_by_server) {
-        return Err("must not begin or end with white space: the server would remove it.".into());
+        return Err(reason::NOT_TRIMMED.into());
     }
     Ok(())
 }
 
 /// Any text but an empty one.
 pub fn not_empty(text: &str) -> Checked {
-    if text.is_empty() { Err("must not be empty.".into()) } else { Ok(()) }
+    if text.is_empty() { Err(reason::EMPTY.into()) } else { Ok(()) }
 }
 
 /// Any text but an empty one, without white space around it.
@@ -48,7 +48,7 @@ pub fn trimmed_text(text: &str) -> Checked {
 fn at_most(text: &str, limit: usize) -> Checked {
     let length = server_length(text);
     if length > limit {
-        return Err(format!("must have at most {limit} characters, and has {length}."));
+        return Err(reason::too_long(limit, length));
     }
     Ok(())
 }
@@ -60,9 +60,7 @@ pub fn slug(text: &str) -> Checked {
     let legal =
         |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     if !text.split('-').all(legal) {
-        return Err("must be a slug: lower-case letters, digits, and single hyphens between them, such as \
-             \"analytics-prod\"."
-            .into());
+        return Err(reason::NOT_A_SLUG.into());
     }
     at_most(text, NAME_LENGTH)
 }
@@ -82,9 +80,7 @@ pub fn known_project_id(text: &str) -> Checked {
 /// A project's ID.
 pub fn project_id(text: &str) -> Checked {
     if text.is_empty() {
-        return Err("must not be empty. Leave it out, or set it to null, for a connection of the whole \
-                    organization."
-            .into());
+        return Err(reason::EMPTY_PROJECT.into());
     }
     trimmed(text)
 }
@@ -93,13 +89,13 @@ pub fn project_id(text: &str) -> Checked {
 pub fn instance_url(text: &str) -> Checked {
     not_empty(text)?;
     trimmed(text)?;
-    let wrong = || "must be a URL with a host, such as \"https://cloud.getdbt.com\".".to_owned();
+    let wrong = || reason::NOT_AN_INSTANCE_URL.to_owned();
     let url = url::Url::parse(text).map_err(|_| wrong())?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err(wrong());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not hold a user name or password: it is stored and shown in plain text.".into());
+        return Err(reason::CREDENTIALS_IN_URL.into());
     }
     Ok(())
 }
@@ -118,18 +114,14 @@ pub fn api_token(text: &str) -> Checked {
 
 /// The ID of an object of the KMS: a UUID, with hyphens.
 pub fn uuid(text: &str) -> Checked {
-    if is_uuid(text) {
-        Ok(())
-    } else {
-        Err("must be a UUID, such as 6f1f7c0e-6a5b-4d0e-9c3a-0123456789ab.".into())
-    }
+    if is_uuid(text) { Ok(()) } else { Err(reason::NOT_A_UUID.into()) }
 }
 
 /// A UUID in the spelling of the server. In another one, it would be another object to Terraform.
 pub fn canonical_uuid(text: &str) -> Checked {
     uuid(text)?;
     if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err("must be in lower case, as the KMS writes it.".into());
+        return Err(reason::UPPER_CASE.into());
     }
     Ok(())
 }
@@ -141,7 +133,7 @@ pub fn is_uuid(text: &str) -> bool {
 
 /// The path of a folder of secrets.
 pub fn folder_path(text: &str) -> Checked {
-    if text.starts_with('/') { Ok(()) } else { Err("must begin with \"/\".".into()) }
+    if text.starts_with('/') { Ok(()) } else { Err(reason::NOT_A_PATH.into()) }
 }
 
 /// The path of a folder of secrets in the form in which the server shows it. In another one, it would be another folder to
@@ -150,7 +142,7 @@ pub fn canonical_folder_path(text: &str) -> Checked {
     folder_path(text)?;
     trimmed(text)?;
     if text != "/" && (text.ends_with('/') || text.contains("//")) {
-        return Err("must not end with \"/\" or have two in a row, unless it is \"/\" alone.".into());
+        return Err(reason::NOT_CANONICAL_PATH.into());
     }
     Ok(())
 }
@@ -159,7 +151,7 @@ pub fn canonical_folder_path(text: &str) -> Checked {
 pub fn secret_name(text: &str) -> Checked {
     trimmed_text(text)?;
     if text.contains(|c: char| c.is_whitespace() || c == ':' || c == '/') {
-        return Err("must not have spaces, colons or slashes.".into());
+        return Err(reason::NOT_A_SECRET_NAME.into());
     }
     Ok(())
 }
@@ -170,38 +162,27 @@ pub fn host(text: &str) -> Checked {
     if text.is_empty() {
         return Ok(());
     }
-    Host::parse(text).map(drop).map_err(|error| host_problem(error).to_owned())
+    Host::parse(text).map(drop).map_err(|error| reason::host(error).to_owned())
 }
 
-/// What is wrong with an address, to follow the name of the attribute or variable.
-pub fn host_problem(error: HostError) -> &'static str {
-    match error {
-        HostError::NotAUrl => "must be a whole URL, such as \"https://kms.example.com\".",
-        HostError::Scheme => "must begin with \"https://\" (or \"http://\").",
-        HostError::Credentials => "must not hold a user name or password: use `auth`.",
-        HostError::QueryOrFragment => "must end before any \"?\" or \"#\".",
-    }
-}
-
-/// A length of time, such as `30s` or `1m 30s`.
+/// A duration, such as `30s` or `1m 30s`.
 pub fn duration(text: &str) -> Checked {
     if text.is_empty() { Ok(()) } else { parse_duration(text).map(drop) }
 }
 
-/// Reads a length of time.
+/// Reads a duration.
 ///
 /// # Errors
 /// What is wrong, to follow the name of the attribute or variable.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|_| "must be a length of time, such as \"30s\", \"1m30s\" or \"500ms\".".to_owned())
+    humantime::parse_duration(text).map_err(|_| reason::NOT_A_DURATION.to_owned())
 }
 
-/// A length of time that is not zero.
+/// A duration that is not zero.
 pub fn positive_duration(text: &str) -> Checked {
     match text {
         "" => Ok(()),
-        text if parse_duration(text)?.is_zero() => Err("must be longer than zero.".into()),
+        text if parse_duration(text)?.is_zero() => Err(reason::ZERO_DURATION.into()),
         _ => Ok(()),
     }
 }

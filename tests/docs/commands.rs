@@ -1,4 +1,4 @@
-//! Every command in a page is run by a test, or the page says why not. So it is with configuration in other languages
+//! Every command in a page is run by a test, or the page says why not. The same holds for configuration in other languages
 //! than Terraform's; `tests/terraform/commands.rs` validates that.
 
 use std::{fs, path::Path};

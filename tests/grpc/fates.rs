@@ -157,8 +157,8 @@ impl Case {
         let (summary, is_refusal) = match sort {
             Sort::Success => return Expected::Success { sent: 1 },
             Sort::Refusal => (self.refusal(), true),
-            Sort::Limit => ("Rate limit of the KMS", true),
-            Sort::ForeignLimit => ("Rate limit of the KMS", false),
+            Sort::Limit => ("Rate limit reached", true),
+            Sort::ForeignLimit => ("Rate limit reached", false),
             Sort::ServerError => ("Server error of the KMS", false),
             Sort::NoResponse => ("No response from the KMS", false),
             Sort::Passing | Sort::Lasting => ("Response not from the KMS", false),

@@ -12,7 +12,7 @@ address.
 
 Usage: kms-emulator [OPTIONS]
 
-  --port N             port to listen on; 0, the default, takes a free one
+  --port N             port to listen on; 0, the default, selects a free one
   --no-rate-limit      switch rate limits off
   --read-limit N       reads in a window (default 60)
   --write-limit N      writes and logins in a window (default 200)

@@ -147,7 +147,7 @@ impl RequestLog {
     }
 }
 
-/// What stands for a secret in the log: equal secrets look equal, and nothing more can be told.
+/// How the log shows a secret: equal secrets look equal, and nothing else is visible.
 pub fn fingerprint(secret: &str) -> String {
     let digest = digest::digest(&digest::SHA256, secret.as_bytes());
     format!("sha256:{}", &random::to_hex(digest.as_ref())[..12])

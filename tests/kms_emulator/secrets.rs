@@ -26,7 +26,7 @@ pub struct StoredSecret {
     pub metadata: Vec<(String, String)>,
 }
 
-/// A secret that a rotation has made and writes anew.
+/// A secret that a rotation has created and overwrites.
 #[derive(Clone, Debug)]
 pub struct VersionedSecret {
     pub id: String,

@@ -1,4 +1,4 @@
-//! A client without any manners of its own.
+//! A client that sends exactly what a test asks for.
 
 use kms_emulator::{CONNECTIONS, Emulator, PROJECT_ID, STATIC_TOKEN};
 use serde_json::{Value, json};

@@ -414,7 +414,7 @@ async fn a_connection_that_a_rotation_uses_cannot_be_deleted() {
 
 // I secret-rotation-v2-service.ts @ 01ecde91: each operation asks for the plan first, except for the deletion.
 #[tokio::test]
-async fn without_a_licence_everything_but_a_deletion_is_a_bad_request() {
+async fn without_a_license_everything_but_a_deletion_is_a_bad_request() {
     let (emulator, connection) = start(Options::default()).await;
     let client = Client::new(&emulator);
     let made = rotation(&client.post(ROTATIONS, valid_rotation(&connection)).await);

@@ -274,7 +274,7 @@ fn ask_airflow(texts: &[&str]) -> Value {
     serde_json::from_slice(&fs::read(path("answers.json")).unwrap()).unwrap()
 }
 
-/// Whether the tests shall use a real Airflow. Says so if not.
+/// Whether to test with a real Airflow. Prints a line if not.
 fn with_airflow(what: &str) -> bool {
     let asked_for = std::env::var("KMS_TEST_AIRFLOW").as_deref() == Ok("1");
     if !asked_for {

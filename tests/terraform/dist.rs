@@ -191,7 +191,7 @@ fn files_are_named_and_summed_as_the_registries_want() {
 }
 
 #[test]
-fn an_archive_has_the_executable_and_the_licences() {
+fn an_archive_has_the_executable_and_the_licenses() {
     for platform in PLATFORMS {
         let entries = entries(&ARCHIVES.zip(platform));
         let names: Vec<&String> = entries.keys().collect();
@@ -207,7 +207,7 @@ fn an_archive_has_the_executable_and_the_licences() {
 }
 
 #[test]
-fn the_licences_name_all_that_is_linked_in() {
+fn the_licenses_name_all_that_is_linked_in() {
     let read =
         "import sys, zipfile; print(zipfile.ZipFile(sys.argv[1]).read('THIRD-PARTY-LICENSES').decode())";
     let mut command = Command::new("python3");

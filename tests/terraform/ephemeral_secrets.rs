@@ -54,7 +54,7 @@ fn a_secret_becomes_the_token_and_is_sent_again_only_when_it_changes() {
         workspace.apply().succeeded();
         assert!(workspace.emulator.writes().is_empty());
         let opened = workspace.emulator.requests().iter().filter(|read| read.is("GET", SECRET_PATH)).count();
-        assert!(opened > 0, "each run opens it anew");
+        assert!(opened > 0, "each run opens it again");
 
         workspace.store_secret("/", "dbtc_r0tat3dInTh3KmsL2k3");
         let plan = workspace.plan();

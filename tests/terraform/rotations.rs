@@ -440,11 +440,11 @@ fn what_the_server_refuses_is_named_on_its_attribute() {
 }
 
 #[test]
-fn a_server_without_rotations_and_one_without_the_licence_are_told_apart() {
+fn a_server_without_rotations_and_one_without_the_license_are_told_apart() {
     under_each_terraform(|version| {
         for (rotations, expected) in [
             (Rotations::Absent, ["Not supported by this KMS", "This KMS has no secret rotations"]),
-            (Rotations::Unlicensed, ["Not included in the licence of the KMS", "plan restriction"]),
+            (Rotations::Unlicensed, ["Not included in the license of the KMS", "plan restriction"]),
         ] {
             let (workspace, connection) = workspace(version, Options { rotations, ..Options::default() });
             workspace.write("main.tf", &rotation("orders", &connection, &[]));

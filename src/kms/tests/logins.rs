@@ -353,7 +353,7 @@ async fn a_follower_can_be_stopped_while_another_logs_in() {
 }
 
 #[tokio::test]
-async fn a_service_account_token_is_read_anew_at_each_login() {
+async fn a_service_account_token_is_read_again_at_each_login() {
     let server =
         Server::start_raw(|seen, _| if is_login(seen) { login_answer(seen, 1) } else { list() }).await;
     let folder = tempfile::tempdir().unwrap();

@@ -17,7 +17,10 @@ use crate::{
         model::AttributeType,
         value::{Type, Value},
     },
-    provider::rules,
+    provider::{
+        messages::{airflow as reason, rules as rule_reason},
+        rules,
+    },
     secret::Secret,
 };
 
@@ -97,27 +100,26 @@ impl AirflowConnection {
     /// # Errors
     /// What is wrong, to follow the argument's name. Quotes nothing of the text.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        // Airflow tells the forms apart in the same way.
+        // Airflow distinguishes the forms in the same way.
         match text.trim() {
-            "" => Err("must not be empty".into()),
+            "" => Err(reason::EMPTY.into()),
             json if json.starts_with('{') => Self::parse_json(json),
             uri => Self::parse_uri(uri),
         }
     }
 
     fn parse_json(json: &str) -> Result<Self, String> {
-        let fields: Map<String, Json> = serde_json::from_str(json).map_err(|error| {
-            format!("is not valid JSON (line {}, column {})", error.line(), error.column())
-        })?;
+        let fields: Map<String, Json> =
+            serde_json::from_str(json).map_err(|error| reason::invalid_json(error.line(), error.column()))?;
         let field = |name: &str| match fields.get(name) {
             None | Some(Json::Null) => Ok(String::new()),
             Some(Json::String(text)) => Ok(text.clone()),
-            Some(_) => Err(format!("has a {name} that is not a string")),
+            Some(_) => Err(reason::not_a_string(name)),
         };
         match field("conn_type")? {
             name if is_dbt_cloud(&name) => {}
-            name if name.is_empty() => return Err("has no conn_type, which must be \"dbt_cloud\"".into()),
-            _ => return Err("has another conn_type than \"dbt_cloud\"".into()),
+            name if name.is_empty() => return Err(reason::NO_TYPE.into()),
+            _ => return Err(reason::OTHER_TYPE.into()),
         }
         Self::from_fields(&field("host")?, field("login")?, field("password")?)
     }
@@ -125,17 +127,13 @@ impl AirflowConnection {
     fn parse_uri(uri: &str) -> Result<Self, String> {
         // `urlsplit` drops these wherever they are, for instance where a long line was folded.
         let uri: String = uri.chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).collect();
-        let (_, rest) = uri.split_once("://").filter(|(scheme, _)| is_dbt_cloud(scheme)).ok_or(
-            "must be an Airflow connection of the type dbt_cloud: a URI that begins with \"dbt-cloud://\", or JSON",
-        )?;
+        let (_, rest) =
+            uri.split_once("://").filter(|(scheme, _)| is_dbt_cloud(scheme)).ok_or(reason::NEITHER_FORM)?;
         // Where the host is a URL, Airflow puts that URL's scheme first: `dbt-cloud://https://LOGIN:PASSWORD@HOST`.
         let rest =
             ["https://", "http://"].iter().find_map(|scheme| rest.strip_prefix(scheme)).unwrap_or(rest);
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let (userinfo, location) = authority.rsplit_once('@').ok_or(
-            "has no login and password before its host. Special characters in them must be percent-encoded, such as \
-             \"/\" as \"%2F\"",
-        )?;
+        let (userinfo, location) = authority.rsplit_once('@').ok_or(reason::NO_USER_INFO)?;
         let (login, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
         let host = decoded("host", without_port(location)?)?;
         Self::from_fields(&host, decoded("login", login)?, decoded("password", password)?)
@@ -143,19 +141,17 @@ impl AirflowConnection {
 
     fn from_fields(host: &str, login: String, password: String) -> Result<Self, String> {
         if login.is_empty() {
-            return Err("has no login, which holds the account ID".into());
+            return Err(reason::NO_LOGIN.into());
         }
         if password.is_empty() {
-            return Err("has no password, which holds the API token".into());
+            return Err(reason::NO_PASSWORD.into());
         }
         let url = match host {
             "" => format!("https://{DEFAULT_HOST}"),
             url if url.contains("://") => url.to_owned(),
             name => format!("https://{name}"),
         };
-        let host = host_name(&url).map_err(
-            |_| "has a host from which no host name can be told. A host is a name such as \"emea.dbt.com\"",
-        )?;
+        let host = host_name(&url).map_err(|_| reason::INVALID_HOST)?;
         Ok(Self { host, account_id: login, api_token: Secret::new(password) })
     }
 
@@ -179,7 +175,10 @@ fn is_dbt_cloud(name: &str) -> bool {
 fn host_name(instance_url: &str) -> Result<String, String> {
     rules::instance_url(instance_url)?;
     let url = Url::parse(instance_url).ok();
-    url.as_ref().and_then(Url::host_str).map(str::to_owned).ok_or_else(|| "must have a host.".into())
+    url.as_ref()
+        .and_then(Url::host_str)
+        .map(str::to_owned)
+        .ok_or_else(|| rule_reason::NOT_AN_INSTANCE_URL.into())
 }
 
 /// What is before the port, which must be a number if there is one.
@@ -189,7 +188,7 @@ fn without_port(location: &str) -> Result<&str, String> {
     match location[after_address..].split_once(':') {
         None => Ok(location),
         Some((_, port)) if !port.is_empty() && port.parse::<u16>().is_err() => {
-            Err("has a port that is not a number".into())
+            Err(reason::INVALID_PORT.into())
         }
         Some((rest, _)) => Ok(&location[..after_address + rest.len()]),
     }
@@ -197,9 +196,7 @@ fn without_port(location: &str) -> Result<&str, String> {
 
 fn decoded(part: &str, text: &str) -> Result<String, String> {
     let decoded = percent_decode_str(text).decode_utf8();
-    decoded
-        .map(Cow::into_owned)
-        .map_err(|_| format!("has a {part} whose percent-encoding is not of UTF-8 text"))
+    decoded.map(Cow::into_owned).map_err(|_| reason::not_utf8(part))
 }
 
 /// Writes a JSON string in ASCII, as Python's `json.dumps` does.
@@ -252,7 +249,7 @@ mod tests {
     #[test]
     fn a_bad_argument_is_named_and_not_quoted() {
         let url = "must be a URL with a host, such as \"https://cloud.getdbt.com\"";
-        let userinfo = "must not hold a user name or password: it is stored and shown in plain text";
+        let userinfo = "must not contain a user name or password: it is stored and shown in plain text";
         let cases = [
             (["", "1", "t"], 0, "must not be empty"),
             (["emea_SECRET", "1", "t"], 0, url),

@@ -156,8 +156,7 @@ mod tests {
                            percent-encoded, such as \"/\" as \"%2F\"";
         let neither = "must be an Airflow connection of the type dbt_cloud: a URI that begins with \"dbt-cloud://\", \
                        or JSON";
-        let host =
-            "has a host from which no host name can be told. A host is a name such as \"emea.dbt.com\"";
+        let host = "has an invalid host. A host is a name such as \"emea.dbt.com\"";
         let cases = [
             ("".to_owned(), "must not be empty"),
             (" \n".to_owned(), "must not be empty"),
@@ -171,7 +170,7 @@ mod tests {
             ),
             (
                 format!(r#"{{"conn_type":"http_SECRET","login":"1","password":"{TOKEN}"}}"#),
-                "has another conn_type than \"dbt_cloud\"",
+                "has a conn_type other than \"dbt_cloud\"",
             ),
             (
                 format!(r#"{{"login":"1","password":"{TOKEN}"}}"#),

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     kms,
     plugin::diagnostics::Diagnostics,
-    provider::{messages::settings, rules},
+    provider::messages::{rules as reason, settings},
 };
 
 const DEFAULT_HOST: &str = "https://app.kms.hanzo.ai";
@@ -33,12 +33,7 @@ pub fn host(config: &ProviderConfig, source: Source<'_>, diagnostics: &mut Diagn
     let host = match kms::Host::parse(&text) {
         Ok(host) => host,
         Err(error) => {
-            settings::invalid(
-                "host",
-                &HOST.subject(is_set(&config.host)),
-                rules::host_problem(error),
-                diagnostics,
-            );
+            settings::invalid("host", &HOST.subject(is_set(&config.host)), reason::host(error), diagnostics);
             return None;
         }
     };
@@ -111,10 +106,10 @@ mod tests {
         assert_eq!(host(&set_host("http://127.0.0.1:8080", Field::Null), &[]), "http://127.0.0.1:8080");
         for allowed in [Field::Null, known(false)] {
             let refused = error(&set_host("http://b.example", allowed), &[]);
-            assert!(refused.starts_with("Plain HTTP: "), "{refused}");
+            assert!(refused.starts_with("Plain HTTP not allowed: "), "{refused}");
         }
         let refused = error(&set_host("http://b.example", known(false)), &environment);
-        assert!(refused.starts_with("Plain HTTP: "), "{refused}");
+        assert!(refused.starts_with("Plain HTTP not allowed: "), "{refused}");
         let typo = error(&with_token(), &[("KMS_ALLOW_PLAIN_HTTP", "yes")]);
         assert!(typo.contains("KMS_ALLOW_PLAIN_HTTP"), "{typo}");
         let no_url = error(&with_token(), &[("KMS_HOST", "kms.example.com")]);

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     plugin::{diagnostics::Diagnostics, model::Field, schema::StringRule},
-    provider::{messages::settings, rules},
+    provider::{
+        messages::{rules as reason, settings},
+        rules,
+    },
 };
 
 const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -68,7 +71,7 @@ fn max_retries(config: &ProviderConfig, source: Source<'_>, diagnostics: &mut Di
 fn retries(number: Option<i64>) -> Result<u32, String> {
     match number.and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= MOST_RETRIES) {
         Some(number) => Ok(number),
-        None => Err(format!("must be a whole number from 0 to {MOST_RETRIES}.")),
+        None => Err(reason::not_retries(MOST_RETRIES)),
     }
 }
 

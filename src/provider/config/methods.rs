@@ -179,7 +179,7 @@ fn kubernetes(inputs: &mut Inputs<'_>) -> Option<kms::Auth> {
     Some(kms::Auth::Kubernetes { identity_id: identity_id?, service_account_token })
 }
 
-/// What the block says wins as a whole: a token in the environment does not replace a file that the block names.
+/// The block takes precedence as a whole: a token in the environment does not replace a file that the block names.
 fn service_account_token(block: Option<&KubernetesConfig>, source: &Source<'_>) -> ServiceAccountToken {
     let token = block.map(|block| &block.service_account_token).filter(|token| is_secret_set(token));
     let path = block.map(|block| &block.service_account_token_path).filter(|path| is_set(path));

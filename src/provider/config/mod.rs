@@ -31,6 +31,7 @@ use crate::{
         schema::{Attribute, Kind, Schema},
         value::Value,
     },
+    provider::messages::settings,
 };
 
 /// What follows from the provider block.
@@ -74,11 +75,7 @@ fn attribute_at<'a>(attributes: &'a mut [Attribute], path: &str) -> Option<&'a m
 /// What `--help` prints: the login methods, and the other environment variables.
 pub fn help() -> String {
     let variables: Vec<&str> = SETTINGS.iter().map(|setting| setting.variable).collect();
-    format!(
-        "Login, in the provider block or in the environment; one of:\n{}\n\nOther environment variables:\n    {}\n",
-        login::instructions("    "),
-        variables.join("\n    ")
-    )
+    settings::help(&login::instructions("    "), &variables)
 }
 
 /// Checks what concerns several attributes, without the environment: `terraform validate` runs where it isn't set. What

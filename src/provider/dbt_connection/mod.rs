@@ -6,7 +6,7 @@ mod test;
 pub(super) use self::{projects::DbtProjectsDataSource, test::DbtConnectionTest};
 use super::{
     lifecycle::{ManagedObject, SecretAttribute, SentWith, object},
-    messages::attribute_map::AttributeMap,
+    messages::attribute_map::{self, AttributeMap},
     rules,
 };
 use crate::{
@@ -85,8 +85,7 @@ impl ManagedObject for DbtConnection {
         project: Some("project_id"),
         name: Some("name"),
         credentials: Some("api_token"),
-        credentials_advice: "\"instance_url\", \"account_id\" and \"api_token\" must belong together, the token must not be \
-                             expired or revoked, and the KMS must be able to reach the instance.",
+        credentials_advice: attribute_map::WRITTEN_CREDENTIALS,
         ..AttributeMap::NONE
     };
     const SECRET: Option<SecretAttribute<DbtConnectionModel>> = Some(SecretAttribute {

@@ -12,7 +12,10 @@ use crate::{
     },
     provider::{
         access::Access,
-        messages::{attribute_map::AttributeMap, failures},
+        messages::{
+            attribute_map::{self, AttributeMap},
+            failures,
+        },
         rules,
     },
 };
@@ -21,8 +24,7 @@ use crate::{
 pub(super) const STORED_CREDENTIALS: AttributeMap = AttributeMap {
     object: Some("connection_id"),
     credentials: Some("connection_id"),
-    credentials_advice: "The token that the connection stores may be expired or revoked: give the connection another one. \
-                         The KMS must also be able to reach the instance.",
+    credentials_advice: attribute_map::STORED_CREDENTIALS,
     ..AttributeMap::NONE
 };
 

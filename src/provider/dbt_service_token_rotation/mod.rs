@@ -7,7 +7,10 @@ use self::model::{PERMISSION_SETS, RotationModel, parameters, time_of_day};
 pub(super) use self::rotate::RotateServiceToken;
 use super::{
     lifecycle::{ManagedObject, SecretAttribute},
-    messages::{attribute_map::AttributeMap, rotation as messages},
+    messages::{
+        attribute_map::{self, AttributeMap},
+        rotation as messages,
+    },
     rules,
 };
 use crate::{
@@ -39,9 +42,7 @@ impl ManagedObject for ServiceTokenRotation {
         project: Some("project_id"),
         name: Some("name"),
         credentials: Some("connection_id"),
-        credentials_advice: "The token that the connection stores must not be expired or revoked, and must be allowed to \
-                             manage service tokens of the dbt account. To destroy a rotation without revoking its tokens, \
-                             apply revoke_tokens_on_destroy = false first.",
+        credentials_advice: attribute_map::ROTATING_CREDENTIALS,
         feature: Some("secret rotations"),
         folder: Some("secret_path"),
         secret: Some("secret_name"),

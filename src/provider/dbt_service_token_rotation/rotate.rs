@@ -11,7 +11,11 @@ use crate::{
     },
     provider::{
         access::Access,
-        messages::{actions, attribute_map::AttributeMap, failures},
+        messages::{
+            actions,
+            attribute_map::{self, AttributeMap},
+            failures,
+        },
         rules,
     },
 };
@@ -27,10 +31,9 @@ model! {
 const ATTRIBUTES: AttributeMap = AttributeMap {
     object: Some("rotation_id"),
     credentials: Some("rotation_id"),
-    credentials_advice: "The token that the rotation's connection stores must not be expired or revoked, and must be allowed to \
-                         manage service tokens of the dbt account.",
+    credentials_advice: attribute_map::CREDENTIALS_OF_ROTATION,
     feature: Some("secret rotations"),
-    again: "look at the rotation's last_rotated_at before you invoke the action again, because each rotation revokes a token",
+    again: attribute_map::LOOK_BEFORE_ROTATING_AGAIN,
     ..AttributeMap::NONE
 };
 

@@ -29,7 +29,7 @@ pub fn is_decidable<T: ManagedObject>(access: &Access, planned: &T::Model) -> bo
 /// fails. Returns the ID of the object that the apply may take over.
 ///
 /// # Errors
-/// Another resource of the plan manages the object. Or the KMS gave no answer.
+/// Another resource of the plan manages the object. Or the KMS did not respond.
 pub async fn forecast<T: ManagedObject>(
     access: &Access,
     cx: &mut Context,

@@ -1,7 +1,7 @@
 //! The life of an object of the KMS under Terraform, once for every kind of object.
 //!
 //! ```text
-//! object             what a kind of object says of itself, and the macro that declares its attributes
+//! object             what a kind of object declares, and the macro that declares its attributes
 //! secret, secret_digest   when a secret is sent that the KMS never shows
 //! adoption           taking over an object that exists
 //! resource           plan, create, read, update, delete, import

@@ -1,4 +1,4 @@
-//! What a kind of object says of itself, so that the lifecycle can manage it.
+//! What a kind of object declares, so that the lifecycle can manage it.
 
 use std::fmt::Debug;
 

@@ -14,7 +14,7 @@ use crate::{
 const DIGEST: &str = "digest";
 /// Private state: the beginning of the KMS's fingerprint after the secret was last sent.
 const SENT_HASH: &str = "hash";
-/// From plan to apply: the plan saw no secret. With `ignore_changes`, the apply sees one all the same.
+/// From plan to apply: the plan saw no secret. With `ignore_changes`, the apply still sees one.
 const WITHHELD: &str = "withheld";
 
 /// How much of the fingerprint is kept, in characters: enough to notice any change.

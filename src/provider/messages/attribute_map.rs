@@ -1,5 +1,20 @@
 //! Which attribute a failure belongs to.
 
+/// For the token of a connection that is written.
+pub const WRITTEN_CREDENTIALS: &str = "\"instance_url\", \"account_id\" and \"api_token\" must belong together, the token must not be expired or revoked, \
+     and the KMS must be able to reach the instance.";
+/// For the stored token of a connection that is only used.
+pub const STORED_CREDENTIALS: &str = "The token that the connection stores may be expired or revoked: give the connection another one. The KMS must also be \
+     able to reach the instance.";
+/// For the stored token of a connection with which a rotation is written.
+pub const ROTATING_CREDENTIALS: &str = "The token that the connection stores must not be expired or revoked, and must be allowed to manage service tokens of the \
+     dbt account. To destroy a rotation without revoking its tokens, apply revoke_tokens_on_destroy = false first.";
+/// For the stored token of the connection of a rotation that is only used.
+pub const CREDENTIALS_OF_ROTATION: &str = "The token that the rotation's connection stores must not be expired or revoked, and must be allowed to manage service \
+     tokens of the dbt account.";
+/// For an action that must not be repeated blindly.
+pub const LOOK_BEFORE_ROTATING_AGAIN: &str = "look at the rotation's last_rotated_at before you invoke the action again, because each rotation revokes a token";
+
 /// Maps the fields and the errors of the server to the attributes of a type. What is not listed belongs to the block as a whole.
 #[derive(Clone, Copy, Debug)]
 pub struct AttributeMap {

@@ -44,7 +44,7 @@ pub fn failure(task: &str, error: &Error, attributes: AttributeMap) -> Diagnosti
                  \"max_retry_wait\" (or KMS_MAX_RETRY_WAIT).",
                 kms::report(error)
             );
-            diagnostics.error(None, "Rate limit of the KMS", detail);
+            diagnostics.error(None, "Rate limit reached", detail);
         }
         _ => {
             let detail =
@@ -115,8 +115,8 @@ fn advice(reason: &Reason) -> (&'static str, String) {
         ),
         Reason::NoRoute => (
             "Not supported by this KMS",
-            "The server knows no such request. Either its release lacks what this needs, or the provider's \"host\" (or \
-             KMS_HOST) is not the address of a KMS."
+            "The server does not have this endpoint. Either its release is too old, or the provider's \"host\" (or KMS_HOST) is \
+             not the address of a KMS."
                 .to_owned(),
         ),
         Reason::Redirected { .. } => (
@@ -231,10 +231,10 @@ fn api_failure(task: &str, error: &ApiError, attributes: AttributeMap, diagnosti
         }
         ApiErrorKind::PlanRestricted => {
             let detail = format!(
-                "Could not {task}: the licence of this KMS does not include the feature. Ask whoever operates the KMS for a \
-                 licence that does.\n\n{said}"
+                "Could not {task}: the license of this KMS does not include the feature. Ask whoever operates the KMS for a \
+                 license that does.\n\n{said}"
             );
-            diagnostics.error(None, "Not included in the licence of the KMS", detail);
+            diagnostics.error(None, "Not included in the license of the KMS", detail);
         }
         ApiErrorKind::InUse => {
             let detail = format!(
@@ -252,7 +252,7 @@ fn api_failure(task: &str, error: &ApiError, attributes: AttributeMap, diagnosti
         }
         ApiErrorKind::OtherApp => {
             let detail = format!("Could not {task}: it is {}.\n\n{said}", attributes.other_kind);
-            diagnostics.error(on(attributes.object), "Of another kind", detail);
+            diagnostics.error(on(attributes.object), "Wrong kind of object", detail);
         }
         ApiErrorKind::Unauthorized => {
             let detail = format!("Could not {task}.\n\n{said}");

@@ -121,10 +121,9 @@ pub fn create_still_open<T: ManagedObject>(name: &str, diagnostics: &mut Diagnos
         Some(Path::attribute("name")),
         "Create sent more than once",
         format!(
-            "An earlier request to create the {noun} \"{name}\" got no response from the KMS, and the KMS may still perform it. It \
-             can't make a second one as long as one has this name. If none has it soon, because this create failed or you rename \
-             or destroy the {noun}, check the KMS afterwards for a leftover {noun} named \"{name}\", which Terraform doesn't \
-             manage."
+            "An earlier request to create the {noun} \"{name}\" got no response from the KMS, and the KMS may still perform it. As \
+             long as a {noun} has this name, that request can't create another one. If this create failed, or if you rename or \
+             destroy the {noun} soon, check the KMS afterwards for a {noun} named \"{name}\" that Terraform doesn't manage."
         ),
     );
 }

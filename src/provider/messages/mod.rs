@@ -7,17 +7,19 @@
 //! rotation        rotations of dbt service tokens
 //! settings        the provider block and the environment
 //! arguments       arguments of data sources and list resources
+//! rules           invalid values
+//! airflow         texts that are not an Airflow connection
 //! actions         reports of actions
 //! ```
-//!
-//! The reasons of rules for single values are beside the rules, in [`rules`](super::rules).
 
 pub mod actions;
+pub mod airflow;
 pub mod arguments;
 pub mod attribute_map;
 pub mod failures;
 pub mod lifecycle;
 pub mod rotation;
+pub mod rules;
 pub mod settings;
 #[cfg(test)]
 mod tests;

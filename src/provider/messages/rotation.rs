@@ -90,8 +90,8 @@ pub fn secret_stays(prior: &RotationModel, diagnostics: &mut Diagnostics) {
 /// What a failed create may have left at dbt.
 pub fn leftover(token_name: &str) -> String {
     format!(
-        "To create a rotation, the KMS first makes a service token at dbt, and keeps it only if all else succeeds. Look at dbt for \
-         a service token named \"{token_name}\" that no rotation uses, and revoke it. The provider does not send the request again \
+        "To create a rotation, the KMS first creates a service token at dbt. If a later step fails, the token can remain there. Check dbt \
+         for a service token named \"{token_name}\" that no rotation uses, and revoke it. The provider does not send the request again \
          by itself, because each try may leave another one."
     )
 }

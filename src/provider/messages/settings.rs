@@ -10,6 +10,15 @@ use crate::{
 const AUTH: &str = "auth";
 const SEVERAL_LOGINS: &str = "Several ways to log in";
 
+/// The part of `--help` about the provider block: the login methods, and the other environment variables.
+pub fn help(logins: &str, variables: &[&str]) -> String {
+    let variables = variables.join("\n    ");
+    format!(
+        "Authentication, in the provider block or in the environment; one of:\n{logins}\n\nOther environment variables:\n    \
+         {variables}\n"
+    )
+}
+
 /// A setting has a value that it can't have. `subject` names where it is set, and `problem` completes the sentence.
 pub fn invalid(attribute: &str, subject: &str, problem: &str, diagnostics: &mut Diagnostics) {
     let summary = format!("Invalid {attribute}");
@@ -34,7 +43,7 @@ pub fn two_certificates(diagnostics: &mut Diagnostics) {
 /// A file of CA certificates can't be opened.
 pub fn unreadable_certificate(subject: &str, file: &str, error: &io::Error, diagnostics: &mut Diagnostics) {
     let detail = format!("{subject} names {file}, which can't be read: {error}.");
-    diagnostics.error(Some(Path::attribute("ca_certificate_file")), "Certificate file", detail);
+    diagnostics.error(Some(Path::attribute("ca_certificate_file")), "Unreadable certificate file", detail);
 }
 
 /// Tokens would travel in plain text.
@@ -43,7 +52,7 @@ pub fn plain_http(host: &Host, diagnostics: &mut Diagnostics) {
         "With the host {host}, access tokens and dbt tokens would travel in plain text. Use an https:// address. If the network \
          path is secure by other means, set \"allow_plain_http\" to true (or KMS_ALLOW_PLAIN_HTTP)."
     );
-    diagnostics.error(Some(Path::attribute("host")), "Plain HTTP", detail);
+    diagnostics.error(Some(Path::attribute("host")), "Plain HTTP not allowed", detail);
 }
 
 /// The block configures several login methods.

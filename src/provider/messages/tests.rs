@@ -4,11 +4,15 @@ use std::{io, sync::Arc, time::Duration};
 
 use http::{Method, StatusCode};
 
-use super::{actions, arguments, attribute_map::AttributeMap, failures, lifecycle, rotation, settings};
+use super::{
+    actions, airflow, arguments,
+    attribute_map::{self, AttributeMap},
+    failures, lifecycle, rotation, rules, settings,
+};
 use crate::{
     kms::{
         self, AdoptError, ApiError, ApiErrorKind, AuthError, AwsError, Cause, CreateError, Effect, Error,
-        Existing, Issue, Obstacle, Reason, RequestError,
+        Existing, HostError, Issue, Obstacle, Reason, RequestError,
     },
     plugin::diagnostics::Diagnostics,
     provider::{
@@ -299,6 +303,9 @@ fn rotation() {
     texts.added("tokens_stay", |d| rotation::tokens_stay(&prior, d));
     texts.added("secret_stays", |d| rotation::secret_stays(&prior, d));
     texts.text("leftover", &rotation::leftover("airflow"));
+    texts.added("may_be_left_over", |d| {
+        lifecycle::may_be_left_over::<ServiceTokenRotation>(&prior, &lost(), d);
+    });
     texts.added("unknown_permission_set", |d| rotation::unknown_permission_set("new_set", d));
     insta::assert_snapshot!(texts.0);
 }
@@ -354,4 +361,75 @@ fn actions() {
     texts.text("rotating", &actions::rotating(ID));
     texts.text("rotated", &actions::rotated(&token_rotation()));
     insta::assert_snapshot!(texts.0);
+}
+
+#[test]
+fn rules() {
+    let mut texts = Texts::default();
+    for (case, text) in [
+        ("EMPTY", rules::EMPTY),
+        ("EMPTY_PROJECT", rules::EMPTY_PROJECT),
+        ("NOT_TRIMMED", rules::NOT_TRIMMED),
+        ("NOT_A_SLUG", rules::NOT_A_SLUG),
+        ("NOT_AN_INSTANCE_URL", rules::NOT_AN_INSTANCE_URL),
+        ("CREDENTIALS_IN_URL", rules::CREDENTIALS_IN_URL),
+        ("NOT_A_UUID", rules::NOT_A_UUID),
+        ("UPPER_CASE", rules::UPPER_CASE),
+        ("NOT_A_PATH", rules::NOT_A_PATH),
+        ("NOT_CANONICAL_PATH", rules::NOT_CANONICAL_PATH),
+        ("NOT_A_SECRET_NAME", rules::NOT_A_SECRET_NAME),
+        ("NOT_A_DURATION", rules::NOT_A_DURATION),
+        ("ZERO_DURATION", rules::ZERO_DURATION),
+        ("too_long", &rules::too_long(64, 65)),
+        ("not_retries", &rules::not_retries(100)),
+        ("host: not a URL", rules::host(HostError::NotAUrl)),
+        ("host: scheme", rules::host(HostError::Scheme)),
+        ("host: credentials", rules::host(HostError::Credentials)),
+        ("host: query or fragment", rules::host(HostError::QueryOrFragment)),
+    ] {
+        texts.text(case, text);
+    }
+    insta::assert_snapshot!(texts.0);
+}
+
+#[test]
+fn airflow() {
+    let mut texts = Texts::default();
+    for (case, text) in [
+        ("EMPTY", airflow::EMPTY),
+        ("NEITHER_FORM", airflow::NEITHER_FORM),
+        ("NO_TYPE", airflow::NO_TYPE),
+        ("OTHER_TYPE", airflow::OTHER_TYPE),
+        ("NO_USER_INFO", airflow::NO_USER_INFO),
+        ("NO_LOGIN", airflow::NO_LOGIN),
+        ("NO_PASSWORD", airflow::NO_PASSWORD),
+        ("INVALID_HOST", airflow::INVALID_HOST),
+        ("INVALID_PORT", airflow::INVALID_PORT),
+        ("invalid_json", &airflow::invalid_json(2, 26)),
+        ("not_a_string", &airflow::not_a_string("login")),
+        ("not_utf8", &airflow::not_utf8("password")),
+    ] {
+        texts.text(case, text);
+    }
+    insta::assert_snapshot!(texts.0);
+}
+
+#[test]
+fn credentials() {
+    let mut texts = Texts::default();
+    for (case, text) in [
+        ("WRITTEN_CREDENTIALS", attribute_map::WRITTEN_CREDENTIALS),
+        ("STORED_CREDENTIALS", attribute_map::STORED_CREDENTIALS),
+        ("ROTATING_CREDENTIALS", attribute_map::ROTATING_CREDENTIALS),
+        ("CREDENTIALS_OF_ROTATION", attribute_map::CREDENTIALS_OF_ROTATION),
+        ("LOOK_BEFORE_ROTATING_AGAIN", attribute_map::LOOK_BEFORE_ROTATING_AGAIN),
+    ] {
+        texts.text(case, text);
+    }
+    insta::assert_snapshot!(texts.0);
+}
+
+#[test]
+fn help() {
+    insta::assert_snapshot!(crate::provider::config::help());
 }

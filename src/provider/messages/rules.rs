@@ -1,0 +1,41 @@
+//! The reasons of rules for single values. Each completes the sentence that begins with the name of the attribute or variable,
+//! and none quotes the value.
+
+use crate::kms::HostError;
+
+pub const EMPTY: &str = "must not be empty.";
+pub const EMPTY_PROJECT: &str =
+    "must not be empty. Leave it out, or set it to null, for a connection of the whole organization.";
+pub const NOT_TRIMMED: &str = "must not begin or end with white space: the server would remove it.";
+pub const NOT_A_SLUG: &str = "must be a slug: lower-case letters, digits, and single hyphens between them, such as \
+                              \"analytics-prod\".";
+pub const NOT_AN_INSTANCE_URL: &str = "must be a URL with a host, such as \"https://cloud.getdbt.com\".";
+pub const CREDENTIALS_IN_URL: &str =
+    "must not contain a user name or password: it is stored and shown in plain text.";
+pub const NOT_A_UUID: &str = "must be a UUID, such as 6f1f7c0e-6a5b-4d0e-9c3a-0123456789ab.";
+pub const UPPER_CASE: &str = "must be in lower case, as the KMS writes it.";
+pub const NOT_A_PATH: &str = "must begin with \"/\".";
+pub const NOT_CANONICAL_PATH: &str = "must not end with \"/\" or contain \"//\", unless it is \"/\" alone.";
+pub const NOT_A_SECRET_NAME: &str = "must not contain spaces, colons or slashes.";
+pub const NOT_A_DURATION: &str = "must be a duration, such as \"30s\", \"1m30s\" or \"500ms\".";
+pub const ZERO_DURATION: &str = "must be longer than zero.";
+
+/// A text with more characters than the server takes.
+pub fn too_long(limit: usize, length: usize) -> String {
+    format!("must have at most {limit} characters, and has {length}.")
+}
+
+/// A number of retries out of range.
+pub fn not_retries(most: u32) -> String {
+    format!("must be a whole number from 0 to {most}.")
+}
+
+/// An invalid URL of the KMS.
+pub fn host(error: HostError) -> &'static str {
+    match error {
+        HostError::NotAUrl => "must be a full URL, such as \"https://kms.example.com\".",
+        HostError::Scheme => "must begin with \"https://\" (or \"http://\").",
+        HostError::Credentials => "must not contain a user name or password: use `auth`.",
+        HostError::QueryOrFragment => "must not contain \"?\" or \"#\".",
+    }
+}
