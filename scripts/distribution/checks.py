@@ -72,8 +72,13 @@ def handshake(file, machine):
                 return f"not started, for there is no qemu-{machine}"
             shutil.copy(emulator, f"{root}/qemu")
             command = ["/qemu", "/provider"]
-        # Without root's rights, in a namespace of one's own, where the system permits it.
-        enter = ["chroot", root] if os.geteuid() == 0 else ["unshare", "--map-root-user", "chroot", root]
+        enter = ["chroot", root]
+        if os.geteuid() != 0:
+            # Without root's rights, in a namespace of its own. Ubuntu 24.04 doesn't permit that by default.
+            namespace = ["unshare", "--map-root-user"]
+            if subprocess.run([*namespace, "true"], stderr=subprocess.DEVNULL).returncode:
+                return "not started, because this system doesn't permit user namespaces"
+            enter = [*namespace, *enter]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen([*enter, *command], env=environment, **pipes)
         try:

@@ -30,11 +30,31 @@ COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER I
 OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 """
 
+# What is compiled into Rust's standard library, besides itself: name, license, and whose the license under MIT is.
+IN_STANDARD_LIBRARY = (
+    ("addr2line", "Apache-2.0 OR MIT", "2016-2018 The gimli Developers"),
+    ("adler2", "0BSD OR MIT OR Apache-2.0", "Jonas Schievink"),
+    ("cfg-if", "MIT OR Apache-2.0", "2014 Alex Crichton"),
+    ("gimli", "MIT OR Apache-2.0", "2015 The Rust Project Developers"),
+    ("hashbrown", "MIT OR Apache-2.0", "2016 Amanieu d'Antras"),
+    ("libc", "MIT OR Apache-2.0", "The Rust Project Developers"),
+    ("memchr", "Unlicense OR MIT", "2015 Andrew Gallant"),
+    (
+        "miniz_oxide",
+        "MIT OR Zlib OR Apache-2.0",
+        "2013-2014 RAD Game Tools and Valve Software, 2010-2014 Rich Geldreich and Tenacious Software LLC, 2017 Frommi",
+    ),
+    ("object", "Apache-2.0 OR MIT", "2015 The Gimli Developers"),
+    ("rustc-demangle", "MIT OR Apache-2.0", "2014 Alex Crichton"),
+)
+
 
 def third_party(target, static):
     """The text for a target triple; `static` says whether C libraries of Zig are linked in."""
     parts = [*packages(target), *(libraries() if static else [])]
     parts.append(("Rust's standard library", "MIT OR Apache-2.0", ["Copyright (c) The Rust Project Contributors\n\n" + MIT]))
+    for name, license, holder in IN_STANDARD_LIBRARY:
+        parts.append((f"{name}, in Rust's standard library", license, [f"Copyright (c) {holder}\n\n{MIT}"]))
     holders = {}
     for name, _, texts in parts:
         for text in texts:

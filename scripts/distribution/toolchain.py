@@ -111,11 +111,12 @@ def zig_folder():
 
 def zig_and_cargo_zigbuild():
     def fill(folder):
-        venv.create(folder, with_pip=True)
+        # The pip of this Python installs into it, for Debian has the one for new environments in a package of its own.
+        venv.create(folder)
         requirements = folder / "requirements.txt"
         requirements.write_text(WHEELS)
-        pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        run([*pip, "--require-hashes", "--only-binary=:all:", "--requirement", requirements])
+        pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "--quiet", "--no-deps"]
+        run([*pip, "--disable-pip-version-check", "--require-hashes", "--only-binary=:all:", "--requirement", requirements])
 
     return filled(f"zig-{version_of('ziglang')}-{version_of('cargo-zigbuild')}", fill)
 
