@@ -11,6 +11,7 @@ use kms_emulator::{CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials};
 
 use crate::{
     blocks::{self, Block},
+    examples::is_hidden,
     from_dbt_to_airflow,
     harness::{
         capabilities::under_each_terraform_with,
@@ -270,6 +271,9 @@ fn configurations_of_pages() -> Vec<Block> {
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(root().join(&folder)).unwrap() {
                 let path = folder.join(entry.unwrap().file_name());
+                if is_hidden(&path) {
+                    continue;
+                }
                 if root().join(&path).is_dir() { folders.push(path) } else { files.push(path) }
             }
         }

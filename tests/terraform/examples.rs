@@ -112,8 +112,14 @@ fn is_configuration(path: &Path) -> bool {
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| !is_hidden(path));
     paths.sort();
     paths
+}
+
+/// Whether this is hidden, such as the `.terraform` that `terraform init` leaves in a module that somebody tested.
+pub fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 /// The files under a folder, and under its folders.

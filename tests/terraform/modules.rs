@@ -5,10 +5,13 @@ use std::{fs, path::Path};
 use kms_emulator::{PROJECT_ID, fingerprint};
 use serde_json::Value;
 
-use crate::harness::{
-    events,
-    plans::MOVED_BY_CREDENTIALS,
-    workspace::{Outcome, Workspace, configuration, under_each_terraform},
+use crate::{
+    examples::is_hidden,
+    harness::{
+        events,
+        plans::MOVED_BY_CREDENTIALS,
+        workspace::{Outcome, Workspace, configuration, under_each_terraform},
+    },
 };
 
 const TOKEN: &str = "dbtu_g1v3nT0AM0dul3B4v5";
@@ -20,6 +23,9 @@ fn copy_examples(workspace: &Workspace) {
     let mut folders = vec![root.join("examples/modules"), root.join("examples/many-accounts")];
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if is_hidden(&path) {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
             } else {
