@@ -77,7 +77,8 @@ def handshake(file, machine):
             # Without root's rights, in a namespace of its own. Ubuntu 24.04 doesn't permit that by default.
             namespace = ["unshare", "--map-root-user"]
             if subprocess.run([*namespace, "true"], stderr=subprocess.DEVNULL).returncode:
-                return "not started, because this system doesn't permit user namespaces"
+                permit = "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+                sys.exit(f"dist: starting {file} in an empty root needs user namespaces: run as root, or `{permit}`")
             enter = [*namespace, *enter]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen([*enter, *command], env=environment, **pipes)

@@ -52,9 +52,9 @@ IN_STANDARD_LIBRARY = (
 def third_party(target, static):
     """The text for a target triple; `static` says whether C libraries of Zig are linked in."""
     parts = [*packages(target), *(libraries() if static else [])]
-    parts.append(("Rust's standard library", "MIT OR Apache-2.0", ["Copyright (c) The Rust Project Contributors\n\n" + MIT]))
+    parts.append(("Rust's standard library", "MIT OR Apache-2.0", [under_mit("The Rust Project Contributors")]))
     for name, license, holder in IN_STANDARD_LIBRARY:
-        parts.append((f"{name}, in Rust's standard library", license, [f"Copyright (c) {holder}\n\n{MIT}"]))
+        parts.append((f"{name}, in Rust's standard library", license, [under_mit(holder)]))
     holders = {}
     for name, _, texts in parts:
         for text in texts:
@@ -87,10 +87,14 @@ def texts(package):
     found = list(dict.fromkeys(file.read_text(errors="replace") for file in files if file.is_file()))
     if not found and "MIT" in re.split(r"[^\w.+-]+", package["license"] or ""):
         authors = ", ".join(package["authors"]) or f"the authors of {package['name']}"
-        found = [f"Copyright (c) {authors}\n\n{MIT}"]
+        found = [under_mit(authors)]
     if not found:
         sys.exit(f"dist: {package['name']} {package['version']} has no text of its license, {package['license']}")
     return found
+
+
+def under_mit(holder):
+    return f"Copyright (c) {holder}\n\n{MIT}"
 
 
 def libraries():
