@@ -11,7 +11,7 @@ use kms_emulator::{CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials};
 
 use crate::{
     blocks::{self, Block},
-    examples::is_hidden,
+    examples::files_under,
     from_dbt_to_airflow,
     harness::{
         capabilities::under_each_terraform_with,
@@ -264,22 +264,13 @@ fn needed(block: &Block) -> Option<Capability> {
 
 /// The configurations in the pages that are not those of a file under `examples/`, which `tests/examples.rs` validates.
 fn configurations_of_pages() -> Vec<Block> {
-    let mut pages = vec![PathBuf::from("README.md")];
-    let mut examples = Vec::new();
-    for (folder, files) in [("docs", &mut pages), ("examples", &mut examples)] {
-        let mut folders = vec![PathBuf::from(folder)];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(root().join(&folder)).unwrap() {
-                let path = folder.join(entry.unwrap().file_name());
-                if is_hidden(&path) {
-                    continue;
-                }
-                if root().join(&path).is_dir() { folders.push(path) } else { files.push(path) }
-            }
-        }
-    }
-    let examples: Vec<String> =
-        examples.iter().map(|path| format!("\n{}", fs::read_to_string(root().join(path)).unwrap())).collect();
+    let docs = files_under(&root().join("docs"));
+    let docs = docs.iter().map(|path| path.strip_prefix(root()).unwrap().to_owned());
+    let pages: Vec<PathBuf> = [PathBuf::from("README.md")].into_iter().chain(docs).collect();
+    let examples: Vec<String> = files_under(&root().join("examples"))
+        .iter()
+        .map(|path| format!("\n{}", fs::read_to_string(path).unwrap()))
+        .collect();
     let blocks = pages.iter().flat_map(|page| configurations(page.to_str().unwrap()));
     blocks
         .filter(|block| block.comment("not run: ").is_none())

@@ -112,18 +112,16 @@ fn is_configuration(path: &Path) -> bool {
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    // `terraform init` leaves `.terraform` in a module that somebody tested.
+    let is_hidden =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     paths.retain(|path| !is_hidden(path));
     paths.sort();
     paths
 }
 
-/// Whether this is hidden, such as the `.terraform` that `terraform init` leaves in a module that somebody tested.
-pub fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
-}
-
 /// The files under a folder, and under its folders.
-fn files_under(folder: &Path) -> Vec<PathBuf> {
+pub fn files_under(folder: &Path) -> Vec<PathBuf> {
     entries(folder)
         .into_iter()
         .flat_map(|path| if path.is_dir() { files_under(&path) } else { vec![path] })

@@ -6,7 +6,7 @@ use kms_emulator::{PROJECT_ID, fingerprint};
 use serde_json::Value;
 
 use crate::{
-    examples::is_hidden,
+    examples::files_under,
     harness::{
         events,
         plans::MOVED_BY_CREDENTIALS,
@@ -20,18 +20,10 @@ const KEPT: &str = "dbtc_k3ptF0rAM0dul3C8x7";
 /// Puts the modules, and an example that uses one, where they lie in the project.
 fn copy_examples(workspace: &Workspace) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders = vec![root.join("examples/modules"), root.join("examples/many-accounts")];
-    while let Some(folder) = folders.pop() {
-        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            if is_hidden(&path) {
-                continue;
-            }
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(root).unwrap().to_str().unwrap();
-                workspace.write(name, &fs::read_to_string(&path).unwrap());
-            }
+    for folder in ["examples/modules", "examples/many-accounts"] {
+        for path in files_under(&root.join(folder)) {
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap();
+            workspace.write(name, &fs::read_to_string(&path).unwrap());
         }
     }
 }

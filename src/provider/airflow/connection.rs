@@ -18,7 +18,7 @@ use crate::{
         value::{Type, Value},
     },
     provider::{
-        messages::{airflow as reason, rules as rule_reason},
+        messages::{airflow as reason, rules::NOT_AN_INSTANCE_URL},
         rules,
     },
     secret::Secret,
@@ -175,10 +175,7 @@ fn is_dbt_cloud(name: &str) -> bool {
 fn host_name(instance_url: &str) -> Result<String, String> {
     rules::instance_url(instance_url)?;
     let url = Url::parse(instance_url).ok();
-    url.as_ref()
-        .and_then(Url::host_str)
-        .map(str::to_owned)
-        .ok_or_else(|| rule_reason::NOT_AN_INSTANCE_URL.into())
+    url.as_ref().and_then(Url::host_str).map(str::to_owned).ok_or_else(|| NOT_AN_INSTANCE_URL.into())
 }
 
 /// What is before the port, which must be a number if there is one.

@@ -51,6 +51,13 @@ impl Texts {
     }
 }
 
+/// Texts that depend on little or nothing, each with its case.
+fn listed(cases: &[(&str, &str)]) -> String {
+    let mut texts = Texts::default();
+    cases.iter().for_each(|(case, text)| texts.text(case, text));
+    texts.0
+}
+
 fn connection() -> kms::DbtConnection {
     serde_json::from_value(serde_json::json!({
         "id": ID, "name": "orders", "projectId": null, "description": null, "version": 1, "orgId": "o",
@@ -365,8 +372,7 @@ fn actions() {
 
 #[test]
 fn rules() {
-    let mut texts = Texts::default();
-    for (case, text) in [
+    insta::assert_snapshot!(listed(&[
         ("EMPTY", rules::EMPTY),
         ("EMPTY_PROJECT", rules::EMPTY_PROJECT),
         ("NOT_TRIMMED", rules::NOT_TRIMMED),
@@ -386,16 +392,12 @@ fn rules() {
         ("host: scheme", rules::host(HostError::Scheme)),
         ("host: credentials", rules::host(HostError::Credentials)),
         ("host: query or fragment", rules::host(HostError::QueryOrFragment)),
-    ] {
-        texts.text(case, text);
-    }
-    insta::assert_snapshot!(texts.0);
+    ]));
 }
 
 #[test]
 fn airflow() {
-    let mut texts = Texts::default();
-    for (case, text) in [
+    insta::assert_snapshot!(listed(&[
         ("EMPTY", airflow::EMPTY),
         ("NEITHER_FORM", airflow::NEITHER_FORM),
         ("NO_TYPE", airflow::NO_TYPE),
@@ -408,25 +410,18 @@ fn airflow() {
         ("invalid_json", &airflow::invalid_json(2, 26)),
         ("not_a_string", &airflow::not_a_string("login")),
         ("not_utf8", &airflow::not_utf8("password")),
-    ] {
-        texts.text(case, text);
-    }
-    insta::assert_snapshot!(texts.0);
+    ]));
 }
 
 #[test]
 fn credentials() {
-    let mut texts = Texts::default();
-    for (case, text) in [
+    insta::assert_snapshot!(listed(&[
         ("WRITTEN_CREDENTIALS", attribute_map::WRITTEN_CREDENTIALS),
         ("STORED_CREDENTIALS", attribute_map::STORED_CREDENTIALS),
         ("ROTATING_CREDENTIALS", attribute_map::ROTATING_CREDENTIALS),
         ("CREDENTIALS_OF_ROTATION", attribute_map::CREDENTIALS_OF_ROTATION),
         ("LOOK_BEFORE_ROTATING_AGAIN", attribute_map::LOOK_BEFORE_ROTATING_AGAIN),
-    ] {
-        texts.text(case, text);
-    }
-    insta::assert_snapshot!(texts.0);
+    ]));
 }
 
 #[test]
