@@ -259,7 +259,8 @@ async fn files_may_be_elsewhere_and_a_process_may_have_the_keys() {
     let emulator = emulator().await;
     let home = Home::new();
     let keys = home.write("keys.json", &as_json("SessionToken"));
-    let config = format!("[default]\nregion = eu-west-2\ncredential_process = cat {}\n", path(&keys));
+    let print = if cfg!(windows) { "type" } else { "cat" };
+    let config = format!("[default]\nregion = eu-west-2\ncredential_process = {print} {}\n", path(&keys));
     let config = home.write("elsewhere/config", &config);
     let environment = [("AWS_CONFIG_FILE", path(&config)), ("PATH", "/usr/bin:/bin")];
     home.log_in(&emulator, IDENTITY_ID, &environment).await.succeeded(FILES, "eu-west-2");

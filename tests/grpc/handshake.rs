@@ -2,28 +2,21 @@
 
 use std::{
     ffi::OsStr,
-    os::unix::ffi::OsStrExt as _,
-    path::Path,
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
-use nix::sys::signal::Signal;
 use tokio::process::Child;
 use tokio_stream::StreamExt as _;
 
 use crate::host::{
-    COOKIE, ClientIdentity, Host, TIMEOUT, connect, executable, go_plugin, health, proto, spawn, told,
+    COOKIE, ClientIdentity, Handshake, Host, TIMEOUT, connect, executable, go_plugin, health, proto, spawn,
+    told,
 };
 
-async fn calls(channel: tonic::transport::Channel) -> Result<(), tonic::Status> {
+pub async fn calls(channel: tonic::transport::Channel) -> Result<(), tonic::Status> {
     let mut provider = proto::provider_client::ProviderClient::new(channel);
     provider.get_metadata(proto::get_metadata::Request {}).await.map(drop)
-}
-
-pub fn signal(child: &Child, signal: Signal) {
-    let id = i32::try_from(child.id().expect("it runs")).unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), signal).unwrap();
 }
 
 /// Waits for the end of the process.
@@ -34,7 +27,7 @@ pub async fn ending(child: &mut Child) -> ExitStatus {
 #[tokio::test]
 async fn terraform_itself_is_served() {
     let host = Host::start().await;
-    assert_eq!(host.handshake.network, "unix");
+    assert_eq!(host.handshake.network, if cfg!(unix) { "unix" } else { "tcp" });
     calls(host.channel.clone()).await.unwrap();
     let (code, rest, _) = host.shut_down().await;
     assert_eq!((code, rest.as_str()), (Some(0), ""), "nothing follows the handshake line");
@@ -58,16 +51,6 @@ async fn a_stranger_is_refused_with_and_without_a_certificate() {
 }
 
 #[tokio::test]
-async fn only_the_owner_can_reach_the_socket() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let host = Host::start().await;
-    let directory = Path::new(&host.handshake.address).parent().unwrap().to_owned();
-    assert_eq!(std::fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
-    host.shut_down().await;
-    assert!(!directory.exists(), "the socket's directory is left behind");
-}
-
-#[tokio::test]
 async fn plain_text_is_spoken_only_when_the_host_asks_for_it() {
     let host = Host::start_with(&[("PLUGIN_CLIENT_CERT", "")]).await;
     assert!(host.handshake.line.ends_with("|grpc|\n"), "{}", host.handshake.line);
@@ -76,26 +59,12 @@ async fn plain_text_is_spoken_only_when_the_host_asks_for_it() {
 
 #[tokio::test]
 async fn an_unusable_client_certificate_is_an_error() {
-    for junk in [&b"junk"[..], b"\xff\xfe"] {
-        let mut command = executable();
-        command.env(COOKIE.0, COOKIE.1).env("PLUGIN_CLIENT_CERT", OsStr::from_bytes(junk));
-        let output = command.output().await.unwrap();
-        assert!(!output.status.success());
-        assert_eq!(output.stdout, b"");
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains("PLUGIN_CLIENT_CERT"), "{said}");
-    }
-}
-
-#[tokio::test]
-async fn a_start_that_fails_says_why() {
-    let nowhere = std::env::temp_dir().join("no-such-folder").join("here");
-    let mut command = executable();
     let output =
-        command.env(COOKIE.0, COOKIE.1).env("PLUGIN_UNIX_SOCKET_DIR", nowhere).output().await.unwrap();
+        executable().env(COOKIE.0, COOKIE.1).env("PLUGIN_CLIENT_CERT", "junk").output().await.unwrap();
     assert!(!output.status.success());
+    assert_eq!(output.stdout, b"");
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("could not listen for Terraform: No such file or directory"), "{said}");
+    assert!(said.contains("PLUGIN_CLIENT_CERT"), "{said}");
 }
 
 #[tokio::test]
@@ -119,14 +88,18 @@ async fn started_by_hand_it_says_what_it_is() {
         assert!(output.status.success());
         assert!(String::from_utf8(output.stdout).unwrap().contains(expected), "{argument}");
     }
-    for (unknown, shown) in [(&b"--verbose"[..], "--verbose"), (b"--\xff", "--\u{fffd}")] {
-        let output = executable().arg(OsStr::from_bytes(unknown)).output().await.unwrap();
-        assert_eq!(output.status.code(), Some(2));
-        let said = String::from_utf8(output.stderr).unwrap();
-        let expected =
-            format!("terraform-provider-kms: unknown option '{shown}'; --help lists the options\n");
-        assert_eq!(said, expected);
-    }
+    assert_eq!(unknown_option(OsStr::new("--verbose")).await, "--verbose");
+}
+
+/// How the program quotes an option that it doesn't know.
+pub async fn unknown_option(option: &OsStr) -> String {
+    let output = executable().arg(option).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let quoted = said
+        .strip_prefix("terraform-provider-kms: unknown option '")
+        .and_then(|rest| rest.strip_suffix("'; --help lists the options\n"));
+    quoted.expect(&said).to_owned()
 }
 
 /// A program with secrets in its memory is not to be loaded where everybody knows.
@@ -160,52 +133,6 @@ async fn the_services_of_go_plugin_are_there() {
     // Open streams don't keep the process from ending.
     let (code, ..) = host.shut_down().await;
     assert_eq!(code, Some(0));
-}
-
-#[tokio::test]
-async fn interrupts_are_left_to_terraform() {
-    let host = Host::start().await;
-    signal(&host.child, Signal::SIGINT);
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    calls(host.channel.clone()).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_supervisor_may_end_it_with_and_without_a_host() {
-    let (mut child, ..) = spawn(&ClientIdentity::new(), &[]).await;
-    signal(&child, Signal::SIGTERM);
-    assert!(ending(&mut child).await.success());
-
-    let mut host = Host::start().await;
-    calls(host.channel.clone()).await.unwrap();
-    signal(&host.child, Signal::SIGTERM);
-    assert!(ending(&mut host.child).await.success());
-}
-
-#[tokio::test]
-async fn it_ends_when_what_started_it_is_gone_before_it_has_connected() {
-    let identity = ClientIdentity::new();
-    let mut command = tokio::process::Command::new("sh");
-    command
-        .args(["-c", "\"$0\" & wait", env!("CARGO_BIN_EXE_terraform-provider-kms")])
-        .env_clear()
-        .env(COOKIE.0, COOKIE.1)
-        .env("PLUGIN_CLIENT_CERT", &identity.pem)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    let mut parent = command.spawn().unwrap();
-    let mut stdout = tokio::io::BufReader::new(parent.stdout.take().unwrap());
-    let mut line = String::new();
-    tokio::io::AsyncBufReadExt::read_line(&mut stdout, &mut line).await.unwrap();
-    let socket = line.split('|').nth(3).unwrap();
-    assert!(Path::new(socket).exists(), "it waits");
-    parent.kill().await.unwrap();
-    // The provider holds the other end.
-    let mut rest = Vec::new();
-    let end = tokio::io::AsyncReadExt::read_to_end(&mut stdout, &mut rest);
-    tokio::time::timeout(TIMEOUT, end).await.expect("it ends").unwrap();
-    assert!(!Path::new(socket).exists(), "it cleans up");
 }
 
 #[tokio::test]
@@ -266,22 +193,20 @@ async fn debug_mode_tells_how_to_reattach_and_outlives_its_hosts() {
     assert_eq!(provider["Protocol"], "grpc");
     assert_eq!(provider["Test"], true);
     assert_eq!(provider["Pid"], child.id().unwrap());
-    let address = provider["Addr"]["String"].as_str().unwrap();
+    let address = |of: &str| provider["Addr"][of].as_str().unwrap().to_owned();
+    let announced = Handshake::plain_text(address("Network"), address("String"));
 
     for _ in 0..2 {
-        let socket = address.to_owned();
-        let connector = tower::service_fn(move |_| {
-            let socket = socket.clone();
-            async move { tokio::net::UnixStream::connect(socket).await.map(hyper_util::rt::TokioIo::new) }
-        });
-        let endpoint = tonic::transport::Endpoint::from_static("http://localhost");
-        let channel = endpoint.connect_with_connector(connector).await.unwrap();
+        let channel = connect(&announced, None).await.unwrap();
         calls(channel.clone()).await.unwrap();
         let mut controller = go_plugin::grpc_controller_client::GrpcControllerClient::new(channel);
         controller.shutdown(go_plugin::Empty {}).await.unwrap();
     }
-    signal(&child, Signal::SIGINT);
-    assert!(ending(&mut child).await.success());
+    #[cfg(unix)]
+    {
+        crate::unix::signal(&child, nix::sys::signal::Signal::SIGINT);
+        assert!(ending(&mut child).await.success());
+    }
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use terraform_provider_kms::{
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader},
-    net::UnixStream,
+    net::TcpStream,
     process::{Child, Command},
 };
 use tokio_rustls::TlsConnector;
@@ -57,6 +57,8 @@ pub const TIMEOUT: Duration = Duration::from_secs(20);
 pub fn executable() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_terraform-provider-kms"));
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    // Without it, Windows finds no sockets.
+    command.envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)));
     command
 }
 
@@ -86,6 +88,14 @@ pub struct Handshake {
     certificate: Option<CertificateDer<'static>>,
 }
 
+impl Handshake {
+    /// A provider in debug mode, which announces no certificate.
+    #[allow(dead_code, reason = "only the tests of starting debug the provider")]
+    pub fn plain_text(network: String, address: String) -> Self {
+        Self { line: String::new(), network, address, certificate: None }
+    }
+}
+
 /// A running provider and the connection to it.
 pub struct Host {
     pub child: Child,
@@ -103,7 +113,10 @@ impl Host {
     pub async fn start_with(environment: &[(&str, &str)]) -> Self {
         let identity = ClientIdentity::new();
         let (child, handshake, stdout, log) = spawn(&identity, environment).await;
-        let channel = connect(&handshake, Some(&identity)).await.unwrap();
+        let channel = match connect(&handshake, Some(&identity)).await {
+            Ok(channel) => channel,
+            Err(error) => panic!("{error}; the provider said {:?}", log.lock().unwrap()),
+        };
         Self { child, handshake, channel, stdout, log }
     }
 
@@ -186,14 +199,14 @@ pub async fn connect(
     handshake: &Handshake,
     identity: Option<&ClientIdentity>,
 ) -> Result<Channel, Box<dyn std::error::Error>> {
-    let address = handshake.address.clone();
+    let (network, address) = (handshake.network.clone(), handshake.address.clone());
     let tls = handshake.certificate.as_ref().map(|certificate| tls(certificate.clone(), identity));
     let connector = tower::service_fn(move |_| {
-        let (address, tls) = (address.clone(), tls.clone());
+        let (network, address, tls) = (network.clone(), address.clone(), tls.clone());
         async move {
-            let stream = UnixStream::connect(address).await?;
+            let stream = dial(&network, &address).await?;
             let stream: Box<dyn Duplex> = match tls {
-                None => Box::new(stream),
+                None => stream,
                 Some(tls) => {
                     let name = ServerName::try_from("localhost").unwrap();
                     Box::new(TlsConnector::from(tls).connect(name, stream).await?)
@@ -204,6 +217,16 @@ pub async fn connect(
     });
     let endpoint = Endpoint::from_static("http://localhost");
     Ok(tokio::time::timeout(TIMEOUT, endpoint.connect_with_connector(connector)).await??)
+}
+
+/// Connects to a socket as go-plugin names it.
+async fn dial(network: &str, address: &str) -> io::Result<Box<dyn Duplex>> {
+    match network {
+        #[cfg(unix)]
+        "unix" => Ok(Box::new(tokio::net::UnixStream::connect(address).await?)),
+        "tcp" => Ok(Box::new(TcpStream::connect(address).await?)),
+        other => panic!("no network: {other}"),
+    }
 }
 
 fn tls(server: CertificateDer<'static>, identity: Option<&ClientIdentity>) -> Arc<ClientConfig> {

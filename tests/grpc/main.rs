@@ -12,3 +12,5 @@ mod proxies;
 mod resource;
 mod scale;
 mod stopping;
+#[cfg(unix)]
+mod unix;

@@ -3,16 +3,14 @@
 use std::time::{Duration, Instant};
 
 use kms_emulator::{CONNECTIONS, Fault, Target};
-use nix::sys::signal::Signal;
 use terraform_provider_kms::plugin::value::Value;
 
 use crate::{
-    handshake::{ending, signal},
     host::{TIMEOUT, proto, told},
     resource::{apply, config, configured, emulator},
 };
 
-async fn wait_until(mut done: impl FnMut() -> bool) {
+pub async fn wait_until(mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < TIMEOUT, "it never happens");
@@ -37,25 +35,6 @@ async fn a_write_under_way_finishes_and_is_recorded() {
     // Stopping is over with what was under way.
     let (answer, _) = apply(&mut provider.clone(), None, &config("finance", &[])).await;
     assert_eq!(told(&answer.diagnostics), Vec::<String>::new());
-}
-
-#[tokio::test]
-async fn a_supervisor_that_ends_the_process_waits_for_a_write_under_way() {
-    let emulator = emulator().await;
-    let (mut host, provider) = configured(&emulator).await;
-    let slow = Fault::slow(Duration::ZERO, Duration::from_millis(1500));
-    emulator.fault(Target::once("POST", CONNECTIONS), slow);
-    let mut creating = provider.clone();
-    let create = tokio::spawn(async move { apply(&mut creating, None, &config("analytics", &[])).await });
-    wait_until(|| !emulator.connections().is_empty()).await;
-    signal(&host.child, Signal::SIGTERM);
-    // As long as it is under way, other calls are served.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    provider.clone().get_metadata(proto::get_metadata::Request {}).await.unwrap();
-    let (answer, stored) = tokio::time::timeout(TIMEOUT, create).await.expect("it ends").unwrap();
-    assert_eq!(told(&answer.diagnostics), Vec::<String>::new());
-    assert_eq!(stored.state.attribute("id"), Some(&Value::string(&emulator.connection("analytics").id)));
-    assert!(ending(&mut host.child).await.success());
 }
 
 #[tokio::test]
