@@ -16,7 +16,7 @@ use super::{
     api_error::{self, ApiError},
     error::{Error, report},
     exchange::{Response, ServerClock, exchange},
-    fate::{Reason, Repetition},
+    fate::{Obstacle, Reason, Repetition},
     history::History,
     messages,
     outage::Cycle,
@@ -59,6 +59,8 @@ impl From<Error> for Failure {
 pub(super) struct Tries {
     number: u32,
     repeats: u32,
+    /// How long it has waited for the rate limit.
+    waited: Duration,
     cycle: Cycle,
 }
 
@@ -66,7 +68,8 @@ impl Tries {
     /// # Errors
     /// [`Error::Unreachable`] when the KMS could not be reached a moment ago.
     pub(super) fn begin(transport: &Transport, run: &Run) -> Result<Self, Error> {
-        Ok(Self { number: 0, repeats: 0, cycle: transport.outage.begin(run.insists(), Instant::now())? })
+        let cycle = transport.outage.begin(run.insists(), Instant::now())?;
+        Ok(Self { number: 0, repeats: 0, waited: Duration::ZERO, cycle })
     }
 }
 
@@ -83,9 +86,10 @@ impl Transport {
         tries: &mut Tries,
         history: &mut History,
     ) -> Result<Received<T>, Failure> {
-        let max_repeats = self.config.max_retries.min(request.max_repeats.unwrap_or(u32::MAX));
+        let is_optional = request.patience.is_some();
+        let max_repeats = self.config.max_retries.min(request.patience.map_or(u32::MAX, |it| it.max_repeats));
         loop {
-            let permit = self.permit(run, request).await?;
+            let permit = self.permit(run, request, tries).await?;
             let header = authorization.header(run).await?;
             let sent_at = Instant::now();
             tries.number += 1;
@@ -113,10 +117,10 @@ impl Transport {
             }
             let error = history.add(request.error(reason), sent_at);
             let may_repeat = retry::allows(repetition, tries.repeats, max_repeats)
-                && (!is_outage || self.outage.allows_repeat(&tries.cycle, Instant::now()));
+                && (!is_outage || self.outage.failed(&tries.cycle, Instant::now()));
             if !may_repeat {
-                // A request without repeats is not enough evidence of an outage.
-                if is_outage && repetition != Repetition::Never {
+                // A request that is not repeated, or gives up early, is not enough evidence of an outage.
+                if is_outage && repetition != Repetition::Never && !is_optional {
                     self.outage.gave_up(&tries.cycle, &error, took, Instant::now());
                 }
                 return Err(error.into());
@@ -131,10 +135,14 @@ impl Transport {
     }
 
     /// Waits until the rate limit permits the request.
-    async fn permit(&self, run: &Run, request: &Request) -> Result<Permit, Error> {
-        let budget = self.config.max_retry_wait.saturating_sub(run.waited());
+    async fn permit(&self, run: &Run, request: &Request, tries: &mut Tries) -> Result<Permit, Error> {
+        let mut budget = self.config.max_retry_wait.saturating_sub(run.waited());
+        if let Some(patience) = request.patience {
+            budget = budget.min(patience.total().saturating_sub(tries.waited));
+        }
         let since = Instant::now();
         let permit = run.unless_stopped(self.limiter(request).acquire(budget)).await;
+        tries.waited += since.elapsed();
         run.add_waited(since.elapsed());
         permit?.map_err(|too_long| Error::RateLimited {
             request: request.name(),
@@ -152,7 +160,8 @@ impl Transport {
         header: Option<&HeaderValue>,
     ) -> Result<Result<Response, Reason>, Error> {
         let http = self.http().await?;
-        let timeout = request.timeout.unwrap_or(Duration::MAX).min(self.config.request_timeout);
+        let timeout = request.patience.map_or(Duration::MAX, |patience| patience.timeout);
+        let timeout = timeout.min(self.config.request_timeout);
         let exchange = exchange(http, &self.config.host, request, header, timeout);
         if request.may_be_dropped() { run.unless_stopped(exchange).await } else { Ok(exchange.await) }
     }
@@ -164,7 +173,15 @@ impl Transport {
         permit: Permit,
         sent_at: Instant,
     ) -> Result<Received<T>, Reason> {
-        let response = response?;
+        let response = response.map_err(|reason| match reason {
+            // The KMS has spoken HTTP before, so this response is a broken one.
+            Reason::NoConnection { host, obstacle: Some(Obstacle::NotHttp), source }
+                if self.outage.was_heard() =>
+            {
+                Reason::NoResponse { host, source }
+            }
+            reason => reason,
+        })?;
         let Response { status, headers, body, clock } = &response;
         if status.is_success() {
             permit.complete(Limits::of_response(headers));
@@ -176,7 +193,8 @@ impl Transport {
             let now = clock.map_or_else(OffsetDateTime::now_utc, |clock| clock.date);
             let message = error.as_ref().map(|error| error.message.as_str());
             permit.complete(Limits::of_refusal(headers, message.unwrap_or_default(), now));
-        } else {
+        } else if error.is_some() {
+            // The limits of another server are not those of the KMS.
             permit.complete(Limits::of_response(headers));
         }
         Err(match error {

@@ -218,7 +218,14 @@ impl<O: Object> State<O> {
     pub(super) fn step(&self, key: Key<'_, O>, scope: Scope<'_>, writes: u64, now: Instant) -> Step<O> {
         for listing in self.covering(scope) {
             if let Some(object) = self.fresh(&listing, writes, now).and_then(|list| list.get(key)) {
-                return if object.is_whole() { Step::Found(Box::new(object.clone())) } else { Step::Single };
+                // An entry without its project is incomplete: the object would seem to have moved.
+                let is_in_scope = match scope {
+                    Scope::Organization => object.project_id().is_none(),
+                    Scope::Project(id) => object.project_id() == Some(id),
+                    Scope::Unknown => true,
+                };
+                let is_usable = is_in_scope && object.is_whole();
+                return if is_usable { Step::Found(Box::new(object.clone())) } else { Step::Single };
             }
         }
         if self.is_early() {
@@ -257,7 +264,7 @@ impl<O: Object> State<O> {
         kept.is_limited = matches!(result, Err(Error::RateLimited { .. }));
         match result {
             Ok(mut objects) => {
-                // An entry without its project is incomplete: the object would seem to have moved.
+                // By ID, such an entry would hide the one in the list of its own project.
                 if let Listing::Project(id) = listing {
                     objects.retain(|object| object.project_id() == Some(id));
                 }

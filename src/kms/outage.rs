@@ -29,7 +29,16 @@ pub(super) struct Outage(Mutex<State>);
 struct State {
     /// Counts the KMS's responses.
     responses: u64,
+    failing: Option<Failing>,
     given_up: Option<GivenUp>,
+}
+
+/// Requests that failed with a sign of an outage, without a response of the KMS in between.
+#[derive(Debug)]
+struct Failing {
+    /// When the first of them was begun.
+    since: Instant,
+    last: Instant,
 }
 
 /// The end of a complete cycle of repeats, or of a single attempt after one.
@@ -66,13 +75,29 @@ impl Outage {
     pub(super) fn heard(&self) {
         let mut state = self.state();
         state.responses += 1;
+        state.failing = None;
         state.given_up = None;
     }
 
-    /// Whether a request that failed with a sign of an outage may be repeated.
-    pub(super) fn allows_repeat(&self, cycle: &Cycle, now: Instant) -> bool {
-        let heard_since = self.state().responses > cycle.responses;
-        heard_since || (!cycle.is_single && now < cycle.began + LONGEST_CYCLE)
+    /// Whether the KMS has responded before.
+    pub(super) fn was_heard(&self) -> bool {
+        self.state().responses > 0
+    }
+
+    /// Records that a request failed with a sign of an outage, and returns whether it may be repeated. All requests
+    /// that fail in an outage share one cycle, which begins with the first of them.
+    pub(super) fn failed(&self, cycle: &Cycle, now: Instant) -> bool {
+        let mut state = self.state();
+        if state.responses > cycle.responses {
+            return true;
+        }
+        let failing = match &mut state.failing {
+            Some(failing) if now < failing.last + LONGEST_CYCLE => failing,
+            failing => failing.insert(Failing { since: cycle.began, last: now }),
+        };
+        failing.last = now;
+        let latest = failing.since + LONGEST_CYCLE;
+        !cycle.is_single && state.given_up.is_none() && now < latest
     }
 
     /// Records that a request with a sign of an outage is not repeated any more. Its last attempt took `took`.
@@ -99,11 +124,32 @@ mod tests {
     fn after_one_failed_cycle_everything_gets_one_try() {
         let (outage, now) = (Outage::default(), Instant::now());
         let first = outage.begin(false, now).unwrap();
-        assert!(outage.allows_repeat(&first, now + 39 * SECOND));
-        assert!(!outage.allows_repeat(&first, now + 40 * SECOND));
+        assert!(outage.failed(&first, now + 39 * SECOND));
+        assert!(!outage.failed(&first, now + 40 * SECOND));
         outage.gave_up(&first, &Error::Cancelled, Duration::ZERO, now);
         let second = outage.begin(false, now).unwrap();
-        assert!(!outage.allows_repeat(&second, now));
+        assert!(!outage.failed(&second, now));
+    }
+
+    #[test]
+    fn requests_that_begin_in_an_outage_share_its_cycle() {
+        let (outage, now) = (Outage::default(), Instant::now());
+        let first = outage.begin(false, now).unwrap();
+        assert!(outage.failed(&first, now + 30 * SECOND));
+        let second = outage.begin(false, now + 30 * SECOND).unwrap();
+        assert!(outage.failed(&second, now + 39 * SECOND));
+        assert!(!outage.failed(&second, now + 60 * SECOND));
+        // What failed long ago is another outage.
+        let third = outage.begin(false, now + 300 * SECOND).unwrap();
+        assert!(outage.failed(&third, now + 330 * SECOND));
+    }
+
+    #[test]
+    fn what_is_in_progress_when_another_gives_up_is_not_repeated() {
+        let (outage, now) = (Outage::default(), Instant::now());
+        let (first, second) = (outage.begin(false, now).unwrap(), outage.begin(false, now).unwrap());
+        outage.gave_up(&first, &Error::Cancelled, Duration::ZERO, now);
+        assert!(!outage.failed(&second, now));
     }
 
     #[test]
@@ -138,7 +184,7 @@ mod tests {
         let (outage, now) = (Outage::default(), Instant::now());
         let hanging = outage.begin(false, now).unwrap();
         outage.heard();
-        assert!(outage.allows_repeat(&hanging, now + 300 * SECOND));
+        assert!(outage.failed(&hanging, now + 300 * SECOND));
         outage.gave_up(&hanging, &Error::Cancelled, 30 * SECOND, now);
         assert!(!outage.begin(false, now).unwrap().is_single);
     }

@@ -36,10 +36,24 @@ pub struct Request {
     pub(super) effect: Effect,
     /// The maximum size of the response, in bytes.
     pub(super) max_response: usize,
-    /// The maximum number of repeats after a fault, if lower than configured.
-    pub(super) max_repeats: Option<u32>,
-    /// The time limit of one exchange, if lower than configured.
-    pub(super) timeout: Option<Duration>,
+    /// The limits of a request that the caller can do without, if lower than configured.
+    pub(super) patience: Option<Patience>,
+}
+
+/// How long a request is worth waiting for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// The maximum number of repeats after a fault.
+    pub(super) max_repeats: u32,
+    /// The time limit of one exchange.
+    pub(super) timeout: Duration,
+}
+
+impl Patience {
+    /// The time limit of all exchanges, and of all waiting for the rate limit.
+    pub(super) fn total(self) -> Duration {
+        self.timeout * (self.max_repeats + 1)
+    }
 }
 
 impl Request {
@@ -102,8 +116,7 @@ impl Request {
             body: None,
             effect,
             max_response: MAX_OBJECT,
-            max_repeats: None,
-            timeout: None,
+            patience: None,
         })
     }
 
@@ -128,10 +141,10 @@ impl Request {
         self
     }
 
-    /// Fails earlier than configured: after this many repeats, each with this timeout.
+    /// Fails earlier than configured: after this many repeats, each with this timeout, or if the rate limit makes it
+    /// wait longer than all of them may take.
     pub(super) fn giving_up_after(mut self, max_repeats: u32, timeout: Duration) -> Self {
-        self.max_repeats = Some(max_repeats);
-        self.timeout = Some(timeout);
+        self.patience = Some(Patience { max_repeats, timeout });
         self
     }
 

@@ -294,6 +294,18 @@ async fn a_stopped_deletion_that_may_have_been_performed_does_not_pass_for_nothi
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_limits_of_a_proxy_are_not_those_of_the_kms() {
+    let server = Server::start(|seen, _| match seen.earlier {
+        0 => Reply::html(503).with("x-ratelimit-remaining", 0).with("x-ratelimit-reset", 3600),
+        _ => ok(),
+    })
+    .await;
+    let started = Instant::now();
+    send(&server, &get()).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_deletion_that_the_limit_keeps_from_being_repeated_does_not_pass_for_nothing() {
     let used_up = || server_fault().with("x-ratelimit-remaining", 0).with("x-ratelimit-reset", 60);
     let server = Server::start(move |_, _| used_up()).await;
