@@ -154,12 +154,20 @@ fn kind(status: StatusCode, error: &str, message: &str) -> ApiErrorKind {
         (404, _) if names_unknown_project(message) => ApiErrorKind::UnknownProject,
         // The error is named after the operation that didn't find the folder.
         (404, "GetSecretByName") => ApiErrorKind::UnknownFolder,
+        (404, _) if names_missing_prerequisite(message) => ApiErrorKind::Other,
         (404, _) => ApiErrorKind::NotFound,
         (422, _) => ApiErrorKind::Invalid,
         (429, _) => ApiErrorKind::RateLimited,
         (500, _) if message.contains(ROTATION_FAILURE) => ApiErrorKind::RotationFailed,
         _ => ApiErrorKind::Other,
     }
+}
+
+/// Whether a message reports that something is missing which the KMS needs to find the object: the key that encrypts
+/// it, or its organization. The object itself may well exist.
+fn names_missing_prerequisite(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["kms with id", "kms key", "organization with id"].iter().any(|start| message.starts_with(start))
 }
 
 /// The beginnings of messages that forward an error of dbt. The rest is the text of dbt or of the HTTP library.
@@ -331,6 +339,9 @@ mod tests {
             (404, "NotFound", "Could not find App Connection with ID x", NotFound),
             (404, "NotFound", "Could not find App Connection with name x in project scope.", NotFound),
             (404, "NotFound", "Secret with name 'project' not found", NotFound),
+            // Not the object, but what the KMS needs to find it.
+            (404, "NotFound", "KMS with ID '1a1a' not found", Other),
+            (404, "NotFound", "Organization with ID '1a1a' not found", Other),
             (
                 404,
                 "GetSecretByName",

@@ -169,9 +169,10 @@ fn no_response(error: reqwest::Error, host: &Host, effect: Effect) -> Reason {
 fn obstacle(error: &reqwest::Error) -> Option<Obstacle> {
     let mut cause = StdError::source(error);
     while let Some(error) = cause {
+        // Only a first line of another protocol counts. A header that is damaged or too large is a broken response.
         if let Some(error) = error.downcast_ref::<hyper::Error>()
             && error.is_parse()
-            && !error.is_incomplete_message()
+            && format!("{error:?}").contains("Parse(Version)")
         {
             return Some(Obstacle::NotHttp);
         }
@@ -189,7 +190,7 @@ fn obstacle(error: &reqwest::Error) -> Option<Obstacle> {
 }
 
 fn obstacle_of_tls(error: &rustls::Error) -> Option<Obstacle> {
-    use rustls::{CertificateError as Certificate, Error, InvalidMessage};
+    use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error, InvalidMessage};
     match error {
         Error::InvalidCertificate(problem) => Some(match problem {
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => Obstacle::WrongName,
@@ -204,6 +205,11 @@ fn obstacle_of_tls(error: &rustls::Error) -> Option<Obstacle> {
             _ => Obstacle::UntrustedCertificate,
         }),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(Obstacle::NotTls),
+        Error::PeerIncompatible(_)
+        | Error::AlertReceived(Alert::ProtocolVersion | Alert::InsufficientSecurity) => {
+            Some(Obstacle::NoCommonTls)
+        }
+        Error::AlertReceived(Alert::CertificateRequired) => Some(Obstacle::ClientCertificate),
         _ => None,
     }
 }

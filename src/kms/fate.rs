@@ -128,6 +128,10 @@ pub enum Obstacle {
     CertificateDates,
     /// The server doesn't speak TLS on this port.
     NotTls,
+    /// The server has no version or cipher suite of TLS that the provider has.
+    NoCommonTls,
+    /// The server requires a certificate of the client.
+    ClientCertificate,
     /// The server doesn't speak HTTP on this port.
     NotHttp,
 }

@@ -25,6 +25,8 @@ pub(super) fn http_client(config: &Config) -> Result<reqwest::Client, Error> {
     let mut builder = reqwest::Client::builder()
         .user_agent(&config.user_agent)
         .redirect(reqwest::redirect::Policy::none())
+        // Repeats are decided in one place, after the rate limit and with a lookup of changes.
+        .retry(reqwest::retry::never())
         .referer(false)
         .connect_timeout(connect_timeout)
         .pool_idle_timeout(IDLE_TIMEOUT);

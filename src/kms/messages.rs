@@ -110,6 +110,11 @@ pub(super) fn describes_another(what: &str) -> String {
     format!("it describes another {what}")
 }
 
+/// The response has an ID that can't be one.
+pub(super) fn no_valid_id() -> &'static str {
+    "its ID has other characters than letters, digits and hyphens"
+}
+
 /// The response describes an object of another kind.
 pub(super) fn describes_another_kind() -> &'static str {
     "it describes an object of another kind"
@@ -321,6 +326,7 @@ mod tests {
             unreadable_response(method, route, &too_large(16 << 20)),
             unreadable_response(method, route, &describes_another("object")),
             unreadable_response(method, route, describes_another_kind()),
+            unreadable_response(method, route, no_valid_id()),
             redirected(method, route, None),
             redirected(method, route, Some("https://elsewhere.example.com")),
             "\n# Changes".to_owned(),

@@ -50,6 +50,9 @@ pub trait Object: DeserializeOwned + Clone + fmt::Debug + PartialEq + Send + Syn
     /// Whether it has all fields that a single read returns. Some servers omit fields in lists.
     fn is_whole(&self) -> bool;
 
+    /// Redacts the texts of other servers that it contains.
+    fn clean(&mut self, _clean: impl Fn(&str) -> String) {}
+
     /// Whether it has this name and scope.
     fn is_at(&self, place: &Self::Place) -> bool;
 
@@ -197,8 +200,14 @@ struct Entry<O>(Option<O>);
 impl<'de, O: Object> Deserialize<'de> for Entry<O> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(deserializer)?;
-        Ok(Self(serde_json::from_str(raw.get()).ok().filter(O::is_of_kind)))
+        let is_usable = |object: &O| object.is_of_kind() && is_id(object.id());
+        Ok(Self(serde_json::from_str(raw.get()).ok().filter(is_usable)))
     }
+}
+
+/// Whether this can be an ID. Messages show it in commands to copy, so nothing else may be in it.
+pub(super) fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// Reads a field where null and absent mean the default.

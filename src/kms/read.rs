@@ -13,7 +13,7 @@ use super::{
     history::History,
     list_cache::{Key, Listing, Scope, Step},
     messages,
-    object::{Many, Object, One},
+    object::{Many, Object, One, is_id},
     request::Request,
 };
 
@@ -158,28 +158,34 @@ impl Operation {
         request: &Request,
         history: &mut History,
     ) -> Result<Received<O>, Error> {
-        let Received { value: One(object), sent_at, clock } =
+        let Received { value: One(mut object), sent_at, clock } =
             self.send_noting::<One<O>>(request, history).await?;
-        if object.is_of_kind() {
-            Ok(Received { value: object, sent_at, clock })
-        } else {
-            Err(history.add(request.unreadable(messages::describes_another_kind()), sent_at))
+        if !object.is_of_kind() {
+            return Err(history.add(request.unreadable(messages::describes_another_kind()), sent_at));
         }
+        if !is_id(object.id()) {
+            return Err(history.add(request.unreadable(messages::no_valid_id()), sent_at));
+        }
+        object.clean(|text| self.client.transport().redactor.clean(text));
+        Ok(Received { value: object, sent_at, clock })
     }
 
     async fn send_list<O: Object>(&self, request: &Request) -> Result<ObjectList<O>, Error> {
-        let Many { objects, unreadable } = self.send(request).await.map_err(|error| match error {
-            // A list always exists, so the project is missing.
-            Error::Request(mut failed) => {
-                if let Reason::Api(error) = &mut failed.reason
-                    && error.kind == ApiErrorKind::NotFound
-                {
-                    error.kind = ApiErrorKind::UnknownProject;
+        let Many { mut objects, unreadable }: Many<O> =
+            self.send(request).await.map_err(|error| match error {
+                // A list always exists, so the project is missing.
+                Error::Request(mut failed) => {
+                    if let Reason::Api(error) = &mut failed.reason
+                        && error.kind == ApiErrorKind::NotFound
+                    {
+                        error.kind = ApiErrorKind::UnknownProject;
+                    }
+                    Error::Request(failed)
                 }
-                Error::Request(failed)
-            }
-            other => other,
-        })?;
+                other => other,
+            })?;
+        let redactor = &self.client.transport().redactor;
+        objects.iter_mut().for_each(|object| object.clean(|text| redactor.clean(text)));
         Ok(ObjectList { objects, unreadable })
     }
 

@@ -61,22 +61,23 @@ impl Redactor {
 
     fn without_secrets(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for secret in self.secrets.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut plain_forms = Vec::new();
+        for secret in secrets.iter() {
             // Pasted secrets may end with a newline, but they are sent trimmed.
             let plain = secret.expose().trim();
             let visible = without_control_characters(plain);
-            let other = (visible != plain).then_some(&*visible);
-            for secret in [plain].into_iter().chain(other) {
-                for form in forms(secret) {
+            let other = (visible != plain).then(|| visible.clone());
+            for secret in [Cow::Borrowed(plain)].into_iter().chain(other) {
+                for form in forms(&secret) {
                     text = replace_ignoring_case_of_hex(text, &form);
                 }
-                // The secret is escaped in another way, so drop the whole message.
-                if !secret.is_empty() && percent_decode_str(&text).decode_utf8_lossy().contains(secret) {
-                    return REDACTED.to_owned();
-                }
             }
+            plain_forms.extend([Cow::Borrowed(plain), visible]);
         }
-        text
+        // A secret that is escaped in another way takes the whole text with it.
+        let is_in = |text: &str| plain_forms.iter().any(|form| !form.is_empty() && text.contains(&**form));
+        if unescaped(&text).iter().any(|text| is_in(text)) { REDACTED.to_owned() } else { text }
     }
 }
 
@@ -84,6 +85,63 @@ impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Redactor")
     }
+}
+
+/// The text without the escapes of JSON and of URLs, after each of several rounds: what was escaped may be escaped again.
+fn unescaped(text: &str) -> Vec<String> {
+    const ROUNDS: usize = 4;
+    let mut forms = Vec::new();
+    // In forms, plus is a space.
+    for last in [text.to_owned(), text.replace('+', " ")] {
+        let mut last = last;
+        for _ in 0..ROUNDS {
+            let next = without_json_escapes(&percent_decode_str(&last).decode_utf8_lossy());
+            let is_done = next == last;
+            last.clone_from(&next);
+            forms.push(next);
+            if is_done {
+                break;
+            }
+        }
+    }
+    forms
+}
+
+/// The text with each escape of JSON replaced by its character.
+fn without_json_escapes(text: &str) -> String {
+    let mut units: Vec<u16> = Vec::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        let mut after = rest.clone();
+        let escaped = if c == '\\' { escaped_unit(&mut after) } else { None };
+        match escaped {
+            Some(unit) => {
+                units.push(unit);
+                rest = after;
+            }
+            None => units.extend_from_slice(c.encode_utf16(&mut [0; 2])),
+        }
+    }
+    String::from_utf16_lossy(&units)
+}
+
+/// The character after a backslash in JSON, as one unit of UTF-16.
+fn escaped_unit(rest: &mut std::str::Chars<'_>) -> Option<u16> {
+    let c = match rest.next()? {
+        'u' => {
+            let unit = u16::from_str_radix(rest.as_str().get(..4)?, 16).ok()?;
+            rest.nth(3)?;
+            return Some(unit);
+        }
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'b' => '\u{8}',
+        'f' => '\u{c}',
+        c @ ('"' | '\\' | '/') => c,
+        _ => return None,
+    };
+    u16::try_from(u32::from(c)).ok()
 }
 
 /// Terminals interpret control characters, and some invisible characters reorder or hide text.
@@ -123,6 +181,8 @@ fn forms(secret: &str) -> Vec<String> {
         utf8_percent_encode(secret, URI_COMPONENT).to_string(),
     ];
     forms.extend(base64_forms(secret.as_bytes()));
+    // Base64 of JSON.
+    forms.extend(base64_forms(json.as_bytes()));
     forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
     forms.dedup();
     forms
@@ -224,6 +284,31 @@ mod tests {
     fn a_partly_encoded_secret_takes_the_whole_text_with_it() {
         let text = format!("bad {}", SECRET.replace('/', "%2F"));
         assert_eq!(redactor().clean(&text), REDACTED);
+    }
+
+    #[test]
+    fn a_secret_in_an_unusual_form_takes_the_whole_text_with_it() {
+        let all: String = SECRET.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
+        let percent = utf8_percent_encode(SECRET, NON_ALPHANUMERIC).to_string();
+        for form in [
+            all.replace('\\', r"\\"),
+            all,
+            SECRET.replace('\\', r"\\").replace('é', "\\u00E9"),
+            utf8_percent_encode(&percent, NON_ALPHANUMERIC).to_string(),
+        ] {
+            assert_eq!(redactor().clean(&format!("token {form} is bad")), REDACTED, "{form}");
+        }
+        let spaced = Redactor::default();
+        spaced.add(&Secret::new("a token/with spaces"));
+        assert_eq!(spaced.clean("bad a+token%2Fwith+spaces"), REDACTED);
+        assert_eq!(spaced.clean(r"C:\new\table + 50%"), r"C:\new\table + 50%");
+    }
+
+    #[test]
+    fn a_secret_in_base64_of_json_is_taken_out() {
+        let json = serde_json::json!({ "apiToken": SECRET }).to_string();
+        let cleaned = redactor().clean(&BASE64_STANDARD.encode(json));
+        assert!(cleaned.contains(REDACTED), "{cleaned}");
     }
 
     #[test]

@@ -225,6 +225,11 @@ impl Object for ServiceTokenRotation {
         [rotation_status, last_rotated_at, created_at, updated_at].iter().all(|text| !text.is_empty())
     }
 
+    fn clean(&mut self, clean: impl Fn(&str) -> String) {
+        // It has what dbt responded.
+        self.last_rotation_message = self.last_rotation_message.as_deref().map(clean);
+    }
+
     fn is_at(&self, place: &RotationPlace) -> bool {
         // Older servers store names in lower case.
         self.name.eq_ignore_ascii_case(&place.name)

@@ -61,8 +61,7 @@ pub(super) struct Reply {
 
 enum Wire {
     Answer { status: u16, headers: Vec<(&'static str, String)>, body: Vec<u8> },
-    Truncated,
-    Close,
+    Bytes(&'static [u8]),
 }
 
 impl Reply {
@@ -99,12 +98,17 @@ impl Reply {
 
     /// A success whose body ends early.
     pub(super) fn truncated() -> Self {
-        Self { delay: Duration::ZERO, wire: Wire::Truncated }
+        Self::bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"app")
+    }
+
+    /// These bytes, after which the connection closes.
+    pub(super) fn bytes(bytes: &'static [u8]) -> Self {
+        Self { delay: Duration::ZERO, wire: Wire::Bytes(bytes) }
     }
 
     /// The connection closes without a response.
     pub(super) fn close() -> Self {
-        Self { delay: Duration::ZERO, wire: Wire::Close }
+        Self::bytes(b"")
     }
 
     /// No response for longer than any test waits.
@@ -288,8 +292,7 @@ pub(super) async fn serve_one<S: AsyncRead + AsyncWrite + Unpin>(
         tokio::time::sleep(reply.delay).await;
     }
     let bytes = match reply.wire {
-        Wire::Close => Vec::new(),
-        Wire::Truncated => b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"app".to_vec(),
+        Wire::Bytes(bytes) => bytes.to_vec(),
         Wire::Answer { status, headers, body } => {
             let mut head = format!("HTTP/1.1 {status} Status\r\ncontent-length: {}\r\n", body.len());
             if !headers.iter().any(|(name, _)| *name == "date") {

@@ -127,10 +127,13 @@ impl Operation {
         let mut repeats = 0;
         loop {
             let error = match self.one::<O>(&request, &mut history).await {
-                Ok(received) => {
+                Ok(received) if received.value.is_at(&new.place()) => {
                     self.client.managed().add(received.value.id());
                     self.run.set_may_still_create(history.is_open());
                     return Ok(received.value);
+                }
+                Ok(received) => {
+                    history.add(request.unreadable(messages::describes_another("object")), received.sent_at)
                 }
                 Err(error) => error,
             };
@@ -151,7 +154,7 @@ impl Operation {
                         self.run.set_may_still_create(history.is_open_besides_one());
                         return Ok(found);
                     }
-                    self.run.set_may_still_create(history.is_open());
+                    self.run.set_may_still_create(history.is_open_besides_one());
                     let found = Some(Box::new(found));
                     return Err(CreateError::Unconfirmed { found, error: history.end(error) });
                 }

@@ -114,14 +114,14 @@ async fn a_kms_that_comes_back_is_found() {
     assert_eq!((stopped.count("GET"), server.count("GET")), (2, failures));
 }
 
-/// The https URL of a server that responds to TLS like an HTTP server.
-async fn plain_server() -> String {
+/// The https URL of a server that responds to everything with these bytes.
+async fn server_that_sends(response: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n").await;
+            let _ = stream.write_all(response).await;
         }
     });
     url
@@ -132,14 +132,20 @@ async fn what_can_not_get_better_is_not_repeated_and_named() {
     let (host, pem) = tls_server(&["localhost"]).await;
     let (other, other_pem) = tls_server(&["elsewhere.example"]).await;
     let (_, unrelated) = tls_server(&["localhost"]).await;
-    let plain = plain_server().await;
+    let plain = server_that_sends(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n").await;
+    // A fatal alert of TLS 1.0: protocol_version.
+    let old = server_that_sends(&[21, 3, 1, 0, 2, 2, 70]).await;
+    // certificate_required.
+    let of_clients = server_that_sends(&[21, 3, 3, 0, 2, 2, 116]).await;
     let authority = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let (self_signed, self_signed_pem) = tls_server_as(&["localhost"], authority).await;
     for (url, trusted, expected) in [
         (self_signed, self_signed_pem, Obstacle::AuthorityAsServer),
         (host.clone(), unrelated, Obstacle::UntrustedCertificate),
         (other, other_pem, Obstacle::WrongName),
-        (plain, pem, Obstacle::NotTls),
+        (plain, pem.clone(), Obstacle::NotTls),
+        (old, pem.clone(), Obstacle::NoCommonTls),
+        (of_clients, pem, Obstacle::ClientCertificate),
         (host.replace("https:", "http:"), Vec::new(), Obstacle::NotHttp),
     ] {
         let mut config = config(&url).await;
@@ -150,5 +156,21 @@ async fn what_can_not_get_better_is_not_repeated_and_named() {
         let Some(Reason::NoConnection { obstacle, .. }) = error.reason() else { panic!("{error:?}") };
         assert_eq!(*obstacle, Some(expected), "{error:?}");
         assert!(started.elapsed() < Duration::from_secs(5), "{expected:?} was repeated");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_response_is_a_broken_one_and_no_other_protocol() {
+    for damaged in [&b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n"[..], b"<html>"] {
+        let server = Server::start(move |seen, _| match seen.earlier {
+            1 => Reply::bytes(damaged),
+            _ => Reply::not_found(),
+        })
+        .await;
+        let client = new_client(config(&server.url()).await);
+        for _ in 0..2 {
+            assert!(read(&client).await.unwrap_err().is_not_found(), "{damaged:?}");
+        }
+        assert_eq!(server.count("GET"), 3);
     }
 }

@@ -1,7 +1,7 @@
 //! Tests of what is special about rotations: creates aren't repeated, deletions have options, and they rotate.
 
 use crate::kms::{
-    ApiErrorKind, NewServiceTokenRotation, Object as _, PermissionGrant, Reason, RotationDeletion,
+    ApiErrorKind, ListScope, NewServiceTokenRotation, Object as _, PermissionGrant, Reason, RotationDeletion,
     RotationPlace, ServiceTokenRotation, ServiceTokenRotationPatch, TimeOfDay, TokenParameters,
     test_server::{Reply, Seen, Server, is_login},
 };
@@ -46,6 +46,23 @@ fn shown(rotated_at: &str) -> Value {
 
 fn one(rotation: Value) -> Reply {
     Reply::json(200, json!({"secretRotation": rotation}))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_message_of_a_rotation_has_no_secrets_and_no_control_characters() {
+    let server = Server::start(|seen, _| {
+        let mut rotation = shown("2026-01-01T00:00:00.000Z");
+        rotation["lastRotationMessage"] = json!("\u{1b}[31mdbt refused client-secret-1");
+        let is_list = seen.target.starts_with(&format!("{ROUTE}?"));
+        let all = json!({ "secretRotations": [rotation] });
+        if is_list { Reply::json(200, all) } else { one(rotation) }
+    })
+    .await;
+    let read = server.operation().get::<ServiceTokenRotation>("r-1").await.unwrap();
+    let mut listed = server.operation().list::<ServiceTokenRotation>(ListScope::Project("p")).await.unwrap();
+    let expected = Some("[31mdbt refused (redacted)".to_owned());
+    assert_eq!(read.last_rotation_message, expected);
+    assert_eq!(listed.objects.remove(0).last_rotation_message, expected);
 }
 
 #[tokio::test(start_paused = true)]

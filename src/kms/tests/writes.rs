@@ -88,7 +88,11 @@ async fn losing(
 
 #[tokio::test]
 async fn a_create_sends_what_it_is_given_and_nothing_else() {
-    let server = Server::start(|_, clock| one(made(&clock.stamp()))).await;
+    let server = Server::start(|seen, clock| {
+        let project_id = seen.json().get("projectId").cloned().unwrap_or_default();
+        one(with(made(&clock.stamp()), "/projectId", project_id))
+    })
+    .await;
     let connection = create(&server).await.unwrap();
     assert_eq!((connection.id.as_str(), connection.version), ("id-1", 1));
     let whole = server.seen().pop().unwrap();
@@ -107,6 +111,24 @@ async fn a_create_sends_what_it_is_given_and_nothing_else() {
     server.operation().create::<DbtConnection>(&least).await.unwrap();
     let least = server.seen().pop().unwrap().json();
     assert_eq!(least, json!({"name": "analytics", "method": "api-token", "credentials": credentials}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_to_a_create_that_describes_another_connection_is_not_believed() {
+    let server = Server::start(|seen, clock| {
+        let mine = with(made(&clock.stamp()), "/id", json!("id-2"));
+        one(if seen.method == "POST" { with(made(&clock.stamp()), "/name", json!("other")) } else { mine })
+    })
+    .await;
+    assert_eq!(create(&server).await.unwrap().id, "id-2");
+    assert_eq!((server.count("POST"), server.count("GET")), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_could_be_a_command_is_none() {
+    let server = Server::start(|_, clock| one(with(made(&clock.stamp()), "/id", json!("x; reboot #")))).await;
+    let error = server.operation().get::<DbtConnection>("x; reboot #").await.unwrap_err();
+    assert!(is_unreadable(&error), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]

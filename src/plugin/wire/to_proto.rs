@@ -43,11 +43,20 @@ fn diagnostic(diagnostic: Diagnostic) -> proto::Diagnostic {
     };
     proto::Diagnostic {
         severity: severity.into(),
-        summary: diagnostic.summary,
-        detail: diagnostic.detail,
+        summary: visible(diagnostic.summary),
+        detail: visible(diagnostic.detail),
         // An empty path isn't the same as no path: core would try to resolve it.
         attribute: diagnostic.attribute.filter(|p| !p.0.is_empty()).as_ref().map(path),
     }
+}
+
+/// The text without characters that a terminal would interpret. Terraform prints diagnostics as they are, and they can
+/// contain what a server returned.
+fn visible(text: String) -> String {
+    let reorders =
+        |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_hidden = |c: char| (c.is_control() && c != '\n' && c != '\t') || reorders(c);
+    if text.contains(is_hidden) { text.replace(is_hidden, "") } else { text }
 }
 
 pub fn schema(schema: &Schema) -> proto::Schema {
@@ -159,6 +168,12 @@ mod tests {
         assert_eq!(messages[2].attribute.as_ref().map(|p| p.steps.len()), Some(2));
         // Core takes 0 for neither an error nor a warning.
         assert_eq!(messages.iter().map(|m| m.severity).collect::<Vec<_>>(), [1, 1, 2]);
+    }
+
+    #[test]
+    fn a_diagnostic_has_nothing_that_a_terminal_would_interpret() {
+        let message = &diagnostics(Diagnostics::from_error("a\u{1b}[2Jb", "c\n\td\u{202e}e\u{9b}"))[0];
+        assert_eq!((message.summary.as_str(), message.detail.as_str()), ("a[2Jb", "c\n\tde"));
     }
 
     #[test]

@@ -97,6 +97,14 @@ fn advice(reason: &Reason) -> (&'static str, String) {
                     "The server does not speak TLS on this port. Check the scheme and the port of the provider's \
                      \"host\" (or KMS_HOST)."
                 }
+                Obstacle::NoCommonTls => {
+                    "The server supports neither TLS 1.2 nor TLS 1.3 with a secure cipher suite. Update the server or \
+                     the proxy in front of it."
+                }
+                Obstacle::ClientCertificate => {
+                    "The server requires a TLS certificate of the client, which the provider does not support. Set the \
+                     provider's \"host\" (or KMS_HOST) to an address that does not require one."
+                }
                 Obstacle::NotHttp => {
                     "The server does not speak HTTP on this port. Check the scheme and the port of the provider's \
                      \"host\" (or KMS_HOST): a port for TLS needs https://."

@@ -154,12 +154,13 @@ fn failures() {
     ] {
         failure(&format!("rotation: {kind:?} {status}"), &refused(kind, status), of_rotation);
     }
-    use Obstacle::{AuthorityAsServer, CertificateDates, NotHttp, NotTls, UntrustedCertificate, WrongName};
-    for obstacle in [UntrustedCertificate, AuthorityAsServer, WrongName, CertificateDates, NotTls, NotHttp]
-        .map(Some)
-        .into_iter()
-        .chain([None])
-    {
+    use Obstacle::{
+        AuthorityAsServer, CertificateDates, ClientCertificate, NoCommonTls, NotHttp, NotTls,
+        UntrustedCertificate, WrongName,
+    };
+    let of_certificates = [UntrustedCertificate, AuthorityAsServer, WrongName, CertificateDates];
+    let of_protocols = [NotTls, NoCommonTls, ClientCertificate, NotHttp];
+    for obstacle in of_certificates.into_iter().chain(of_protocols).map(Some).chain([None]) {
         let error = failed(Effect::Write, Reason::NoConnection { host: host(), obstacle, source: cause() });
         failure(&format!("NoConnection {obstacle:?}"), &error, of_connection);
     }
