@@ -36,7 +36,7 @@ fn texts_of_the_provider() -> Vec<Regex> {
     let literal = Regex::new(r#""((?:[^"\\\n]|\\.)+)""#).unwrap();
     let filled_in = Regex::new(r"\\\{[^}]*\\\}").unwrap();
     let mut patterns = Vec::new();
-    for path in files_under("src/provider") {
+    for path in files_under("src/provider").into_iter().chain(["src/plugin/messages.rs".into()]) {
         let code = fs::read_to_string(root().join(path)).unwrap();
         for found in literal.captures_iter(&code) {
             let pattern = filled_in.replace_all(&regex::escape(&found[1]), ".+").into_owned();

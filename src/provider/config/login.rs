@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(
             missing,
             "Incomplete login: auth.aws_iam has no value for: auth.aws_iam.identity_id or \
-             KMS_MACHINE_IDENTITY_ID. Set each of them in the provider block or in the environment."
+             KMS_MACHINE_IDENTITY_ID. Set attributes in the provider block, or by their environment variables."
         );
         let undecided = error(&ProviderConfig::default(), &identity[..2]);
         assert!(undecided.starts_with("No way to log in: Only KMS_MACHINE_IDENTITY_ID was"), "{undecided}");

@@ -88,7 +88,7 @@ pub fn no_login(found: &[&str], instructions: &str, diagnostics: &mut Diagnostic
 /// A login method lacks values.
 pub fn incomplete_login(method: &str, missing: &[String], diagnostics: &mut Diagnostics) {
     let detail = format!(
-        "{method} has no value for: {}. Set each of them in the provider block or in the environment.",
+        "{method} has no value for: {}. Set attributes in the provider block, or by their environment variables.",
         missing.join("; ")
     );
     diagnostics.error(Some(Path::attribute(AUTH)), "Incomplete login", detail);
