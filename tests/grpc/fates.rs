@@ -322,7 +322,7 @@ fn cases() -> Vec<Case> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_response_to_every_request_has_the_fate_of_the_table() {
     // Each case waits most of its time. Windows takes longer to start a process.
-    let slots = Arc::new(tokio::sync::Semaphore::new(if cfg!(windows) { 16 } else { 144 }));
+    let slots = Arc::new(tokio::sync::Semaphore::new(if cfg!(windows) { 48 } else { 144 }));
     let tasks: Vec<_> = cases()
         .into_iter()
         .map(|case| {
