@@ -59,8 +59,14 @@ async fn plain_text_is_spoken_only_when_the_host_asks_for_it() {
 
 #[tokio::test]
 async fn an_unusable_client_certificate_is_an_error() {
-    let output =
-        executable().env(COOKIE.0, COOKIE.1).env("PLUGIN_CLIENT_CERT", "junk").output().await.unwrap();
+    assert_certificate_refused(OsStr::new("junk")).await;
+}
+
+/// Asserts that a start with this client certificate fails, and says which variable has it.
+pub async fn assert_certificate_refused(certificate: &OsStr) {
+    let mut command = executable();
+    command.env(COOKIE.0, COOKIE.1).env("PLUGIN_CLIENT_CERT", certificate);
+    let output = command.output().await.unwrap();
     assert!(!output.status.success());
     assert_eq!(output.stdout, b"");
     let said = String::from_utf8(output.stderr).unwrap();

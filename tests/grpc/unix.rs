@@ -14,7 +14,7 @@ use terraform_provider_kms::plugin::value::Value;
 use tokio::process::Child;
 
 use crate::{
-    handshake::{calls, ending, unknown_option},
+    handshake::{assert_certificate_refused, calls, ending, unknown_option},
     host::{COOKIE, ClientIdentity, Host, TIMEOUT, executable, proto, spawn, told},
     resource::{apply, config, configured, emulator},
     stopping::wait_until,
@@ -48,14 +48,7 @@ async fn a_start_that_fails_says_why() {
 #[tokio::test]
 async fn what_is_not_utf_8_is_refused_and_shown() {
     assert_eq!(unknown_option(OsStr::from_bytes(b"--\xff")).await, "--\u{fffd}");
-
-    let mut command = executable();
-    command.env(COOKIE.0, COOKIE.1).env("PLUGIN_CLIENT_CERT", OsStr::from_bytes(b"\xff\xfe"));
-    let output = command.output().await.unwrap();
-    assert!(!output.status.success());
-    assert_eq!(output.stdout, b"");
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("PLUGIN_CLIENT_CERT"), "{said}");
+    assert_certificate_refused(OsStr::from_bytes(b"\xff\xfe")).await;
 }
 
 #[tokio::test]
