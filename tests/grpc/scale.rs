@@ -329,8 +329,13 @@ async fn a_long_wait_is_logged_while_it_lasts_and_warned_of_once() {
         let mut provider = provider.clone();
         async move { told(&read(&mut provider, &stored).await.0.diagnostics) }
     };
-    let told: Vec<String> = each(stored, read_one).await.into_iter().flatten().collect();
-    assert_eq!(told, ["warning [] Slowed down by the rate limit of the KMS"]);
+    // How many reads begin after the refusal depends on the machine. Each of them says so once.
+    let mut told: Vec<Vec<String>> = each(stored, read_one).await;
+    told.retain(|told| !told.is_empty());
+    assert!(!told.is_empty(), "the read that was refused didn't warn");
+    for told in told {
+        assert_eq!(told, ["warning [] Slowed down by the rate limit of the KMS"]);
+    }
     let (_, _, log) = host.shut_down().await;
     let log: Vec<serde_json::Value> = log.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let waits: Vec<_> =
