@@ -451,3 +451,15 @@ fn a_token_of_a_create_that_is_performed_late_belongs_to_the_run_before() {
         apply(),
     ]);
 }
+
+#[test]
+fn a_destroy_shows_the_provider_no_token_of_the_configuration() {
+    let failure = Failure::Status { status: 500, body: Body::Quoting, when: When::Before };
+    lives(&[
+        WriteRotation { slot: 4, config: RotationConfig::default() },
+        apply(),
+        block(1),
+        RotationFault { call: Call::Delete, skip: 0, times: 4, failure },
+        Destroy(Run::default()),
+    ]);
+}

@@ -1,5 +1,7 @@
 //! A provider process that is restarted after it was killed.
 
+use std::collections::BTreeSet;
+
 use nix::unistd::Pid;
 
 use crate::host::{Host, Provider};
@@ -8,17 +10,20 @@ pub struct Running {
     level: &'static str,
     host: Option<Host>,
     log: Vec<String>,
+    /// The dbt tokens that the process has received.
+    pub tokens: BTreeSet<&'static str>,
 }
 
 impl Running {
     /// A process that logs at this level. It starts at first use.
     pub fn new(level: &'static str) -> Self {
-        Self { level, host: None, log: Vec::new() }
+        Self { level, host: None, log: Vec::new(), tokens: BTreeSet::new() }
     }
 
     /// The provider. Starts the process if it isn't running.
     pub async fn provider(&mut self) -> Provider {
         if self.host.is_none() {
+            self.tokens.clear();
             self.host = Some(Host::start_with(&[("TF_LOG", self.level)]).await);
         }
         self.host.as_ref().expect("just started").provider()
@@ -31,6 +36,7 @@ impl Running {
 
     /// Kills the process, if it runs.
     pub fn kill(&mut self) {
+        self.tokens.clear();
         if let Some(mut host) = self.host.take() {
             let _ = host.child.start_kill();
             self.log.extend(host.take_log());

@@ -18,7 +18,7 @@ use crate::{
     host::{Provider, message, object, proto, provider_config, told},
     model::{Action, Kept, Place, TOKENS},
     rotation::scope_of,
-    steps::{Interrupt, Key, Kind, Run},
+    steps::{Interrupt, Key, Kind, Run, Tokens},
     tally,
     walk::{Slot, SlotPlan, SlotResult, Walk},
     world::World,
@@ -114,24 +114,29 @@ impl World<'_> {
         Ok(Walk { calls, run: self.run, options })
     }
 
-    async fn begin_run(&mut self) -> Arc<Process> {
+    /// `shown` are the dbt tokens that the run gives to the provider before the first write.
+    async fn begin_run(&mut self, shown: &[&'static str]) -> Arc<Process> {
         self.run += 1;
         // The replica has everything from before the run.
         self.emulator.state().replicate();
         let lag = self.emulator.state().options.replica_lag;
         tokio::time::sleep(lag).await;
         self.emulator.clear_requests();
-        self.let_faults_quote();
+        self.let_faults_quote(shown);
         // More time passes between runs than the provider allows clocks to differ.
         self.emulator.state().options.clock_ahead += time::Duration::seconds(5);
         Arc::default()
     }
 
-    /// Puts the tokens of this run into the faults that quote them.
-    fn let_faults_quote(&self) {
+    /// The tokens of the configuration.
+    fn tokens(&self) -> Vec<&'static str> {
         let configs = self.slots.iter().filter_map(|slot| slot.config.as_ref()?.connection());
-        let tokens: Vec<&str> =
-            configs.filter_map(|config| TOKENS.get(usize::from(config.token)).copied()).collect();
+        configs.filter_map(|config| TOKENS.get(usize::from(config.token)).copied()).collect()
+    }
+
+    /// Puts these tokens, and those that the provider has already, into the faults that quote them.
+    fn let_faults_quote(&self, shown: &[&'static str]) {
+        let tokens: Vec<&str> = self.running.tokens.iter().chain(shown).copied().collect();
         let mut state = self.emulator.state();
         let left: Vec<_> = state.faults.all().iter().map(|(target, _)| target.clone()).collect();
         state.faults.clear();
@@ -157,7 +162,10 @@ impl World<'_> {
 
     /// `terraform apply` or `terraform destroy`.
     pub async fn apply(&mut self, options: Run, destroy: bool) -> Checked<RunReport> {
-        let process = self.begin_run().await;
+        // A destroy has no configuration, and other plans than this see the tokens too late or not at all.
+        let shows = !destroy && options.tokens == Tokens::AsConfigured;
+        let shown = if shows { self.tokens() } else { Vec::new() };
+        let process = self.begin_run(&shown).await;
         let began_waiting = self.is_waiting();
         let left = self.faults_left();
         let (kms_before, secrets_before, refuses) = (self.kms(), self.secrets(), self.refuses());
@@ -178,6 +186,9 @@ impl World<'_> {
         }
         self.end_run(&process, &struck)?;
         let (planned, results) = walked?;
+        if planned && options.interrupt.is_none() {
+            self.running.tokens.extend(shown);
+        }
         for (slot, result) in self.slots.iter_mut().zip(&results) {
             (slot.object, slot.deposed) = (result.slot.object.clone(), result.slot.deposed.clone());
         }
@@ -291,7 +302,7 @@ impl World<'_> {
     }
 
     pub async fn plan_only(&mut self) -> Checked {
-        let process = self.begin_run().await;
+        let process = self.begin_run(&[]).await;
         let walk = self.configured(&process, Run::default()).await?;
         let slots = self.slots.clone();
         let left = self.faults_left();
@@ -307,7 +318,7 @@ impl World<'_> {
     }
 
     pub async fn refresh_only(&mut self) -> Checked {
-        let process = self.begin_run().await;
+        let process = self.begin_run(&[]).await;
         let walk = self.configured(&process, Run::default()).await?;
         let before = self.slots.clone();
         let left = self.faults_left();
@@ -351,7 +362,7 @@ impl World<'_> {
 
     /// `terraform import`, or several import blocks.
     pub async fn import(&mut self, wanted: &[(u8, Kept)], by: Key) -> Checked {
-        let process = self.begin_run().await;
+        let process = self.begin_run(&[]).await;
         let left = self.faults_left();
         let walk = self.configured(&process, Run::default()).await?;
         let imports = wanted.iter().map(|(slot, kept)| import_call(&walk, *slot, kept, by));
