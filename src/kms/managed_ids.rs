@@ -47,10 +47,18 @@ impl ManagedIds {
         self.ids().managed.contains(&id.to_ascii_lowercase())
     }
 
-    /// Whether the object was adopted by this process. If it is then to be deleted for another manager, as in a
-    /// replacement that creates the new object first, it must be kept.
-    pub fn is_adopted(&self, id: &str) -> bool {
-        self.ids().adopted.contains(&id.to_ascii_lowercase())
+    /// Claims an object that is to be deleted, so that it isn't adopted in the meantime. Returns false if it was adopted
+    /// before, as in a replacement that creates the new object first: it must be kept then.
+    ///
+    /// The plan can't always prevent both: of a tainted object it has only the create that follows.
+    pub fn claim_for_deletion(&self, id: &str) -> bool {
+        let id = id.to_ascii_lowercase();
+        let mut ids = self.ids();
+        let is_free = !ids.adopted.contains(&id);
+        if is_free {
+            ids.managed.insert(id);
+        }
+        is_free
     }
 
     /// Removes an object.
@@ -139,11 +147,20 @@ mod tests {
     fn an_object_has_one_manager() {
         let ids = ManagedIds::default();
         assert!(ids.add("Made") && !ids.add("made"));
-        assert!(!ids.adopt("made", "a") && !ids.is_adopted("made"));
-        assert!(ids.adopt("found", "b") && ids.is_adopted("FOUND"));
+        assert!(!ids.adopt("made", "a") && ids.claim_for_deletion("made"));
+        assert!(ids.adopt("found", "b") && !ids.claim_for_deletion("FOUND"));
         assert!(!ids.adopt("found", "b"), "a second one wants it too");
         ids.remove("found");
-        assert!(!ids.is_adopted("found") && !ids.contains("found") && ids.adopt("found", "b"));
+        assert!(!ids.contains("found") && ids.adopt("found", "b"));
+    }
+
+    #[test]
+    fn what_is_being_deleted_is_not_adopted() {
+        let ids = ManagedIds::default();
+        assert!(ids.claim_for_deletion("Tainted"));
+        assert!(!ids.adopt("tainted", "b"));
+        ids.remove("tainted");
+        assert!(ids.adopt("tainted", "b"));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use kms_emulator::{
 use terraform_provider_kms::plugin::value::{Number, Value};
 
 use crate::{
-    host::{Host, message, proto, provider_config, told, value},
-    resource::{Stored, TOKEN, TYPE_NAME, apply, config, configure, read, resource_type, set},
+    host::{Host, provider_config, told, value},
+    resource::{Stored, TOKEN, apply, config, configure, delete, read, resource_type, set},
 };
 
 /// The statuses of the table.
@@ -254,15 +254,7 @@ impl Case {
                 (response.diagnostics, stored)
             }
             (Call::Delete, Some(prior)) => {
-                let request = proto::apply_resource_change::Request {
-                    type_name: TYPE_NAME.into(),
-                    prior_state: message(&prior.state),
-                    planned_state: message(&Value::Null),
-                    config: message(&Value::Null),
-                    planned_private: prior.private.clone(),
-                    ..Default::default()
-                };
-                let response = provider.apply_resource_change(request).await.unwrap().into_inner();
+                let response = delete(provider, prior.clone()).await;
                 let state = value(response.new_state.clone(), &resource_type());
                 (response.diagnostics, Stored { state, ..prior })
             }

@@ -1,6 +1,8 @@
 //! The life of a `kms_dbt_connection`, call by call.
 
-use kms_emulator::{Credentials, Emulator, Options};
+use std::time::Duration;
+
+use kms_emulator::{Credentials, Emulator, Fault, Options, Target};
 use terraform_provider_kms::{
     plugin::{
         provider::{Provider as _, TypeKind},
@@ -138,6 +140,19 @@ pub async fn apply_planned(
         identity: answer.new_identity.clone(),
     };
     (answer, stored)
+}
+
+/// Deletes an object.
+pub async fn delete(mut provider: Provider, stored: Stored) -> proto::apply_resource_change::Response {
+    let request = proto::apply_resource_change::Request {
+        type_name: TYPE_NAME.into(),
+        prior_state: message(&stored.state),
+        planned_state: message(&Value::Null),
+        config: message(&Value::Null),
+        planned_private: stored.private,
+        ..Default::default()
+    };
+    provider.apply_resource_change(request).await.unwrap().into_inner()
 }
 
 pub async fn read(provider: &mut Provider, stored: &Stored) -> (proto::read_resource::Response, Stored) {
@@ -339,6 +354,31 @@ async fn an_adoption_is_decided_once_everything_that_decides_it_is_known() {
         assert_eq!(errors == 0, is_adopted, "{unknown:?}: {:?}", told(&answer.diagnostics));
         assert_eq!(stored.state.attribute("id") == Some(&Value::string(&id)), is_adopted, "{unknown:?}");
     }
+}
+
+/// Terraform plans no deletion of a tainted object, only the create that follows. So the plan of another resource that adopts
+/// the object isn't refused.
+#[tokio::test]
+async fn what_is_being_deleted_is_not_adopted() {
+    let emulator = emulator().await;
+    let (_host, mut provider) = configured(&emulator).await;
+    let (_, tainted) = apply(&mut provider, None, &config("analytics", &[])).await;
+    let (_host, mut provider) = configured(&emulator).await;
+    emulator.fault(
+        Target::once("DELETE", "/api/v1/app-connections/dbt/*"),
+        Fault::slow(Duration::from_secs(2), Duration::ZERO),
+    );
+    let deletion = tokio::spawn(delete(provider.clone(), tainted));
+    while !emulator.requests().iter().any(|request| request.method == "DELETE") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let wanted = config("analytics", &[("adopt_existing", Value::Bool(true))]);
+    let (answer, stored) = apply(&mut provider, None, &wanted).await;
+    assert_eq!(told(&answer.diagnostics), ["error [name] Name already taken"]);
+    assert_eq!(stored.state, Value::Null);
+    assert_eq!(told(&deletion.await.unwrap().diagnostics), Vec::<String>::new());
+    let (answer, _) = apply(&mut provider, None, &wanted).await;
+    assert_eq!(told(&answer.diagnostics), Vec::<String>::new());
 }
 
 #[tokio::test]

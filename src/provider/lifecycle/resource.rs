@@ -282,7 +282,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
 
     async fn delete(&self, cx: &mut Context, prior: Stored<T::Model>) -> Result<(), Diagnostics> {
         let (id, name) = (prior.state.id().text(), prior.state.name().text());
-        if self.access.managed().is_adopted(id) {
+        if !self.access.managed().claim_for_deletion(id) {
             // Created first, the replacement found the name taken by this very object and took it over.
             messages::kept::<T>(name, id, &mut cx.diagnostics);
             return Ok(());
