@@ -22,7 +22,7 @@ object! {
         /// lower-case letters, digits and single inner hyphens, at most 64 characters.
         name: String = required().rule(rules::slug) => |it| it.name.clone(),
         /// Description of the connection. At most 256 characters.
-        description: String = optional().rule(rules::description) => |it| it.description.clone(),
+        description: String = optional().rule(rules::description) => |it| it.description.clone().filter(|text| !text.is_empty()),
         /// ID of the project that the connection belongs to. If not set, the connection belongs to the organization.
         project_id: String = optional().rule(rules::project_id).requires_replace() => |it| it.project_id.clone(),
         /// URL of the dbt instance, such as `https://cloud.getdbt.com`, `https://emea.dbt.com` or
@@ -167,7 +167,8 @@ impl ManagedObject for DbtConnection {
     fn deletion(_: &DbtConnectionModel, _: bool) {}
 
     fn keep_spelling(prior: &DbtConnectionModel, state: &mut DbtConnectionModel) {
-        // No description and an empty one are the same to everybody but Terraform.
+        // No description and an empty one are the same to everybody but Terraform. Shown as none, an imported connection
+        // needs no change if the configuration has none.
         if prior.description.text().is_empty() && state.description.text().is_empty() {
             state.description = prior.description.clone();
         }

@@ -242,3 +242,16 @@ fn the_prior_spelling_stays_where_it_means_the_same() {
     assert_eq!(state.description, known("by hand"));
     assert_eq!(state.instance_url, known("https://emea.dbt.com"));
 }
+
+#[test]
+fn an_empty_description_of_the_kms_is_none_until_it_is_configured() {
+    let object = Shown { description: Some(String::new()), ..shown() };
+    assert_eq!(Model::found(&object).description, Field::Null);
+    for configured in [Field::Null, known("")] {
+        let prior = Model { description: configured.clone(), ..stored() };
+        let mut state = prior.clone();
+        state.show(&object);
+        DbtConnection::keep_spelling(&prior, &mut state);
+        assert_eq!(state.description, configured);
+    }
+}
