@@ -142,7 +142,7 @@ pub async fn apply_planned(
     (answer, stored)
 }
 
-/// Deletes an object.
+/// Deletes an object. As in Terraform, the request has no identity.
 pub async fn delete(mut provider: Provider, stored: Stored) -> proto::apply_resource_change::Response {
     let request = proto::apply_resource_change::Request {
         type_name: TYPE_NAME.into(),
@@ -251,18 +251,9 @@ async fn a_connection_lives_from_create_to_delete_and_never_shows_its_token() {
     assert_eq!(writes.len(), 1);
     assert_eq!(writes[0].body_keys(), ["name"]);
 
-    let request = proto::apply_resource_change::Request {
-        type_name: TYPE_NAME.into(),
-        prior_state: message(&stored.state),
-        planned_state: message(&Value::Null),
-        config: message(&Value::Null),
-        planned_private: stored.private.clone(),
-        planned_identity: stored.identity.clone(),
-        ..Default::default()
-    };
     for _ in 0..2 {
         // The second time it is gone already.
-        let answer = provider.apply_resource_change(request.clone()).await.unwrap().into_inner();
+        let answer = delete(provider.clone(), stored.clone()).await;
         assert_eq!(told(&answer.diagnostics), Vec::<String>::new());
         assert_eq!(value(answer.new_state, &schema), Value::Null);
     }

@@ -23,7 +23,6 @@ impl Running {
     /// The provider. Starts the process if it isn't running.
     pub async fn provider(&mut self) -> Provider {
         if self.host.is_none() {
-            self.tokens.clear();
             self.host = Some(Host::start_with(&[("TF_LOG", self.level)]).await);
         }
         self.host.as_ref().expect("just started").provider()
@@ -52,6 +51,7 @@ impl Running {
 
     /// Ends the process as Terraform does.
     pub async fn shut_down(&mut self) {
+        self.tokens.clear();
         if let Some(host) = self.host.take() {
             let (code, printed, _) = host.shut_down().await;
             assert_eq!((code, printed.as_str()), (Some(0), ""), "the provider's end");
