@@ -39,7 +39,7 @@ use super::{
     credentials::Credentials,
     dbt_cloud::{DbtRefusal, Grant},
     faults::{Fault, Target},
-    options::{EmptyFields, Rotations, Routes, Server},
+    options::{EmptyFields, NameRule, Rotations, Routes, Server},
     projects::Project,
     rate_limit::RateLimits,
     request_log::fingerprint,
@@ -48,7 +48,6 @@ use super::{
     routes::Request,
     secrets::StoredSecret,
     state::State,
-    validation::NameRule,
 };
 
 /// Performs one of the emulator's own calls.

@@ -6,7 +6,7 @@
 //! paths that [`admin`] describes.
 //!
 //! From the wire inwards: [`server`] (connections, faults applied), [`routes`] (order of checks), [`validation`] and
-//! [`rotation_rules`] (field rules), [`connections`], [`rotations`], [`secrets`] and [`projects`] (operations),
+//! [`rotation_rules`] (field rules), [`connections`], [`rotations`] and [`token_rotation`], [`secrets`] and [`projects`] (operations),
 //! [`rights`], [`state`], [`credentials`] (encryption at rest), [`dbt_cloud`] (what dbt says and does).
 //!
 //! It is Hanzo's server or, with `KMS_TEST_SERVER=infisical` in the environment, Infisical's. Each behaviour has a test
@@ -27,6 +27,8 @@ pub mod credentials;
 pub mod dbt_cloud;
 pub mod faults;
 pub mod identities;
+mod issues;
+mod javascript;
 pub mod options;
 pub mod projects;
 mod random;
@@ -34,12 +36,14 @@ pub mod rate_limit;
 pub mod request_log;
 pub mod rights;
 pub mod rotation_rules;
+mod rotation_schedule;
 pub mod rotations;
 pub mod routes;
 pub mod secrets;
 mod server;
 pub mod state;
 mod tls;
+mod token_rotation;
 mod tokens;
 pub mod validation;
 

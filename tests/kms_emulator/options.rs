@@ -8,7 +8,6 @@ use super::{
     dbt_cloud::DbtCloud,
     identities::{Identity, Organization},
     rate_limit::RateLimits,
-    validation::NameRule,
 };
 
 /// Whose server is emulated. It matters only where the sources of the two differ.
@@ -173,4 +172,15 @@ impl Options {
         self.rate_limits = None;
         self
     }
+}
+
+/// Which generation of the name rule the server has, and of what else changed about that time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NameRule {
+    /// At most 64 characters; capitals are refused.
+    #[default]
+    Current,
+    /// At most 32 characters; capitals become small letters without a word. A token that is used up is a 400.
+    Older,
 }

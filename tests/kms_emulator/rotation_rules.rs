@@ -3,9 +3,8 @@
 use serde_json::{Map, Number, Value, json};
 
 use super::{
-    answer::Refusal,
-    dbt_cloud::Grant,
-    validation::{Issues, NameRule, js_number, remove_trailing_slash},
+    answer::Refusal, dbt_cloud::Grant, issues::Issues, javascript::js_number, options::NameRule,
+    validation::remove_trailing_slash,
 };
 
 const PERMISSION_SETS: [&str; 28] = [
@@ -297,4 +296,20 @@ fn not_empty(issues: &mut Issues, fields: &Map<String, Value>, path: &[&str]) ->
     let text = issues.required(fields, path)?;
     issues.at_least(&text, 1, path, "String must contain at least 1 character(s)");
     Some(text)
+}
+
+/// The database has an integer for the days.
+pub(super) fn days(interval: f64) -> Option<i32> {
+    (interval.fract() == 0.0 && interval.abs() <= f64::from(i32::MAX)).then_some(interval as i32)
+}
+
+/// `None` when a text has U+0000, which the database can't store.
+pub(super) fn storable(
+    description: Option<&str>,
+    parameters: Option<&Parameters>,
+    secret_name: Option<&str>,
+) -> Option<()> {
+    let token_name = parameters.map(|parameters| parameters.token_name.as_str());
+    let mut texts = [description, token_name, secret_name].into_iter().flatten();
+    (!texts.any(|text| text.contains('\0'))).then_some(())
 }

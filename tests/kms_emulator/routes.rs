@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     answer::{Answer, Refusal},
     identities::JwtMethod,
+    javascript::js_trim,
     options::{Options, Rotations},
     rate_limit::Kind,
     rights::Caller,
@@ -88,7 +89,7 @@ impl Request {
     }
 
     fn trimmed(&self, name: &str) -> Result<Option<String>, Refusal> {
-        Ok(self.parameter(name)?.map(|text| validation::js_trim(&text).to_owned()))
+        Ok(self.parameter(name)?.map(|text| js_trim(&text).to_owned()))
     }
 }
 
@@ -315,17 +316,17 @@ fn perform(
         Call::OlderSecret(name) => {
             let project_id = request.trimmed("workspaceId");
             let query = secret_query(request, project_id, "You must provide workspaceSlug or workspaceId")?;
-            state.secret(caller, validation::js_trim(&name), query)
+            state.secret(caller, js_trim(&name), query)
         }
         Call::NewerSecret(name) => {
             let project_id =
                 request.trimmed("projectId").and_then(|id| validation::present(id, "projectId").map(Some));
             let query = secret_query(request, project_id, "You must provide  workspaceId")?;
-            state.secret(caller, validation::js_trim(&name), query)
+            state.secret(caller, js_trim(&name), query)
         }
         Call::Projects => Ok(state.list_projects(caller)),
-        Call::Project(id) => state.project_by_id(caller, validation::js_trim(&id), "project"),
-        Call::OlderProject(id) => state.project_by_id(caller, validation::js_trim(&id), "workspace"),
+        Call::Project(id) => state.project_by_id(caller, js_trim(&id), "project"),
+        Call::OlderProject(id) => state.project_by_id(caller, js_trim(&id), "workspace"),
         Call::ProjectBySlug(slug) | Call::OlderProjectBySlug(slug) => {
             state.project_by_slug(caller, &validation::slug(&slug, "slug")?)
         }

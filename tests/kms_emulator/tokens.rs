@@ -9,7 +9,11 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{answer::Refusal, options::Server, random, validation::NameRule};
+use super::{
+    answer::Refusal,
+    options::{NameRule, Server},
+    random,
+};
 
 #[derive(Debug)]
 struct AccessToken {

@@ -1,6 +1,6 @@
 //! What bodies may hold, and what the server says of those that hold something else.
 
-use kms_emulator::{CONNECTIONS, Emulator, Options, validation::NameRule};
+use kms_emulator::{CONNECTIONS, Emulator, Options, options::NameRule};
 use serde_json::{Value, json};
 
 use crate::client::{Client, valid, with};

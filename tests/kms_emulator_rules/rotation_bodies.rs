@@ -1,6 +1,6 @@
 //! What bodies and queries of rotations may hold.
 
-use kms_emulator::{Credentials, Emulator, Options, PROJECT_ID, ROTATIONS, validation::NameRule};
+use kms_emulator::{Credentials, Emulator, Options, PROJECT_ID, ROTATIONS, options::NameRule};
 use serde_json::{Value, json};
 
 use crate::client::{Client, valid_rotation};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kms_emulator::{
-    CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Emulator, LOGIN, Options, Server, validation::NameRule,
+    CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Emulator, LOGIN, Options, Server, options::NameRule,
 };
 use serde_json::json;
 

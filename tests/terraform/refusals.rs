@@ -3,7 +3,7 @@
 use kms_emulator::{
     CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Emulator, Fault, IDENTITY_ID, LOGIN, Options, PROJECT_ID, Target,
     identities::{Action, Identity, Scope},
-    validation::NameRule,
+    options::NameRule,
 };
 use serde_json::json;
 
