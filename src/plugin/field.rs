@@ -6,7 +6,7 @@ use super::{
     messages::expected,
     path::Step,
     schema::{Kind, Nesting, object_type},
-    value::{CodecError, Number, Refinement, Type, Value},
+    value::{CodecError, Name, Number, Refinement, Type, Value},
 };
 
 /// The value of one attribute: null, unknown or known.
@@ -16,7 +16,7 @@ pub enum Field<T> {
     #[default]
     Null,
     /// Known only after apply.
-    Unknown(Refinement),
+    Unknown(Box<Refinement>),
     /// Set.
     Known(T),
 }
@@ -24,12 +24,12 @@ pub enum Field<T> {
 impl<T> Field<T> {
     /// A value that is known after apply and will not be null.
     pub fn unknown() -> Self {
-        Self::Unknown(Refinement::not_null())
+        Self::Unknown(Box::new(Refinement::not_null()))
     }
 
     /// A value that is known after apply and may be null.
     pub fn unknown_or_null() -> Self {
-        Self::Unknown(Refinement::default())
+        Self::Unknown(Box::default())
     }
 
     /// The value, if it is known.
@@ -348,15 +348,15 @@ impl<E: Element> AttributeType for BTreeMap<String, E> {
 
     fn from_value(value: Value) -> Result<Self, CodecError> {
         let Value::Map(elements) = value else { return Err(CodecError::new(expected::MAP)) };
-        let decode = |(key, element)| match E::from_element(element) {
-            Ok(element) => Ok((key, element)),
-            Err(error) => Err(error.within(Step::Key(key))),
+        let decode = |(key, element): (Name, Value)| match E::from_element(element) {
+            Ok(element) => Ok((key.into_owned(), element)),
+            Err(error) => Err(error.within(Step::Key(key.into_owned()))),
         };
         elements.into_iter().map(decode).collect()
     }
 
     fn into_value(self) -> Value {
-        Value::Map(self.into_iter().map(|(key, element)| (key, element.into_element())).collect())
+        Value::Map(self.into_iter().map(|(key, element)| (key.into(), element.into_element())).collect())
     }
 }
 
@@ -378,7 +378,7 @@ mod tests {
         assert_eq!(error.to_string(), "expected a known value at [1]");
         let error = Set::<String>::from_value(mixed.clone()).unwrap_err();
         assert_eq!(error.to_string(), "expected a set where each element is a known value");
-        let map = Value::Map(BTreeMap::from([("k".to_owned(), Value::Null)]));
+        let map = Value::Map(BTreeMap::from([("k".into(), Value::Null)]));
         assert!(BTreeMap::<String, Field<bool>>::from_value(map.clone()).is_ok());
         let error = BTreeMap::<String, bool>::from_value(map).unwrap_err();
         assert_eq!(error.to_string(), "expected a known value at [\"k\"]");

@@ -134,7 +134,7 @@ impl<R: Resource> Managed<R> {
         config: Value,
         mut private: Private,
     ) -> Result<Planned, Diagnostics> {
-        let planned = plan::plan(self.entry.schema(), None, &config).planned;
+        let planned = plan::created(self.entry.schema(), &config);
         let replaced = match (&prior.identity, prior.private.is_empty()) {
             (None, true) => None,
             (identity, _) => {
@@ -158,15 +158,17 @@ impl<R: Resource> Managed<R> {
     ) -> Result<Planned, Diagnostics> {
         let schema = self.entry.schema();
         let Object { state: prior, mut private, identity } = prior;
-        let plan = plan::plan(schema, Some(&prior), &config);
-        let replaces = !plan::replaced_by(schema, &prior, &plan.planned).is_empty();
-        let (typed_prior, config) = (typed(prior.clone())?, typed(config)?);
+        let planned = plan::planned(schema, &prior, &config);
+        let replaces = !plan::replaced_by(schema, &prior, &planned).is_empty();
+        let (typed_prior, config): (R::Model, R::Model) = (typed(prior.clone())?, typed(config)?);
+        let planned = if planned == prior { typed_prior.clone() } else { typed(planned)? };
+        let config_value = || config.clone().into_value();
         let update = PlanUpdate {
             prior: &typed_prior,
             config: &config,
-            planned: typed(plan.planned)?,
-            if_updated: typed(plan.if_updated)?,
-            if_kept: typed(plan.if_kept)?,
+            planned,
+            if_updated: &|| typed(plan::updated(schema, &prior, &config_value())),
+            if_kept: &|| typed(plan::kept(schema, &prior, &config_value())),
             replaces,
             private: &mut private,
         };

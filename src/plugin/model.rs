@@ -1,6 +1,6 @@
 //! Typed values: structs whose fields are the attributes of a type, declared once with `model!`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem};
 
 pub use super::field::{AttributeType, Element, Field, Set};
 use super::{
@@ -8,7 +8,7 @@ use super::{
     messages::{self, expected},
     path::Step,
     schema::{Attribute, Kind, Nesting, Schema},
-    value::{CodecError, Value},
+    value::{CodecError, Name, Value},
 };
 
 /// A struct whose fields are the attributes of a schema. `model!` implements it.
@@ -35,7 +35,7 @@ impl AttributeType for () {
     }
 
     fn from_value(value: Value) -> Result<Self, CodecError> {
-        Attributes::of(value)?.finish()
+        Attributes::of(value)?.finish(&[])
     }
 
     fn into_value(self) -> Value {
@@ -44,7 +44,11 @@ impl AttributeType for () {
 }
 
 /// Takes attributes out of an object one by one, and fails at the end if any are left.
-pub struct Attributes(BTreeMap<String, Value>);
+pub struct Attributes {
+    values: BTreeMap<Name, Value>,
+    /// How many of them were taken. Each is taken once.
+    taken: usize,
+}
 
 impl Attributes {
     /// Starts with a known object.
@@ -53,7 +57,7 @@ impl Attributes {
     /// The value isn't an object.
     pub fn of(value: Value) -> Result<Self, CodecError> {
         match value {
-            Value::Map(attributes) => Ok(Self(attributes)),
+            Value::Map(values) => Ok(Self { values, taken: 0 }),
             _ => Err(CodecError::new(expected::OBJECT)),
         }
     }
@@ -63,17 +67,24 @@ impl Attributes {
     /// # Errors
     /// It is of another type.
     pub fn take<T: AttributeType>(&mut self, name: &str) -> Result<Field<T>, CodecError> {
-        Field::from_value(self.0.remove(name).unwrap_or(Value::Null))
+        let Some(value) = self.values.get_mut(name) else { return Ok(Field::Null) };
+        self.taken += 1;
+        Field::from_value(mem::replace(value, Value::Null))
             .map_err(|error| error.within(Step::Attribute(name.to_owned())))
     }
 
-    /// Checks that no attribute is left.
+    /// Checks that no attribute is left. `names` are those of the attributes that were taken.
     ///
     /// # Errors
     /// An attribute is left.
-    pub fn finish(self) -> Result<(), CodecError> {
-        match self.0.into_keys().next() {
-            Some(name) => Err(CodecError::new(expected::ATTRIBUTE).within(Step::Attribute(name))),
+    pub fn finish(self, names: &[&str]) -> Result<(), CodecError> {
+        if self.taken == self.values.len() {
+            return Ok(());
+        }
+        match self.values.into_keys().find(|name| !names.contains(&name.as_ref())) {
+            Some(name) => {
+                Err(CodecError::new(expected::ATTRIBUTE).within(Step::Attribute(name.into_owned())))
+            }
             None => Ok(()),
         }
     }
@@ -159,14 +170,14 @@ macro_rules! model {
                 let model = Self {
                     $($name: attributes.take($crate::model_macro::attribute_name(stringify!($name)))?,)*
                 };
-                attributes.finish()?;
+                attributes.finish(&[$($crate::model_macro::attribute_name(stringify!($name))),*])?;
                 Ok(model)
             }
 
             fn into_value(self) -> $crate::model_macro::Value {
                 $crate::model_macro::Value::Map(::std::collections::BTreeMap::from([
                     $((
-                        $crate::model_macro::attribute_name(stringify!($name)).to_owned(),
+                        $crate::model_macro::attribute_name(stringify!($name)).into(),
                         self.$name.into_value(),
                     ),)*
                 ]))
@@ -302,7 +313,7 @@ mod tests {
     #[test]
     fn an_error_is_on_the_very_value() {
         let fraction = || Value::Number(super::super::value::Number::Decimal("0.5".into()));
-        let inner = || Value::Map(BTreeMap::from([("size".to_owned(), fraction())]));
+        let inner = || Value::Map(BTreeMap::from([("size".into(), fraction())]));
         let number = "is not a whole number that fits in 64 bits.";
         let cases = [
             ("count", fraction(), "count", format!("\"count\" {number}")),
@@ -315,7 +326,7 @@ mod tests {
             ),
             (
                 "named",
-                Value::Map(BTreeMap::from([("a".to_owned(), inner())])),
+                Value::Map(BTreeMap::from([("a".into(), inner())])),
                 "named[\"a\"].size",
                 format!("\"named[\"a\"].size\" {number}"),
             ),
@@ -328,8 +339,7 @@ mod tests {
             ),
         ];
         for (name, value, path, detail) in cases {
-            let diagnostics =
-                typed::<Outer>(Value::Map(BTreeMap::from([(name.to_owned(), value)]))).unwrap_err();
+            let diagnostics = typed::<Outer>(Value::Map(BTreeMap::from([(name.into(), value)]))).unwrap_err();
             let diagnostic = diagnostics.iter().next().unwrap();
             assert_eq!(diagnostic.attribute.as_ref().map(ToString::to_string).as_deref(), Some(path));
             assert_eq!(diagnostic.detail, detail);
@@ -338,7 +348,7 @@ mod tests {
 
     #[test]
     fn an_attribute_that_nobody_takes_is_an_error() {
-        let value = Value::Map(BTreeMap::from([("extra".to_owned(), Value::Null)]));
+        let value = Value::Map(BTreeMap::from([("extra".into(), Value::Null)]));
         let error = Inner::from_value(value).unwrap_err();
         assert_eq!(error.to_string(), "expected an attribute of the schema at extra");
     }

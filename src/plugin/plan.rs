@@ -9,32 +9,29 @@ use super::{
     messages,
     path::{Path, Step},
     schema::{Attribute, Kind, Nesting, Schema, Usage, any_attribute, object_type},
-    value::{Refinement, Value},
+    value::{Name, Value},
 };
 
-/// The plan that follows from the schema.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Plan {
-    /// The planned object. Equal to the prior state if nothing changes.
-    pub(super) planned: Value,
-    /// The planned object if it is updated, whether or not its configuration changed.
-    pub(super) if_updated: Value,
-    /// The planned object if only its stored state changes: computed attributes keep their prior values.
-    pub(super) if_kept: Value,
+/// Plans a new object: what the provider sets is unknown, and write-only attributes are null.
+pub(super) fn created(schema: &Schema, config: &Value) -> Value {
+    complete(&schema.attributes, None, config, Unset::Unknown)
 }
 
-/// Plans an object: a new one, or an update if there is a prior state.
-///
-/// Computed attributes keep their prior values if nothing changes. If anything does, they are unknown unless they are
-/// stable. Write-only attributes are null.
-pub(super) fn plan(schema: &Schema, prior: Option<&Value>, config: &Value) -> Plan {
-    let with = |unset| complete(&schema.attributes, prior, config, unset);
-    let (if_updated, if_kept) = (with(Unset::Unknown), with(Unset::Kept));
-    let planned = match prior {
-        Some(prior) if if_kept.same_as(prior, schema.value_type()) => prior.clone(),
-        _ => if_updated.clone(),
-    };
-    Plan { planned, if_updated, if_kept }
+/// Plans an update: the prior state if nothing changes, and otherwise [`updated`].
+pub(super) fn planned(schema: &Schema, prior: &Value, config: &Value) -> Value {
+    let is_unchanged = kept(schema, prior, config).same_as(prior, schema.value_type());
+    if is_unchanged { prior.clone() } else { updated(schema, prior, config) }
+}
+
+/// The planned object if it is updated, whether or not its configuration changed: computed attributes are unknown unless
+/// they are stable.
+pub(super) fn updated(schema: &Schema, prior: &Value, config: &Value) -> Value {
+    complete(&schema.attributes, Some(prior), config, Unset::Unknown)
+}
+
+/// The planned object if only its stored state changes: computed attributes keep their prior values.
+pub(super) fn kept(schema: &Schema, prior: &Value, config: &Value) -> Value {
+    complete(&schema.attributes, Some(prior), config, Unset::Kept)
 }
 
 /// The attributes that require a replacement.
@@ -66,7 +63,7 @@ fn complete(attributes: &[Attribute], prior: Option<&Value>, config: &Value, uns
         let name = attribute.name;
         let prior = prior.map(|prior| prior.attribute_or_null(name));
         let value = complete_attribute(attribute, prior, config.attribute_or_null(name), unset);
-        (name.to_owned(), value)
+        (name.into(), value)
     };
     Value::Map(attributes.iter().map(pair).collect())
 }
@@ -104,7 +101,7 @@ fn set_by_provider(attribute: &Attribute, prior: Option<&Value>, unset: Unset) -
 }
 
 fn unknown(attribute: &Attribute) -> Value {
-    Value::Unknown(if attribute.not_null { Refinement::not_null() } else { Refinement::default() })
+    if attribute.not_null { Value::unknown_not_null() } else { Value::unknown() }
 }
 
 /// Whether a nested attribute contains a value that only a configuration can have set.
@@ -167,7 +164,7 @@ fn sequence(value: Option<&Value>) -> &[Value] {
     }
 }
 
-fn keys(value: &Value) -> Vec<&String> {
+fn keys(value: &Value) -> Vec<&Name> {
     match value {
         Value::Map(elements) => elements.keys().collect(),
         _ => Vec::new(),
@@ -186,12 +183,13 @@ fn may_come_from(attributes: &[Attribute], prior: &Value, config: &Value) -> boo
 
 fn replaced_in(attributes: &[Attribute], prior: &Value, planned: &Value, path: &Path, paths: &mut Vec<Path>) {
     for attribute in attributes {
-        let path = path.and(attribute.name);
         let (prior, planned) =
             (prior.attribute_or_null(attribute.name), planned.attribute_or_null(attribute.name));
-        if prior.same_as(planned, &attribute.value_type()) {
+        // The type matters only where the values differ, and it is not for free.
+        if prior == planned || prior.same_as(planned, &attribute.value_type()) {
             continue;
         }
+        let path = path.and(attribute.name);
         let Kind::Nested(nesting, nested) = &attribute.kind else {
             if attribute.requires_replace {
                 paths.push(path);
@@ -227,10 +225,10 @@ fn replaced_in_elements(
             }
         }
         Nesting::Map => {
-            let keys: BTreeSet<&String> = [prior, planned].into_iter().flat_map(keys).collect();
+            let keys: BTreeSet<&Name> = [prior, planned].into_iter().flat_map(keys).collect();
             for key in keys {
                 let (prior, planned) = (prior.attribute_or_null(key), planned.attribute_or_null(key));
-                replaced_in(attributes, prior, planned, &path.then(Step::Key(key.clone())), paths);
+                replaced_in(attributes, prior, planned, &path.then(Step::Key(key.to_string())), paths);
             }
         }
     }
@@ -249,7 +247,7 @@ fn duplicates_in(attributes: &[Attribute], config: &Value, path: &Path, diagnost
             }
             (Nesting::Map, Some(Value::Map(objects))) => {
                 for (key, object) in objects {
-                    duplicates_in(nested, object, &path.then(Step::Key(key.clone())), diagnostics);
+                    duplicates_in(nested, object, &path.then(Step::Key(key.to_string())), diagnostics);
                 }
             }
             (Nesting::Set, Some(Value::Sequence(objects))) => {
@@ -284,7 +282,7 @@ mod tests {
     }
 
     fn not_null() -> Value {
-        Value::Unknown(Refinement::not_null())
+        Value::unknown_not_null()
     }
 
     /// Attributes of each kind, for the resource and for its nested objects.
@@ -347,7 +345,10 @@ mod tests {
     }
 
     fn planned(schema: &Schema, prior: Option<&Value>, config: &Value) -> Value {
-        plan(schema, prior, config).planned
+        match prior {
+            Some(prior) => super::planned(schema, prior, config),
+            None => created(schema, config),
+        }
     }
 
     fn items(schema: &Schema, prior: Option<Value>, config: Value) -> Value {
@@ -380,17 +381,19 @@ mod tests {
     fn an_unchanged_configuration_plans_the_prior_state() {
         let prior = state([("key", "k".into())]);
         let config = config([("key", "k".into()), ("token", "another".into())]);
-        let plan = plan(&flat(), Some(&prior), &config);
-        assert_eq!(plan.planned, prior);
-        assert_eq!(plan.if_updated, state([("key", "k".into()), ("hash", unknown()), ("alias", unknown())]));
+        assert_eq!(super::planned(&flat(), &prior, &config), prior);
+        let expected = state([("key", "k".into()), ("hash", unknown()), ("alias", unknown())]);
+        assert_eq!(updated(&flat(), &prior, &config), expected);
     }
 
     #[test]
     fn a_changed_configuration_keeps_what_is_stable_and_nothing_else_that_the_provider_sets() {
         let prior = state([("key", "k".into())]);
-        let plan = plan(&flat(), Some(&prior), &config([("key", "other".into())]));
-        assert_eq!(plan.planned, state([("key", "other".into()), ("hash", unknown()), ("alias", unknown())]));
-        assert_eq!(plan.if_updated, plan.planned);
+        let config = config([("key", "other".into())]);
+        let expected = state([("key", "other".into()), ("hash", unknown()), ("alias", unknown())]);
+        assert_eq!(super::planned(&flat(), &prior, &config), expected);
+        assert_eq!(updated(&flat(), &prior, &config), expected);
+        assert_eq!(kept(&flat(), &prior, &config), state([("key", "other".into())]));
     }
 
     #[test]
@@ -507,7 +510,7 @@ mod tests {
         let planned = planned(&schema, None, &object([("items", Value::Null)]));
         assert_eq!(planned, object([("items", list([new([("key", "k".into())])]))]));
         let prior = object([("items", list([state([("key", "k".into())])]))]);
-        assert_eq!(super::plan(&schema, Some(&prior), &object([("items", Value::Null)])).planned, prior);
+        assert_eq!(super::planned(&schema, &prior, &object([("items", Value::Null)])), prior);
     }
 
     #[test]

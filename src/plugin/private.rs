@@ -25,7 +25,7 @@ impl Private {
 
     /// Encodes private state for storage: no bytes if it is empty.
     pub fn to_bytes(&self) -> Vec<u8> {
-        if self.0.is_empty() { Vec::new() } else { Json::Object(self.0.clone()).to_string().into_bytes() }
+        if self.0.is_empty() { Vec::new() } else { serde_json::to_vec(&self.0).unwrap_or_default() }
     }
 
     /// Whether it has no values.

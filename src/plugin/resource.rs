@@ -54,7 +54,7 @@ pub trait Resource: Send + Sync + 'static {
     /// By default, an object whose configuration didn't change isn't updated. Otherwise, computed attributes are
     /// unknown unless they are stable. A type that knows more starts from [`PlanUpdate::planned`] and sets the values
     /// that don't change. A type that must update an object with an unchanged configuration starts from
-    /// [`PlanUpdate::if_updated`].
+    /// [`PlanUpdate::if_updated`], which is only worked out when it is called.
     ///
     /// The result must be deterministic, as for [`Resource::plan_create`].
     ///
@@ -191,7 +191,6 @@ pub struct Replaced<I> {
 }
 
 /// An update to plan.
-#[derive(Debug)]
 pub struct PlanUpdate<'a, M> {
     /// The object as it was last read.
     pub prior: &'a M,
@@ -201,9 +200,9 @@ pub struct PlanUpdate<'a, M> {
     pub planned: M,
     /// The planned object if it is updated, whether or not the configuration changed: computed attributes are unknown
     /// unless they are stable.
-    pub if_updated: M,
+    pub if_updated: &'a (dyn Fn() -> Result<M, Diagnostics> + Sync),
     /// The planned object if only Terraform's state changes: computed attributes keep their values.
-    pub if_kept: M,
+    pub if_kept: &'a (dyn Fn() -> Result<M, Diagnostics> + Sync),
     /// Whether [`PlanUpdate::planned`] requires a replacement. If so, a plan of the new object follows.
     pub replaces: bool,
     /// The private state of the object. Changes reach [`Resource::update`], and are lost if there is no update.

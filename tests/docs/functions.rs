@@ -50,7 +50,7 @@ fn constraint(value_type: &Type) -> String {
 #[test]
 fn a_signature_is_shown_as_configurations_write_it() {
     use terraform_provider_kms::plugin::function::Parameter;
-    let result = Type::Object([("a".to_owned(), Type::List(Box::new(Type::Number)))].into());
+    let result = Type::Object([("a".into(), Type::List(Box::new(Type::Number)))].into());
     let parameters = vec![
         Parameter { name: "text", description: "Some text.", value_type: Type::String },
         Parameter { name: "map", description: "More.", value_type: Type::Map(Box::new(Type::Bool)) },

@@ -256,9 +256,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 /// An object with these attributes, and null for all others of the type.
 pub fn object(value_type: &Type, attributes: &[(&str, Value)]) -> Value {
     let Type::Object(types) = value_type else { panic!("not an object type") };
-    let mut object: BTreeMap<String, Value> = types.keys().map(|name| (name.clone(), Value::Null)).collect();
+    let mut object: BTreeMap<_, Value> = types.keys().map(|name| (name.clone(), Value::Null)).collect();
     for (name, value) in attributes {
-        assert!(object.insert((*name).to_owned(), value.clone()).is_some(), "no attribute {name}");
+        assert!(object.insert((*name).to_owned().into(), value.clone()).is_some(), "no attribute {name}");
     }
     Value::Map(object)
 }
@@ -291,7 +291,7 @@ pub fn value(message: Option<proto::DynamicValue>, value_type: &Type) -> Value {
 
 /// An unknown text of which the beginning is known, as a template gives it.
 pub fn unknown_with_prefix(prefix: &str) -> Value {
-    Value::Unknown(Refinement { prefix: Some(prefix.to_owned()), ..Refinement::not_null() })
+    Value::Unknown(Box::new(Refinement { prefix: Some(prefix.to_owned()), ..Refinement::not_null() }))
 }
 
 /// The errors and warnings of an answer, one line each: severity, attribute, summary.

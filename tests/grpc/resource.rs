@@ -49,7 +49,7 @@ pub fn config(name: &str, extra: &[(&str, Value)]) -> Value {
 
 pub fn set(state: &Value, name: &str, value: Value) -> Value {
     let Value::Map(mut attributes) = state.clone() else { panic!("no object") };
-    attributes.insert(name.to_owned(), value);
+    attributes.insert(name.to_owned().into(), value);
     Value::Map(attributes)
 }
 
@@ -66,7 +66,7 @@ pub fn proposed(prior: &Value, config: &Value) -> Value {
         "updated_at",
         "credentials_hash",
     ] {
-        attributes.insert(name.to_owned(), prior.attribute(name).cloned().unwrap_or(Value::Null));
+        attributes.insert(name.to_owned().into(), prior.attribute(name).cloned().unwrap_or(Value::Null));
     }
     Value::Map(attributes)
 }
@@ -185,7 +185,7 @@ pub async fn emulator() -> Emulator {
 
 fn unknown_attributes(state: &Value) -> Vec<String> {
     let Value::Map(attributes) = state else { return Vec::new() };
-    attributes.iter().filter(|(_, value)| value.is_unknown()).map(|(name, _)| name.clone()).collect()
+    attributes.iter().filter(|(_, value)| value.is_unknown()).map(|(name, _)| name.to_string()).collect()
 }
 
 #[tokio::test]
@@ -339,6 +339,8 @@ async fn an_adoption_is_decided_once_everything_that_decides_it_is_known() {
         let first = unknown.map_or(wanted.clone(), |name| set(&wanted, name, Value::unknown()));
         let planned = plan(&mut provider, None, &first).await;
         let id = before.unwrap_or_else(create);
+        // The apply is a run of its own, in a new process.
+        let (_host, mut provider) = configured(&emulator).await;
         let planned = plan_after(&mut provider, None, &wanted, planned.planned_private).await;
         let (answer, stored) = apply_planned(&mut provider, None, &wanted, planned).await;
         let errors = answer.diagnostics.iter().filter(|told| told.severity == 1).count();

@@ -71,7 +71,7 @@ impl ResourceType {
                 Usage::OptionalComputed if wanted.is_null() => before,
                 _ => wanted,
             };
-            (attribute.name.to_owned(), value.clone())
+            (attribute.name.into(), value.clone())
         };
         Value::Map(self.attributes.iter().map(one).collect())
     }
@@ -191,6 +191,6 @@ fn json(value: &Value) -> serde_json::Value {
         Value::Number(Number::Int(number)) => (*number).into(),
         Value::Number(number) => panic!("no attribute has such a number: {number:?}"),
         Value::Sequence(elements) => elements.iter().map(json).collect(),
-        Value::Map(elements) => elements.iter().map(|(name, value)| (name.clone(), json(value))).collect(),
+        Value::Map(elements) => elements.iter().map(|(name, value)| (name.as_ref(), json(value))).collect(),
     }
 }

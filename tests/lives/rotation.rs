@@ -137,8 +137,8 @@ impl RotationConfig {
         let folder = self.folder();
         let int = |number: i64| Value::Number(Number::Int(number));
         let unless = |set: bool| if set { Value::Bool(false) } else { Value::Null };
-        let map = |fields: [(&str, Value); 2]| {
-            Value::Map(fields.map(|(name, value)| (name.to_owned(), value)).into())
+        let map = |fields: [(&'static str, Value); 2]| {
+            Value::Map(fields.map(|(name, value)| (name.into(), value)).into())
         };
         let grants = self.grants().iter().map(|(set, project)| {
             map([("permission_set", Value::string(*set)), ("project_id", project.map_or(Value::Null, int))])

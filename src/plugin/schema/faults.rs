@@ -242,7 +242,7 @@ impl Check {
         }
         let declared =
             Attribute { name: "default", usage: Usage::Optional, default: None, ..attribute.clone() };
-        let config = super::Value::Map([("default".to_owned(), default.clone())].into());
+        let config = super::Value::Map([("default".into(), default.clone())].into());
         let problems = Schema::new("", vec![declared]).validate(&config, true);
         for problem in problems.iter() {
             self.fault(path, &format!("the default breaks a rule of the attribute: {}", problem.detail));
@@ -331,7 +331,7 @@ mod tests {
             ),
             (
                 Resource,
-                vec![a(required(), Kind::Plain(Type::Object([("x".to_owned(), Type::Bool)].into())))],
+                vec![a(required(), Kind::Plain(Type::Object([("x".into(), Type::Bool)].into())))],
                 "a: an object that is neither the attribute itself nor",
             ),
             (Resource, vec![a(required(), Kind::Plain(Type::Tuple(vec![])))], "a: an object that is neither"),

@@ -270,7 +270,7 @@ pub(super) fn any_attribute(attributes: &[Attribute], holds: fn(&Attribute) -> b
 }
 
 pub(super) fn object_type(attributes: &[Attribute]) -> Type {
-    Type::Object(attributes.iter().map(|a| (a.name.to_owned(), a.value_type())).collect())
+    Type::Object(attributes.iter().map(|a| (a.name.into(), a.value_type())).collect())
 }
 
 impl Schema {
@@ -317,7 +317,7 @@ pub(super) mod testing {
     }
 
     pub fn object<const N: usize>(attributes: [(&str, Value); N]) -> Value {
-        Value::Map(attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        Value::Map(attributes.into_iter().map(|(name, value)| (name.to_owned().into(), value)).collect())
     }
 
     pub fn list<const N: usize>(elements: [Value; N]) -> Value {
@@ -326,6 +326,6 @@ pub(super) mod testing {
 
     pub fn set(value: &mut Value, name: &str, to: Value) {
         let Value::Map(attributes) = value else { panic!("not an object") };
-        attributes.insert(name.to_owned(), to);
+        attributes.insert(name.to_owned().into(), to);
     }
 }

@@ -132,7 +132,7 @@ impl<P: Provider> Call<P> for proto::plan_resource_change::Request {
         let resource = find(&server.types.resources, &self.type_name)?;
         let schema = resource.schema();
         let prior = object(resource.as_ref(), self.prior_state, &self.prior_private, self.prior_identity)?;
-        let removes = decode(self.proposed_new_state, schema)?.is_null();
+        let removes = from_proto::is_null(self.proposed_new_state.as_ref());
         let planned_private = Private::from_bytes(&self.planned_private);
         let change = Change { prior, config: decode(self.config, schema)?, removes, planned_private };
         let Planned { state, private, identity, requires_replace } = resource.plan(cx, change).await?;

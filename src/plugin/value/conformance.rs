@@ -88,23 +88,23 @@ mod tests {
         let (ab, ba) = (sequence(&["a", "b"]), sequence(&["b", "a"]));
         assert!(ab.same_as(&ba, &set) && !ab.same_as(&ba, &list));
         assert!(!sequence(&["a", "a", "b"]).same_as(&sequence(&["a", "b", "b"]), &set));
-        let object = Type::Object(BTreeMap::from([("of".to_owned(), set)]));
-        let wrap = |value| Value::Map(BTreeMap::from([("of".to_owned(), value)]));
+        let object = Type::Object(BTreeMap::from([("of".into(), set)]));
+        let wrap = |value| Value::Map(BTreeMap::from([("of".into(), value)]));
         assert!(wrap(ab).same_as(&wrap(ba), &object));
     }
 
     #[test]
     fn an_attribute_that_is_missing_is_the_same_as_null() {
-        let object = Type::Object(BTreeMap::from([("a".to_owned(), Type::String)]));
-        let null = Value::Map(BTreeMap::from([("a".to_owned(), Value::Null)]));
+        let object = Type::Object(BTreeMap::from([("a".into(), Type::String)]));
+        let null = Value::Map(BTreeMap::from([("a".into(), Value::Null)]));
         assert!(null.same_as(&Value::Map(BTreeMap::new()), &object));
         assert!(!null.same_as(&Value::Null, &object));
     }
 
     #[test]
     fn values_conform_to_their_type_at_every_depth() {
-        let object = Type::Object(BTreeMap::from([("a".to_owned(), Type::List(Box::new(Type::Number)))]));
-        let with = |value| Value::Map(BTreeMap::from([("a".to_owned(), value)]));
+        let object = Type::Object(BTreeMap::from([("a".into(), Type::List(Box::new(Type::Number)))]));
+        let with = |value| Value::Map(BTreeMap::from([("a".into(), value)]));
         assert!(with(Value::Sequence(vec![Value::from(1), Value::unknown()])).conforms_to(&object));
         assert!(!with(sequence(&["1"])).conforms_to(&object));
         assert!(

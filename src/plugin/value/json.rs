@@ -68,7 +68,7 @@ fn convert(json: Json, value_type: &Type, extra: ExtraAttributes) -> Result<Valu
         (Type::Map(element), Json::Object(elements)) => elements
             .into_iter()
             .map(|(key, e)| match convert(e, element, extra) {
-                Ok(value) => Ok((key, value)),
+                Ok(value) => Ok((key.into(), value)),
                 Err(error) => Err(error.within(Step::Key(key))),
             })
             .collect::<Result<_, _>>()
@@ -77,9 +77,9 @@ fn convert(json: Json, value_type: &Type, extra: ExtraAttributes) -> Result<Valu
             let known = types
                 .iter()
                 .map(|(name, t)| {
-                    let json = attributes.remove(name).unwrap_or(Json::Null);
+                    let json = attributes.remove(name.as_ref()).unwrap_or(Json::Null);
                     let value = convert(json, t, extra)
-                        .map_err(|error| error.within(Step::Attribute(name.clone())))?;
+                        .map_err(|error| error.within(Step::Attribute(name.to_string())))?;
                     Ok((name.clone(), value))
                 })
                 .collect::<Result<_, _>>()?;
@@ -107,10 +107,10 @@ mod tests {
 
     fn object() -> Type {
         Type::Object(BTreeMap::from([
-            ("name".to_owned(), Type::String),
-            ("size".to_owned(), Type::Number),
-            ("tags".to_owned(), Type::Map(Box::new(Type::String))),
-            ("any".to_owned(), Type::Dynamic),
+            ("name".into(), Type::String),
+            ("size".into(), Type::Number),
+            ("tags".into(), Type::Map(Box::new(Type::String))),
+            ("any".into(), Type::Dynamic),
         ]))
     }
 

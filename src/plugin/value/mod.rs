@@ -4,7 +4,7 @@
 //! a set or a map from an object. Terraform's `docs/plugin-protocol/object-wire-format.md` and go-cty's `cty/msgpack` and
 //! `cty/json` packages define the formats.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 mod conformance;
 mod error;
@@ -15,6 +15,10 @@ mod types;
 pub use error::CodecError;
 pub use types::Type;
 
+/// The name of an attribute, or the key of a map's element. The names in schemas are static, so values of objects don't
+/// allocate theirs.
+pub type Name = Cow<'static, str>;
+
 /// One value: null, not known yet, or known.
 ///
 /// `Debug` shows the shape only, because any string may be a secret.
@@ -23,7 +27,7 @@ pub enum Value {
     /// No value. Of any type.
     Null,
     /// A value that is known only after apply, and what is already known about it.
-    Unknown(Refinement),
+    Unknown(Box<Refinement>),
     /// Text in NFC, as Terraform's core sends it.
     String(String),
     /// A number of any size.
@@ -33,7 +37,7 @@ pub enum Value {
     /// A list, set or tuple.
     Sequence(Vec<Value>),
     /// A map or object. An object has every attribute of its type, null where it is not set.
-    Map(BTreeMap<String, Value>),
+    Map(BTreeMap<Name, Value>),
     /// A value of a dynamic type together with its actual type.
     Dynamic(Type, Box<Value>),
 }
@@ -112,7 +116,12 @@ impl Value {
 
     /// An unknown value without refinements.
     pub fn unknown() -> Self {
-        Self::Unknown(Refinement::default())
+        Self::Unknown(Box::default())
+    }
+
+    /// An unknown value that will not be null.
+    pub fn unknown_not_null() -> Self {
+        Self::Unknown(Box::new(Refinement::not_null()))
     }
 
     /// Whether this is null, with or without a dynamic type.
@@ -225,8 +234,8 @@ mod tests {
     #[test]
     fn debug_shows_shape_not_content() {
         let value = Value::Map(BTreeMap::from([
-            ("api_token".to_owned(), Value::string("dbtu_secret")),
-            ("tags".to_owned(), Value::Sequence(vec![Value::Number(Number::Int(7))])),
+            ("api_token".into(), Value::string("dbtu_secret")),
+            ("tags".into(), Value::Sequence(vec![Value::Number(Number::Int(7))])),
         ]));
         assert_eq!(format!("{value:?}"), r#"{"api_token": string, "tags": [number]}"#);
     }
@@ -241,12 +250,12 @@ mod tests {
     #[test]
     fn what_is_unknown_becomes_null_at_every_depth() {
         let value = Value::Map(BTreeMap::from([
-            ("a".to_owned(), Value::unknown()),
-            ("b".to_owned(), Value::Sequence(vec![Value::unknown(), Value::Bool(true)])),
+            ("a".into(), Value::unknown()),
+            ("b".into(), Value::Sequence(vec![Value::unknown(), Value::Bool(true)])),
         ]));
         let expected = Value::Map(BTreeMap::from([
-            ("a".to_owned(), Value::Null),
-            ("b".to_owned(), Value::Sequence(vec![Value::Null, Value::Bool(true)])),
+            ("a".into(), Value::Null),
+            ("b".into(), Value::Sequence(vec![Value::Null, Value::Bool(true)])),
         ]));
         assert_eq!(value.without_unknown(), expected);
     }

@@ -7,7 +7,7 @@ use rmp::{Marker, decode as read, encode as write};
 
 use super::{
     super::{messages::expected, path::Step},
-    CodecError, Number, Refinement, Type, Value,
+    CodecError, Name, Number, Refinement, Type, Value,
 };
 
 /// The extension code of an unknown value with refinements.
@@ -51,7 +51,9 @@ fn decode_value(bytes: &mut &[u8], value_type: &Type) -> Result<Value, CodecErro
             take(bytes, 1)?;
             return Ok(Value::Null);
         }
-        marker if is_extension(marker) => return decode_unknown(bytes).map(Value::Unknown),
+        marker if is_extension(marker) => {
+            return decode_unknown(bytes).map(|refinement| Value::Unknown(Box::new(refinement)));
+        }
         _ => {}
     }
     let error = || CodecError::new(expected::of_type(&value_type.to_json().to_string()));
@@ -77,9 +79,19 @@ fn decode_value(bytes: &mut &[u8], value_type: &Type) -> Result<Value, CodecErro
                 .collect::<Result<_, _>>()
                 .map(Value::Sequence)
         }
-        Type::Map(element) => decode_map(bytes, Step::Key, |_| Some(element)).map(Value::Map),
+        Type::Map(element) => {
+            decode_map(bytes, Step::Key, |key| Some((key.to_owned().into(), element.as_ref())))
+                .map(Value::Map)
+        }
         Type::Object(types) => {
-            let mut attributes = decode_map(bytes, Step::Attribute, |name| types.get(name))?;
+            // Core sends them in the order of their names.
+            let mut in_order = types.iter();
+            let of = |name: &str| {
+                let next = in_order.next().filter(|(next, _)| *next == name);
+                next.or_else(|| types.get_key_value(name))
+                    .map(|(name, value_type)| (name.clone(), value_type))
+            };
+            let mut attributes = decode_map(bytes, Step::Attribute, of)?;
             for name in types.keys().filter(|_| attributes.len() < types.len()).cloned().collect::<Vec<_>>() {
                 attributes.entry(name).or_insert(Value::Null);
             }
@@ -101,16 +113,18 @@ fn decode_value(bytes: &mut &[u8], value_type: &Type) -> Result<Value, CodecErro
 fn decode_map<'t>(
     bytes: &mut &[u8],
     step: fn(String) -> Step,
-    type_of: impl Fn(&str) -> Option<&'t Type>,
-) -> Result<BTreeMap<String, Value>, CodecError> {
+    mut of: impl FnMut(&str) -> Option<(Name, &'t Type)>,
+) -> Result<BTreeMap<Name, Value>, CodecError> {
     let length = read::read_map_len(bytes).map_err(|_| CodecError::new(expected::MAP))?;
     (0..length)
         .map(|_| {
             let name = decode_str(bytes)?;
-            let element = type_of(name)
-                .ok_or_else(|| CodecError::new(expected::ATTRIBUTE).within(step(name.to_owned())))?;
-            let value = decode_value(bytes, element).map_err(|e| e.within(step(name.to_owned())))?;
-            Ok((name.to_owned(), value))
+            let (name, element) =
+                of(name).ok_or_else(|| CodecError::new(expected::ATTRIBUTE).within(step(name.to_owned())))?;
+            match decode_value(bytes, element) {
+                Ok(value) => Ok((name, value)),
+                Err(error) => Err(error.within(step(name.into_owned()))),
+            }
         })
         .collect()
 }
@@ -337,21 +351,15 @@ mod tests {
             round_trip(Value::Number(number), Type::Number);
         }
         let object = Type::Object(BTreeMap::from([
-            ("any".to_owned(), Type::Dynamic),
-            ("pair".to_owned(), Type::Tuple(vec![Type::String, Type::Bool])),
-            ("map".to_owned(), Type::Map(Box::new(Type::Number))),
+            ("any".into(), Type::Dynamic),
+            ("pair".into(), Type::Tuple(vec![Type::String, Type::Bool])),
+            ("map".into(), Type::Map(Box::new(Type::Number))),
         ]));
         round_trip(
             Value::Map(BTreeMap::from([
-                (
-                    "any".to_owned(),
-                    Value::Dynamic(list(), Box::new(Value::Sequence(vec![Value::string("x")]))),
-                ),
-                ("pair".to_owned(), Value::Sequence(vec![Value::string("x"), Value::Bool(false)])),
-                (
-                    "map".to_owned(),
-                    Value::Map(BTreeMap::from([("k".to_owned(), Value::Number(Number::Int(7)))])),
-                ),
+                ("any".into(), Value::Dynamic(list(), Box::new(Value::Sequence(vec![Value::string("x")])))),
+                ("pair".into(), Value::Sequence(vec![Value::string("x"), Value::Bool(false)])),
+                ("map".into(), Value::Map(BTreeMap::from([("k".into(), Value::Number(Number::Int(7)))]))),
             ])),
             object,
         );
@@ -360,17 +368,17 @@ mod tests {
     #[test]
     fn refinements_survive() {
         round_trip(
-            Value::Unknown(Refinement {
+            Value::Unknown(Box::new(Refinement {
                 null: Some(false),
                 prefix: Some("https://".into()),
                 lower: Some((Number::Int(1), true)),
                 upper: Some((Number::Decimal("0.1".into()), false)),
                 min_length: Some(1),
                 max_length: Some(300),
-            }),
+            })),
             Type::String,
         );
-        assert_eq!(Value::Unknown(Refinement::not_null()).to_msgpack(), [0xc7, 3, 12, 0x81, 1, 0xc2]);
+        assert_eq!(Value::unknown_not_null().to_msgpack(), [0xc7, 3, 12, 0x81, 1, 0xc2]);
         assert_eq!(Value::unknown().to_msgpack(), [0xd4, 0, 0]);
     }
 
@@ -383,7 +391,7 @@ mod tests {
             [0x82, 9, 0x81, 0xa1, b'a', 0x92, 0xcb, 0x3f, 0xf8, 0, 0, 0, 0, 0, 0, 0xc4, 1, 0xff, 1, 0xc2];
         let mut bytes = vec![0xc7, payload.len() as u8, 12];
         bytes.extend_from_slice(&payload);
-        assert_eq!(Value::from_msgpack(&bytes, &Type::String), Ok(Value::Unknown(Refinement::not_null())));
+        assert_eq!(Value::from_msgpack(&bytes, &Type::String), Ok(Value::unknown_not_null()));
     }
 
     #[test]
@@ -405,8 +413,7 @@ mod tests {
 
     #[test]
     fn missing_attributes_are_null_and_strange_ones_refused() {
-        let object =
-            Type::Object(BTreeMap::from([("a".to_owned(), Type::String), ("b".to_owned(), Type::String)]));
+        let object = Type::Object(BTreeMap::from([("a".into(), Type::String), ("b".into(), Type::String)]));
         let value = Value::from_msgpack(&[0x81, 0xa1, b'a', 0xa1, b'x'], &object).unwrap();
         assert_eq!(value.attribute("b"), Some(&Value::Null));
         let error = Value::from_msgpack(&[0x81, 0xa1, b'c', 0xa1, b'x'], &object).unwrap_err();
@@ -426,7 +433,7 @@ mod tests {
 
     #[test]
     fn broken_bytes_are_errors_and_never_panics() {
-        let object = Type::Object(BTreeMap::from([("a".to_owned(), Type::List(Box::new(Type::Dynamic)))]));
+        let object = Type::Object(BTreeMap::from([("a".into(), Type::List(Box::new(Type::Dynamic)))]));
         for bytes in [
             &[][..],
             &[0xc1],

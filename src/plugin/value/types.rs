@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use super::{super::messages, error::CodecError};
+use super::{super::messages, Name, error::CodecError};
 
 /// The type of a [`super::Value`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Type {
     /// Elements of one type by key.
     Map(Box<Type>),
     /// Attributes, each with its own type.
-    Object(BTreeMap<String, Type>),
+    Object(BTreeMap<Name, Type>),
     /// A fixed number of elements, each with its own type.
     Tuple(Vec<Type>),
 }
@@ -42,7 +42,7 @@ impl Type {
             Self::Map(element) => json!(["map", element.to_json()]),
             Self::Object(attributes) => {
                 let attributes: serde_json::Map<_, _> =
-                    attributes.iter().map(|(name, t)| (name.clone(), t.to_json())).collect();
+                    attributes.iter().map(|(name, t)| (name.to_string(), t.to_json())).collect();
                 json!(["object", attributes])
             }
             Self::Tuple(elements) => json!(["tuple", elements.iter().map(Self::to_json).collect::<Vec<_>>()]),
@@ -80,7 +80,7 @@ impl Type {
                 .as_object()
                 .ok_or_else(not_a_type)?
                 .iter()
-                .map(|(name, t)| Ok((name.clone(), Self::from_json(t)?)))
+                .map(|(name, t)| Ok((name.clone().into(), Self::from_json(t)?)))
                 .collect::<Result<_, _>>()
                 .map(Self::Object),
             Some("tuple") => parts[1]
@@ -114,7 +114,7 @@ mod tests {
         let optional: Json = serde_json::from_str(r#"["object",{"a":"string"},["a"]]"#).unwrap();
         assert_eq!(
             Type::from_json(&optional),
-            Ok(Type::Object(BTreeMap::from([("a".to_owned(), Type::String)])))
+            Ok(Type::Object(BTreeMap::from([("a".into(), Type::String)])))
         );
         for bad in ["null", r#""text""#, r#"["list"]"#, r#"["bag","string"]"#, "7"] {
             assert!(Type::from_json(&serde_json::from_str(bad).unwrap()).is_err(), "{bad}");

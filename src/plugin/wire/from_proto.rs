@@ -5,6 +5,9 @@ use super::super::{
     value::{CodecError, Type, Value},
 };
 
+/// Null in msgpack.
+const NIL: u8 = 0xc0;
+
 /// A value of a known type. A message that is absent or empty means null.
 pub fn value(message: Option<proto::DynamicValue>, value_type: &Type) -> Result<Value, CodecError> {
     match message {
@@ -12,6 +15,14 @@ pub fn value(message: Option<proto::DynamicValue>, value_type: &Type) -> Result<
         Some(message) if !message.json.is_empty() => Value::from_json(&message.json, value_type),
         _ => Ok(Value::Null),
     }
+}
+
+/// Whether a value is null, without decoding it.
+pub fn is_null(message: Option<&proto::DynamicValue>) -> bool {
+    message.is_none_or(|message| match message.msgpack.as_slice() {
+        [] => message.json.is_empty() || message.json == b"null",
+        msgpack => msgpack == [NIL],
+    })
 }
 
 /// The identity of an object, if the client sent one.
@@ -43,6 +54,10 @@ mod tests {
         assert_eq!(value(message(b"", b""), &Type::String), Ok(Value::Null));
         assert_eq!(value(message(b"", b"\"j\""), &Type::String), Ok(Value::string("j")));
         assert_eq!(value(message(b"\xa1m", b"\"j\""), &Type::String), Ok(Value::string("m")));
+        for null in [None, message(b"", b""), message(b"\xc0", b"\"j\""), message(b"", b"null")] {
+            assert!(is_null(null.as_ref()), "{null:?}");
+        }
+        assert!(!is_null(message(b"\xa1m", b"null").as_ref()) && !is_null(message(b"", b"\"j\"").as_ref()));
         assert!(value(message(b"\xc3", b""), &Type::String).is_err());
     }
 

@@ -162,7 +162,7 @@ impl AirflowConnection {
             ("account_id", Value::String(self.account_id)),
             ("api_token", self.api_token.into_value()),
         ];
-        Value::Map(attributes.map(|(name, value)| (name.to_owned(), value)).into())
+        Value::Map(attributes.map(|(name, value)| (name.into(), value)).into())
     }
 }
 

@@ -30,7 +30,7 @@ impl Function for ParseAirflowConnection {
                 value_type: Type::String,
             }],
             result: Type::Object(BTreeMap::from(
-                ["instance_url", "account_id", "api_token"].map(|name| (name.to_owned(), Type::String)),
+                ["instance_url", "account_id", "api_token"].map(|name| (name.into(), Type::String)),
             )),
         }
     }

@@ -129,7 +129,7 @@ fn unknown_attributes(config: &ProviderConfig) -> Vec<String> {
         match value {
             Value::Unknown(_) => unknown.push(path.to_string()),
             Value::Map(attributes) => {
-                attributes.iter().for_each(|(name, value)| walk(value, &path.and(name), unknown));
+                attributes.iter().for_each(|(name, value)| walk(value, &path.and(name.as_ref()), unknown));
             }
             _ => {}
         }

@@ -107,7 +107,7 @@ object! {
 
 /// The default time of day.
 pub fn midnight() -> Value {
-    let zero = |name: &str| (name.to_owned(), Value::from(0));
+    let zero = |name: &'static str| (name.into(), Value::from(0));
     Value::Map([zero("hours"), zero("minutes")].into())
 }
 

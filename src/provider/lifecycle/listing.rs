@@ -130,11 +130,11 @@ impl<T: ManagedObject> AttributeType for Objects<T> {
     fn into_value(self) -> Value {
         let found = self.found.into_iter().map(shown_value::<T>).collect();
         let mut value = BTreeMap::from([
-            ("project_id".to_owned(), self.search.project_id.into_value()),
-            (T::MANY.to_owned(), Value::Sequence(found)),
+            ("project_id".into(), self.search.project_id.into_value()),
+            (T::MANY.into(), Value::Sequence(found)),
         ]);
         if ObjectOf::<T>::HAS_LIST_OF_ALL {
-            value.insert("all_projects".to_owned(), self.search.all_projects.into_value());
+            value.insert("all_projects".into(), self.search.all_projects.into_value());
         }
         Value::Map(value)
     }

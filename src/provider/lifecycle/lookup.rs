@@ -52,7 +52,7 @@ fn is_required<T: ManagedObject>(name: &str) -> bool {
 pub fn shown_value<T: ManagedObject>(model: T::Model) -> Value {
     match model.into_value() {
         Value::Map(mut attributes) => {
-            attributes.retain(|name, _| T::Model::SHOWN.contains(&name.as_str()));
+            attributes.retain(|name, _| T::Model::SHOWN.contains(&name.as_ref()));
             Value::Map(attributes)
         }
         other => other,

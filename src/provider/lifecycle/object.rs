@@ -138,7 +138,7 @@ pub trait ObjectModel: Model + Default + PartialEq {
     fn with_defaults() -> Self {
         let defaults = Self::attributes()
             .into_iter()
-            .filter_map(|attribute| attribute.default.map(|default| (attribute.name.to_owned(), default)));
+            .filter_map(|attribute| attribute.default.map(|default| (attribute.name.into(), default)));
         Self::from_value(Value::Map(defaults.collect())).unwrap_or_default()
     }
 }

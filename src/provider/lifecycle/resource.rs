@@ -158,7 +158,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         T::review(Some(prior), &planned, replaces, &mut cx.diagnostics);
         let Some(secret) = T::SECRET else {
             let is_sent = planned == *prior || !T::patch(prior, &planned, None).is_empty();
-            return Ok(if is_sent { planned } else { if_kept });
+            return if is_sent { Ok(planned) } else { if_kept() };
         };
         self.keep_secret(config);
         let value = (secret.value)(config);
@@ -174,10 +174,10 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         }
         // Without a version, another secret in the apply than in the plan is sent, so nothing that it changes is known.
         if needs_secret || (secret.version)(&planned).is_null() {
-            return Ok(if_updated);
+            return if_updated();
         }
         let sends = !T::patch(prior, &planned, None).is_empty();
-        let mut next = if sends { if_updated } else { if_kept };
+        let mut next = if sends { if_updated()? } else { if_kept()? };
         *(secret.hash_mut)(&mut next) = (secret.hash)(prior).clone();
         Ok(next)
     }

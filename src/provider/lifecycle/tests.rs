@@ -68,8 +68,8 @@ async fn plan(prior: &Model, private: &mut Private, config: Model) -> Planned {
         prior,
         config: &config,
         planned,
-        if_updated,
-        if_kept: changed,
+        if_updated: &|| Ok(if_updated.clone()),
+        if_kept: &|| Ok(changed.clone()),
         replaces: false,
         private,
     };

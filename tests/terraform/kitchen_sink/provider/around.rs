@@ -241,14 +241,14 @@ pub struct Swap;
 
 impl Function for Swap {
     fn signature(&self) -> Signature {
-        let pair = |a, b| Type::Object(BTreeMap::from([("a".to_owned(), a), ("b".to_owned(), b)]));
+        let pair = |a, b| Type::Object(BTreeMap::from([("a".into(), a), ("b".into(), b)]));
         signature("Swaps a and b.", "pair", pair(Type::String, Type::Bool), pair(Type::Bool, Type::String))
     }
 
     fn call(&self, arguments: Vec<Value>) -> Result<Value, FunctionError> {
         let Some(Value::Map(mut pair)) = arguments.into_iter().next() else { return Err(failed("no pair")) };
         let (a, b) = (pair.remove("a").unwrap_or(Value::Null), pair.remove("b").unwrap_or(Value::Null));
-        Ok(Value::Map(BTreeMap::from([("a".to_owned(), b), ("b".to_owned(), a)])))
+        Ok(Value::Map(BTreeMap::from([("a".into(), b), ("b".into(), a)])))
     }
 }
 

@@ -265,7 +265,7 @@ impl Resource for Things {
             Field::Known(password) => sent != Some(digest(password)),
         };
         let prior = plan.prior;
-        let mut planned = if password_changed { plan.if_updated } else { plan.planned };
+        let mut planned = if password_changed { (plan.if_updated)()? } else { plan.planned };
         let only_labels =
             Thing { labels: prior.labels.clone(), revision: prior.revision.clone(), ..planned.clone() };
         if !password_changed && unchanged(&only_labels, prior) {
