@@ -22,6 +22,8 @@ pub enum Adoption {
     Read,
     /// A plan keeps, changes or destroys it.
     Managed,
+    /// Another plan adopts it.
+    Promised,
 }
 
 #[derive(Debug, Default)]
@@ -87,14 +89,17 @@ impl ManagedIds {
         Ok(())
     }
 
-    /// Plans to adopt an object under `name`. If several managers plan this, only one succeeds in the apply.
+    /// Plans to adopt an object under `name`. A run plans each create once, so a second plan is that of another
+    /// manager.
     pub fn plan_adoption(&self, id: &str, name: &str) -> Adoption {
         let id = id.to_ascii_lowercase();
         let mut ids = self.ids();
         if ids.planned.contains(&id) {
             return Adoption::Managed;
         }
-        ids.planned_adoptions.insert(id.clone(), name.to_owned());
+        if ids.planned_adoptions.insert(id.clone(), name.to_owned()).is_some() {
+            return Adoption::Promised;
+        }
         if ids.managed.contains(&id) { Adoption::Read } else { Adoption::Free }
     }
 
@@ -170,7 +175,7 @@ mod tests {
         assert_eq!(ids.plan("kept"), Ok(()), "the apply plans again");
         assert_eq!(ids.plan_adoption("kept", "a"), Adoption::Managed);
         assert_eq!(ids.plan_adoption("Found", "a"), Adoption::Free);
-        assert_eq!(ids.plan_adoption("found", "a"), Adoption::Free, "the apply plans again");
+        assert_eq!(ids.plan_adoption("found", "a"), Adoption::Promised, "another one wants it too");
         assert_eq!(ids.plan("FOUND"), Err("a".to_owned()));
         assert!(ids.contains("kept") && !ids.contains("found"));
         ids.add("read");

@@ -96,6 +96,13 @@ fn without_a_token_name_and_description_are_managed_and_credentials_left_alone()
         workspace.apply_plan(&plan).succeeded();
         assert_eq!(sent(&workspace), ["description"]);
 
+        // Another spelling of the same URL concerns Terraform only.
+        let respelled = ("instance_url", "\"https://cloud.getdbt.com/\"");
+        write(&workspace, &[NO_TOKEN, ("description", "\"ours\""), respelled]);
+        workspace.apply().succeeded();
+        assert!(kms.writes().is_empty());
+        assert!(workspace.assert_clean().warnings().is_empty());
+
         // Credentials written elsewhere are nobody's business here.
         kms.write_credentials(&kms.connection("orders").id, |stored| stored.api_token = "dbtu_newer".into());
         let outcome = workspace.assert_clean();

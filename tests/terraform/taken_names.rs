@@ -137,7 +137,7 @@ fn two_resources_do_not_adopt_one_connection() {
             ["one", "two"].iter().filter(|label| !workspace.state(&address(label)).is_null()).count();
         assert_eq!(in_state, 1);
 
-        // Likewise if it exists already.
+        // If it exists already, the plan knows.
         workspace.write("main.tf", &configuration(&[]));
         workspace.apply().succeeded();
         workspace.write("main.tf", &configuration(&[twin("one"), twin("two")]));
@@ -146,12 +146,13 @@ fn two_resources_do_not_adopt_one_connection() {
             None,
             &Credentials::new("https://cloud.getdbt.com", "12345", "dbtu_by_hand"),
         );
-        let outcome = workspace.apply();
-        assert_eq!(outcome.error().attribute, "name", "{outcome:#?}");
+        workspace.emulator.clear_requests();
+        let outcome = workspace.run(&["plan", "-json"]).failed();
         assert!(
-            outcome.error().says(&[&id, "Another resource of this configuration manages it"]),
+            outcome.error().says(&["Two resources for one dbt connection", &id, "only one can take it over"]),
             "{outcome:#?}"
         );
+        assert!(workspace.emulator.writes().is_empty());
     });
 }
 

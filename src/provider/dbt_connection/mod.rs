@@ -92,8 +92,8 @@ impl ManagedObject for DbtConnection {
         name: "api_token",
         version_name: "api_token_version",
         sent_with: &[
-            SentWith { name: "instance_url", value: |model| &model.instance_url },
-            SentWith { name: "account_id", value: |model| &model.account_id },
+            SentWith { name: "instance_url", value: |model| &model.instance_url, is_same: is_same_url },
+            SentWith { name: "account_id", value: |model| &model.account_id, is_same: str::eq },
         ],
         value: |model| &model.api_token,
         version: |model| &model.api_token_version,

@@ -29,7 +29,7 @@ pub fn is_decidable<T: ManagedObject>(access: &Access, planned: &T::Model) -> bo
 /// fails. Returns the ID of the object that the apply may take over.
 ///
 /// # Errors
-/// Another resource of the plan manages the object. Or the KMS did not respond.
+/// Another resource of the plan manages the object or adopts it. Or the KMS did not respond.
 pub async fn forecast<T: ManagedObject>(
     access: &Access,
     cx: &mut Context,
@@ -68,6 +68,7 @@ pub async fn forecast<T: ManagedObject>(
         // A tainted resource has this one, and it will be destroyed. Or another resource has it, whose plan then fails.
         Adoption::Read => {}
         Adoption::Managed => return Err(messages::taken_by_another::<T>(&place, &existing)),
+        Adoption::Promised => return Err(messages::adopted_twice::<T>(&place, &existing)),
     }
     Ok(Some(id.to_owned()))
 }

@@ -44,6 +44,19 @@ pub struct SentWith<M: 'static> {
     pub name: &'static str,
     /// Its value.
     pub value: fn(&M) -> &Field<String>,
+    /// Whether two values are the same to the KMS.
+    pub is_same: fn(&str, &str) -> bool,
+}
+
+impl<M> SentWith<M> {
+    /// Whether an update changes it, or may do so because the new value isn't known yet.
+    pub fn changes(&self, prior: &M, planned: &M) -> bool {
+        let (prior, planned) = ((self.value)(prior), (self.value)(planned));
+        match (prior.as_str(), planned.as_str()) {
+            (Some(prior), Some(planned)) => !(self.is_same)(prior, planned),
+            _ => prior != planned,
+        }
+    }
 }
 
 /// Why a secret is sent although nothing changes that needs it.
@@ -92,10 +105,11 @@ impl<M> SecretAttribute<M> {
     }
 
     fn is_needed_by(&self, prior: &M, planned: &M, counts: fn(&Field<String>) -> bool) -> bool {
-        let changes =
-            |value: fn(&M) -> &Field<String>| value(prior) != value(planned) && counts(value(planned));
-        let is_version_set = !(self.version)(planned).is_null() && changes(self.version);
-        is_version_set || self.sent_with.iter().any(|attribute| changes(attribute.value))
+        let version = (self.version)(planned);
+        let is_version_set = !version.is_null() && version != (self.version)(prior) && counts(version);
+        let is_changed =
+            |attribute: &SentWith<M>| attribute.changes(prior, planned) && counts((attribute.value)(planned));
+        is_version_set || self.sent_with.iter().any(is_changed)
     }
 
     /// Whether somebody else wrote the secret since Terraform last sent it.
@@ -142,7 +156,7 @@ mod tests {
     const SECRET: SecretAttribute<Thing> = SecretAttribute {
         name: "secret",
         version_name: "version",
-        sent_with: &[SentWith { name: "url", value: |thing| &thing.url }],
+        sent_with: &[SentWith { name: "url", value: |thing| &thing.url, is_same: str::eq_ignore_ascii_case }],
         value: |thing| &thing.secret,
         version: |thing| &thing.version,
         hash: |thing| &thing.hash,
@@ -201,8 +215,14 @@ mod tests {
     fn what_the_kms_takes_only_together_needs_the_secret() {
         let (plain, one, two) = (thing(""), thing("1"), thing("2"));
         let moved = Thing { url: known("other"), ..plain.clone() };
-        let cases =
-            [(&plain, &plain, false), (&plain, &moved, true), (&one, &two, true), (&one, &plain, false)];
+        let respelled = Thing { url: known("U"), ..plain.clone() };
+        let cases = [
+            (&plain, &plain, false),
+            (&plain, &moved, true),
+            (&plain, &respelled, false),
+            (&one, &two, true),
+            (&one, &plain, false),
+        ];
         for (prior, planned, expected) in cases {
             assert_eq!(SECRET.is_needed(prior, planned), expected);
             assert_eq!(SECRET.is_surely_needed(prior, planned), expected);

@@ -155,8 +155,11 @@ async fn without_a_token_what_needs_one_is_refused() {
     let errors = plan(&prior, &mut Private::default(), moved).await.unwrap_err();
     assert_eq!(errors, ["Missing api_token"]);
     let renamed = Model { name: known("other"), ..prior.clone() };
-    let (_, warnings) = plan(&prior, &mut Private::default(), renamed).await.unwrap();
-    assert_eq!(warnings, Vec::<String>::new());
+    let respelled = Model { instance_url: known("https://cloud.getdbt.com/"), ..prior.clone() };
+    for needs_none in [renamed, respelled] {
+        let (_, warnings) = plan(&prior, &mut Private::default(), needs_none).await.unwrap();
+        assert_eq!(warnings, Vec::<String>::new());
+    }
 }
 
 #[tokio::test]

@@ -184,6 +184,19 @@ pub fn planned_twice<T: ManagedObject>(id: &str, adopting: &str) -> Diagnostics 
     )
 }
 
+/// Two resources of a plan are to adopt one object.
+pub fn adopted_twice<T: ManagedObject>(place: &PlaceOf<T>, existing: &ObjectOf<T>) -> Diagnostics {
+    Diagnostics::from_error(
+        format!("Two resources for one {}", T::NOUN),
+        format!(
+            "{} Another {} resource with this name has adopt_existing = true too, and only one can take it over. Choose \
+             another name, or remove one of the two resources.",
+            there_is::<T>(place, existing),
+            T::TYPE
+        ),
+    )
+}
+
 /// What the plan says of an object that the apply will take over.
 pub fn will_adopt<T: ManagedObject>(
     place: &PlaceOf<T>,
@@ -299,7 +312,7 @@ pub fn secret_missing_to_update<T: ManagedObject>(prior: &T::Model, planned: &T:
     let in_kms: Vec<_> = secret
         .sent_with
         .iter()
-        .filter(|attribute| (attribute.value)(prior) != (attribute.value)(planned))
+        .filter(|attribute| attribute.changes(prior, planned))
         .map(|attribute| format!("{} = {:?}", attribute.name, (attribute.value)(prior).text()))
         .collect();
     let or_keep = if in_kms.is_empty() {

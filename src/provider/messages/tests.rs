@@ -245,6 +245,7 @@ fn lifecycle() {
     texts.added("create_still_open", |d| lifecycle::create_still_open::<T>("orders", d));
     texts.add("taken_by_the_replaced", &lifecycle::taken_by_the_replaced::<T>(&place, ID));
     texts.add("taken_by_another", &lifecycle::taken_by_another::<T>(&place, &existing));
+    texts.add("adopted_twice", &lifecycle::adopted_twice::<T>(&place, &existing));
     texts.add("planned_twice", &lifecycle::planned_twice::<T>(ID, "orders"));
     texts.added("will_adopt", |d| lifecycle::will_adopt::<T>(&place, &existing, d));
     texts.added("will_adopt of a rotation", |d| {
