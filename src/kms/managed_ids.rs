@@ -44,6 +44,14 @@ impl ManagedIds {
         self.ids().managed.insert(id.to_ascii_lowercase())
     }
 
+    /// Adds an object that a lookup shows as the result of a create. Returns false if it is already managed, or if a plan
+    /// adopts it: it existed before the create then.
+    pub(super) fn add_found(&self, id: &str) -> bool {
+        let id = id.to_ascii_lowercase();
+        let mut ids = self.ids();
+        !ids.planned_adoptions.contains_key(&id) && ids.managed.insert(id)
+    }
+
     /// Whether the object is managed.
     pub fn contains(&self, id: &str) -> bool {
         self.ids().managed.contains(&id.to_ascii_lowercase())
@@ -180,6 +188,14 @@ mod tests {
         assert!(ids.contains("kept") && !ids.contains("found"));
         ids.add("read");
         assert_eq!(ids.plan_adoption("read", "c"), Adoption::Read, "whose it is follows");
+    }
+
+    #[test]
+    fn what_a_plan_found_is_not_the_result_of_a_create() {
+        let ids = ManagedIds::default();
+        assert_eq!(ids.plan_adoption("Found", "a"), Adoption::Free);
+        assert!(!ids.add_found("found") && ids.add_found("new") && !ids.add_found("new"));
+        assert!(ids.adopt("found", "place"));
     }
 
     #[test]

@@ -105,8 +105,8 @@ impl Operation {
     /// Creates an object. The KMS tests its credentials first, so this takes a while.
     ///
     /// If the fate of the request is unknown, the object is looked up by name and scope. A found object counts as the
-    /// result only if it is equal to the request, was created after the request by the server's own clock, and isn't
-    /// already managed. If there is none, the create is sent again. Afterwards
+    /// result only if it is equal to the request, was created after the request by the server's own clock, is neither
+    /// managed already, nor known from a plan to adopt it. If there is none, the create is sent again. Afterwards
     /// [`may_still_create`](Self::may_still_create) returns whether the KMS may still perform an earlier attempt.
     ///
     /// # Errors
@@ -150,7 +150,7 @@ impl Operation {
                     let earliest = clock.map(|clock| clock.earliest_at(since));
                     let is_ours = new.is_shown_by(&found) && is_not_before(found.created_at(), earliest);
                     // Two creates of the same name in this process can't be distinguished by comparison.
-                    if is_ours && self.client.managed().add(found.id()) {
+                    if is_ours && self.client.managed().add_found(found.id()) {
                         self.run.set_may_still_create(history.is_open_besides_one());
                         return Ok(found);
                     }

@@ -170,10 +170,8 @@ impl Block {
     /// Whether a plan must refuse this action, because it needs a token and there is none.
     pub fn lacks_token(&self, object: Option<&Object>, action: Action) -> bool {
         let Some(config) = self.connection().filter(|_| self.token() == Token::Absent) else { return false };
-        let is_new = |name, wanted| object.is_some_and(|object| text(&object.state, name) != Some(wanted));
         matches!(action, Action::Create | Action::Replace)
-            || is_new("instance_url", config.url())
-            || is_new("account_id", config.account())
+            || object.is_some_and(|object| is_at_another_account(object, config))
     }
 
     pub fn value(&self, token: Token) -> Value {
@@ -188,8 +186,7 @@ impl Block {
         kept.place() == self.place()
             && match (self, kept) {
                 (Self::Connection(config), Kept::Connection(_, stored)) => {
-                    stored.account_id == config.account()
-                        && stored.instance_url.trim_end_matches('/') == config.url().trim_end_matches('/')
+                    stored.account_id == config.account() && is_same_url(&stored.instance_url, config.url())
                 }
                 (Self::Rotation(config), Kept::Rotation(rotation)) => {
                     rotation.connection_id == config.connection()
@@ -359,6 +356,16 @@ pub fn expected_action(object: Option<&Object>, block: &Block, token: Token) -> 
     }
 }
 
+/// Whether the configuration names another dbt account, or another instance.
+fn is_at_another_account(object: &Object, config: &Config) -> bool {
+    let url = text(&object.state, "instance_url").unwrap_or_default();
+    !is_same_url(url, config.url()) || text(&object.state, "account_id") != Some(config.account())
+}
+
+fn is_same_url(one: &str, other: &str) -> bool {
+    one.trim_end_matches('/') == other.trim_end_matches('/')
+}
+
 /// Whether an update must send the token although no other field of the credentials changed.
 pub fn token_is_due(object: &Object, config: &Config, token: Token) -> bool {
     if token == Token::Absent {
@@ -385,7 +392,7 @@ fn expected_patch(object: &Object, config: &Config, token: Token) -> Body {
     if differs("description") {
         body.insert("description".into(), config.description().into());
     }
-    if differs("instance_url") || differs("account_id") || token_is_due(object, config, token) {
+    if is_at_another_account(object, config) || token_is_due(object, config, token) {
         body.insert("credentials".into(), shown_credentials(config));
     }
     body
@@ -420,7 +427,7 @@ fn disagreements(state: &Value, connection: &AppConnection, stored: &Credentials
     compare("description", description == connection.description.as_deref().unwrap_or_default());
     compare("project_id", text(state, "project_id") == connection.project_id.as_deref());
     let url = text(state, "instance_url").unwrap_or_default();
-    compare("instance_url", url.trim_end_matches('/') == stored.instance_url.trim_end_matches('/'));
+    compare("instance_url", is_same_url(url, &stored.instance_url));
     compare("account_id", is("account_id", &stored.account_id));
     compare("credentials_hash", is("credentials_hash", &connection.credentials.hash()));
     let version =

@@ -92,6 +92,16 @@ fn a_namesake_that_was_there_before_is_not_mistaken_for_ours() {
         assert_eq!(workspace.state(&address("orders"))["id"], id.as_str());
         assert_ne!(kms.connection("orders").credentials.hash(), hash);
         workspace.assert_clean();
+
+        // However new it is, the plan saw it before the create.
+        let id = kms.create("recent", None, &same);
+        kms.edit(&id, |connection| connection.created_at += time::Duration::minutes(5));
+        kms.fault(Target::once("POST", CONNECTIONS), Fault::ResetBefore);
+        let adopting = ["orders", "recent"].map(|label| connection(label, &[("adopt_existing", "true")]));
+        workspace.write("main.tf", &configuration(&adopting));
+        workspace.apply().succeeded();
+        assert_eq!(workspace.state(&address("recent"))["id"], id.as_str());
+        assert_eq!(kms.stored_credentials(&id).api_token, TOKEN);
     });
 }
 

@@ -240,6 +240,40 @@ fn what_is_replaced_in_the_usual_order_is_not_adopted() {
     });
 }
 
+/// Terraform drops the warnings of the new object's own plan.
+#[test]
+fn the_plan_of_a_replacement_says_what_the_apply_takes_over() {
+    under_each_terraform(|version| {
+        for (account, is_adopted) in [("12345", true), ("67890", false)] {
+            let workspace = Workspace::new(version);
+            workspace.set_token(TOKEN);
+            let in_project = format!("\"{PROJECT_ID}\"");
+            let adopting = ("adopt_existing", "true");
+            let arguments = [adopting, ("project_id", in_project.as_str())];
+            workspace.write("main.tf", &configuration(&[connection("orders", &arguments)]));
+            workspace.apply().succeeded();
+            let by_hand = Credentials::new("https://cloud.getdbt.com", account, "dbtu_by_hand");
+            let id = workspace.emulator.create("orders", None, &by_hand);
+
+            workspace.write("main.tf", &configuration(&[connection("orders", &[adopting])]));
+            let plan = workspace.plan();
+            let warnings = plan.outcome.warnings();
+            assert_eq!(warnings.len(), 1, "{warnings:#?}");
+            let expected = match is_adopted {
+                true => ["will be adopted", "the apply takes it over"],
+                false => ["will not be adopted", "the create fails"],
+            };
+            assert!(warnings[0].says(&expected) && warnings[0].says(&[&id]), "{warnings:#?}");
+            if is_adopted {
+                workspace.apply_plan(&plan).succeeded();
+                assert_eq!(workspace.state(&address("orders"))["id"], id.as_str());
+                assert_eq!(workspace.emulator.stored_credentials(&id).api_token, TOKEN);
+                workspace.assert_clean();
+            }
+        }
+    });
+}
+
 #[test]
 fn a_replacement_created_first_is_told_who_has_its_name() {
     under_each_terraform(|version| {

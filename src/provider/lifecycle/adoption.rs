@@ -25,8 +25,8 @@ pub fn is_decidable<T: ManagedObject>(access: &Access, planned: &T::Model) -> bo
 }
 
 /// Says in the plan of a create which object the apply will take over, or why it won't. Says nothing where the KMS can't be
-/// asked yet. `replaced` is the ID of the object that is being replaced: if that has the name, it will be gone, or the apply
-/// fails. Returns the ID of the object that the apply may take over.
+/// asked yet. `replaced` is the ID of the object that is being replaced. Returns the ID of the object that the apply may take
+/// over.
 ///
 /// # Errors
 /// Another resource of the plan manages the object or adopts it. Or the KMS did not respond.
@@ -36,6 +36,46 @@ pub async fn forecast<T: ManagedObject>(
     planned: &T::Model,
     replaced: Option<&str>,
 ) -> Result<Option<String>, Diagnostics> {
+    let Some(existing) = look_for::<T>(access, cx, planned, replaced).await? else { return Ok(None) };
+    let (place, id) = (T::place(planned), existing.id());
+    match access.managed().plan_adoption(id, T::name_of(&place)) {
+        Adoption::Free => messages::will_adopt::<T>(&place, &existing, &mut cx.diagnostics),
+        // A tainted resource has this one, and it will be destroyed. Or another resource has it, whose plan then fails.
+        Adoption::Read => {}
+        Adoption::Managed => return Err(messages::taken_by_another::<T>(&place, &existing)),
+        Adoption::Promised => return Err(messages::adopted_twice::<T>(&place, &existing)),
+    }
+    Ok(Some(id.to_owned()))
+}
+
+/// Says in the plan of a replacement what [`forecast`] will say of the new object: Terraform plans that next, and drops the
+/// warnings of that plan.
+///
+/// # Errors
+/// The KMS did not respond.
+pub async fn forecast_replacement<T: ManagedObject>(
+    access: &Access,
+    cx: &mut Context,
+    planned: &T::Model,
+    replaced: &str,
+) -> Result<(), Diagnostics> {
+    // The plan of the new object refuses what another resource has.
+    if let Some(existing) = look_for::<T>(access, cx, planned, Some(replaced)).await?
+        && !access.managed().contains(existing.id())
+    {
+        messages::will_adopt::<T>(&T::place(planned), &existing, &mut cx.diagnostics);
+    }
+    Ok(())
+}
+
+/// The object that the apply may take over. Warns if there is one that it won't, or if that can't be told. `replaced` is the
+/// ID of the object that is being replaced: if that has the name, it is no other one. Nothing if the KMS can't be asked yet.
+async fn look_for<T: ManagedObject>(
+    access: &Access,
+    cx: &mut Context,
+    planned: &T::Model,
+    replaced: Option<&str>,
+) -> Result<Option<ObjectOf<T>>, Diagnostics> {
     if !is_wanted::<T>(planned) || !is_decidable::<T>(access, planned) {
         return Ok(None);
     }
@@ -62,15 +102,7 @@ pub async fn forecast<T: ManagedObject>(
         messages::will_not_adopt::<T>(&place, &existing, &differences, &mut cx.diagnostics);
         return Ok(None);
     }
-    let id = existing.id();
-    match access.managed().plan_adoption(id, T::name_of(&place)) {
-        Adoption::Free => messages::will_adopt::<T>(&place, &existing, &mut cx.diagnostics),
-        // A tainted resource has this one, and it will be destroyed. Or another resource has it, whose plan then fails.
-        Adoption::Read => {}
-        Adoption::Managed => return Err(messages::taken_by_another::<T>(&place, &existing)),
-        Adoption::Promised => return Err(messages::adopted_twice::<T>(&place, &existing)),
-    }
-    Ok(Some(id.to_owned()))
+    Ok(Some(existing))
 }
 
 /// Whether the KMS itself refused a look-up. It refuses the one of the apply too, so nothing is taken over.
@@ -91,7 +123,10 @@ pub async fn adopt<T: ManagedObject>(
 ) -> Result<ObjectOf<T>, Diagnostics> {
     let id = existing.id();
     tracing::info!(id, "adopting the object that has the name");
-    let patch = T::patch(&T::Model::found(existing), planned, secret);
+    let mut found = T::Model::found(existing);
+    // Another spelling of the same value is no change.
+    T::keep_spelling(planned, &mut found);
+    let patch = T::patch(&found, planned, secret);
     operation
         .adopt::<ObjectOf<T>>(id, place, &patch)
         .await

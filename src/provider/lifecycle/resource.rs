@@ -156,6 +156,9 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         private.set_planned(PLANNED_ID, prior.id().as_str());
         private.set_planned(TAKES_PLACE, T::takes_place(prior, &planned).then_some(true));
         T::review(Some(prior), &planned, replaces, &mut cx.diagnostics);
+        if replaces {
+            adoption::forecast_replacement::<T>(&self.access, cx, &planned, prior.id().text()).await?;
+        }
         let Some(secret) = T::SECRET else {
             let is_sent = planned == *prior || !T::patch(prior, &planned, None).is_empty();
             return if is_sent { Ok(planned) } else { if_kept() };
