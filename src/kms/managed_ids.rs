@@ -23,7 +23,7 @@ pub enum Adoption {
     /// A plan keeps, changes or destroys it.
     Managed,
     /// Another plan adopts it.
-    Promised,
+    Planned,
 }
 
 #[derive(Debug, Default)]
@@ -42,14 +42,6 @@ impl ManagedIds {
     /// Adds an object. Returns false if it is already managed.
     pub fn add(&self, id: &str) -> bool {
         self.ids().managed.insert(id.to_ascii_lowercase())
-    }
-
-    /// Adds an object that a lookup shows as the result of a create. Returns false if it is already managed, or if a plan
-    /// adopts it: it existed before the create then.
-    pub(super) fn add_found(&self, id: &str) -> bool {
-        let id = id.to_ascii_lowercase();
-        let mut ids = self.ids();
-        !ids.planned_adoptions.contains_key(&id) && ids.managed.insert(id)
     }
 
     /// Whether the object is managed.
@@ -79,8 +71,7 @@ impl ManagedIds {
         ids.adopted.remove(&id);
     }
 
-    /// Adds an object that a plan keeps, changes or destroys. One process may plan it several times, in consecutive
-    /// runs. An adopted object may be planned for its previous manager.
+    /// Adds an object that a plan keeps, changes or destroys. An adopted object may be planned for its previous manager.
     ///
     /// # Errors
     /// A plan adopts it under the name in the error.
@@ -106,7 +97,7 @@ impl ManagedIds {
             return Adoption::Managed;
         }
         if ids.planned_adoptions.insert(id.clone(), name.to_owned()).is_some() {
-            return Adoption::Promised;
+            return Adoption::Planned;
         }
         if ids.managed.contains(&id) { Adoption::Read } else { Adoption::Free }
     }
@@ -180,22 +171,14 @@ mod tests {
     fn a_plan_has_one_manager_of_each_object_in_whatever_order() {
         let ids = ManagedIds::default();
         assert_eq!(ids.plan("Kept"), Ok(()));
-        assert_eq!(ids.plan("kept"), Ok(()), "the apply plans again");
+        assert_eq!(ids.plan("kept"), Ok(()), "by the same manager");
         assert_eq!(ids.plan_adoption("kept", "a"), Adoption::Managed);
         assert_eq!(ids.plan_adoption("Found", "a"), Adoption::Free);
-        assert_eq!(ids.plan_adoption("found", "a"), Adoption::Promised, "another one wants it too");
+        assert_eq!(ids.plan_adoption("found", "a"), Adoption::Planned, "another one wants it too");
         assert_eq!(ids.plan("FOUND"), Err("a".to_owned()));
         assert!(ids.contains("kept") && !ids.contains("found"));
         ids.add("read");
         assert_eq!(ids.plan_adoption("read", "c"), Adoption::Read, "whose it is follows");
-    }
-
-    #[test]
-    fn what_a_plan_found_is_not_the_result_of_a_create() {
-        let ids = ManagedIds::default();
-        assert_eq!(ids.plan_adoption("Found", "a"), Adoption::Free);
-        assert!(!ids.add_found("found") && ids.add_found("new") && !ids.add_found("new"));
-        assert!(ids.adopt("found", "place"));
     }
 
     #[test]

@@ -105,8 +105,8 @@ impl Operation {
     /// Creates an object. The KMS tests its credentials first, so this takes a while.
     ///
     /// If the fate of the request is unknown, the object is looked up by name and scope. A found object counts as the
-    /// result only if it is equal to the request, was created after the request by the server's own clock, is neither
-    /// managed already, nor known from a plan to adopt it. If there is none, the create is sent again. Afterwards
+    /// result only if it is equal to the request, was created after the request by the server's own clock, and isn't
+    /// already managed. `known` is the ID of an object with this name that existed before: it is never the result. If there is none, the create is sent again. Afterwards
     /// [`may_still_create`](Self::may_still_create) returns whether the KMS may still perform an earlier attempt.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl Operation {
     /// # Cancellation
     /// Stopping the operation ends it only before the request is sent. A create in progress runs to its end. If its
     /// fate is unknown, it is looked up, but not sent again. Dropping the future may leave an unmanaged object behind.
-    pub async fn create<O: Object>(&self, new: &O::New) -> Result<O, CreateError<O>> {
+    pub async fn create<O: Object>(&self, new: &O::New, known: Option<&str>) -> Result<O, CreateError<O>> {
         let request = Request::write(Method::POST, O::COLLECTION, &[], &new.body())?;
         self.redact(new.secrets());
         let _writing = self.client.writing();
@@ -148,9 +148,11 @@ impl Operation {
             match self.unstoppable().look_for::<O>(new).await {
                 Ok(Some(Received { value: found, clock, .. })) => {
                     let earliest = clock.map(|clock| clock.earliest_at(since));
-                    let is_ours = new.is_shown_by(&found) && is_not_before(found.created_at(), earliest);
+                    let is_ours = !known.is_some_and(|known| known.eq_ignore_ascii_case(found.id()))
+                        && new.is_shown_by(&found)
+                        && is_not_before(found.created_at(), earliest);
                     // Two creates of the same name in this process can't be distinguished by comparison.
-                    if is_ours && self.client.managed().add_found(found.id()) {
+                    if is_ours && self.client.managed().add(found.id()) {
                         self.run.set_may_still_create(history.is_open_besides_one());
                         return Ok(found);
                     }

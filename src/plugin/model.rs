@@ -348,9 +348,11 @@ mod tests {
 
     #[test]
     fn an_attribute_that_nobody_takes_is_an_error() {
-        let value = Value::Map(BTreeMap::from([("extra".into(), Value::Null)]));
-        let error = Inner::from_value(value).unwrap_err();
-        assert_eq!(error.to_string(), "expected an attribute of the schema at extra");
+        let extra = || ("extra".into(), Value::Null);
+        for value in [BTreeMap::from([extra()]), BTreeMap::from([extra(), ("size".into(), Value::from(1))])] {
+            let error = Inner::from_value(Value::Map(value)).unwrap_err();
+            assert_eq!(error.to_string(), "expected an attribute of the schema at extra");
+        }
     }
 
     #[test]

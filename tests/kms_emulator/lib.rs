@@ -6,8 +6,8 @@
 //! paths that [`admin`] describes.
 //!
 //! From the wire inwards: [`server`] (connections, faults applied), [`routes`] (order of checks), [`validation`] and
-//! [`rotation_rules`] (field rules), [`connections`], [`rotations`] and [`token_rotation`], [`secrets`] and [`projects`] (operations),
-//! [`rights`], [`state`], [`credentials`] (encryption at rest), [`dbt_cloud`] (what dbt says and does).
+//! [`rotation_rules`] (field rules), [`connections`], [`rotations`] and [`token_rotation`], [`secrets`] and [`projects`]
+//! (operations), [`rights`], [`state`], [`credentials`] (encryption at rest), [`dbt_cloud`] (what dbt says and does).
 //!
 //! It is Hanzo's server or, with `KMS_TEST_SERVER=infisical` in the environment, Infisical's. Each behaviour has a test
 //! in `tests/kms_emulator_rules` that names the source it follows.

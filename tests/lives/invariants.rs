@@ -467,15 +467,15 @@ fn is_wanted_patch(report: &RunReport, result: &SlotResult, write: &LoggedReques
             return body.is_some_and(|body| config.is_adoption(adopted.and_then(Kept::rotation), body));
         }
     };
-    // An adoption sends the credentials, and the description if it differs. None and an empty one are the same.
+    // An adoption sends the credentials, and the description if it differs. An empty one is shown as none.
     let mut body = Body::new();
     body.insert("credentials".into(), shown_credentials(&config));
     let is_plain = body_is(write, &body);
     body.insert("description".into(), config.description().into());
-    let there =
-        adopted.and_then(Kept::connection).map(|there| there.description.as_deref().unwrap_or_default());
+    let there = adopted.and_then(Kept::connection);
+    let there = there.map(|there| there.description.as_deref().filter(|text| !text.is_empty()));
     match there {
-        Some(there) if there == config.description().unwrap_or_default() => is_plain,
+        Some(there) if there == config.description() => is_plain,
         Some(_) => body_is(write, &body),
         // It was created during the run, by a request whose response was lost.
         None => is_plain || body_is(write, &body),

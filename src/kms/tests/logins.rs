@@ -137,7 +137,7 @@ async fn a_create_refused_for_its_token_is_sent_again() {
     };
     let place = ConnectionPlace::new("a", None);
     let new = NewDbtConnection { place, description: None, credentials };
-    server.operation().create::<DbtConnection>(&new).await.unwrap_err();
+    server.operation().create::<DbtConnection>(&new, None).await.unwrap_err();
     let tokens: Vec<_> = server.seen().into_iter().filter(|seen| !is_login(seen)).collect();
     assert_eq!(tokens.len(), 2);
     assert_eq!(tokens[1].header("authorization"), Some("Bearer access-2"));

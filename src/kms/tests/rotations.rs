@@ -82,7 +82,7 @@ async fn a_create_that_may_have_left_a_token_at_dbt_is_looked_up_and_not_repeate
             ),
         })
         .await;
-        let failed = server.operation().create::<ServiceTokenRotation>(&new()).await.unwrap_err();
+        let failed = server.operation().create::<ServiceTokenRotation>(&new(), None).await.unwrap_err();
         assert!(failed.error().may_have_changed_something(), "{failed:?}");
         assert_eq!(server.count("POST"), 1, "{failed:?}");
     }
@@ -96,7 +96,7 @@ async fn a_lost_create_is_recognized_whatever_the_order_of_its_grants() {
         _ => panic!("{seen:?}"),
     })
     .await;
-    let created = server.operation().create::<ServiceTokenRotation>(&new()).await.unwrap();
+    let created = server.operation().create::<ServiceTokenRotation>(&new(), None).await.unwrap();
     assert_eq!(created.id(), "r-1");
 }
 
@@ -105,7 +105,7 @@ async fn a_server_without_rotations_is_recognized_at_once() {
     let message = "Route POST:/api/v2/secret-rotations/dbt-service-token not found";
     let body = json!({"statusCode": 404, "error": "Not Found", "message": message});
     let server = Server::start(move |_, _| Reply::json(404, body.clone())).await;
-    let failed = server.operation().create::<ServiceTokenRotation>(&new()).await.unwrap_err();
+    let failed = server.operation().create::<ServiceTokenRotation>(&new(), None).await.unwrap_err();
     assert!(matches!(failed.error().reason(), Some(Reason::NoRoute)), "{failed:?}");
     assert!(!failed.error().may_have_changed_something());
     assert_eq!(server.seen().iter().filter(|seen| !is_login(seen)).count(), 1);

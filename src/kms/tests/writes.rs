@@ -64,7 +64,7 @@ fn name_taken() -> Reply {
 }
 
 async fn create(server: &Server) -> Result<DbtConnection, CreateError<DbtConnection>> {
-    server.operation().create::<DbtConnection>(&new()).await
+    server.operation().create::<DbtConnection>(&new(), None).await
 }
 
 /// A server that responds to creates with `answer` and to lookups by name with `found`, which gets the moment of the
@@ -108,7 +108,7 @@ async fn a_create_sends_what_it_is_given_and_nothing_else() {
     );
     let place = ConnectionPlace::new("analytics", None);
     let least = NewDbtConnection { place, description: None, ..new() };
-    server.operation().create::<DbtConnection>(&least).await.unwrap();
+    server.operation().create::<DbtConnection>(&least, None).await.unwrap();
     let least = server.seen().pop().unwrap().json();
     assert_eq!(least, json!({"name": "analytics", "method": "api-token", "credentials": credentials}));
 }
@@ -218,7 +218,7 @@ async fn a_create_that_an_earlier_try_may_still_follow_says_so() {
         })
         .await;
         let operation = server.operation();
-        let result = operation.create::<DbtConnection>(&new()).await;
+        let result = operation.create::<DbtConnection>(&new(), None).await;
         assert!(matches!(result, Ok(_) | Err(CreateError::Failed(_))), "{result:?}");
         assert_eq!(server.count("POST"), count);
         operation.may_still_create()
@@ -405,7 +405,7 @@ async fn after_the_stop_a_lost_create_is_looked_up_but_not_repeated() {
             loss()
         };
         let server = losing(stop_and_lose, found).await;
-        let result = server.client().operation(stop).create::<DbtConnection>(&new()).await;
+        let result = server.client().operation(stop).create::<DbtConnection>(&new(), None).await;
         match &result {
             Ok(_) => assert!(there),
             // Not `Cancelled`, which would mean that nothing was sent.
@@ -425,8 +425,8 @@ async fn one_connection_is_not_given_to_two_creates_of_a_process() {
     })
     .await;
     let client = server.client();
-    client.operation(CancellationToken::new()).create::<DbtConnection>(&new()).await.unwrap();
-    let second = client.operation(CancellationToken::new()).create::<DbtConnection>(&new()).await;
+    client.operation(CancellationToken::new()).create::<DbtConnection>(&new(), None).await.unwrap();
+    let second = client.operation(CancellationToken::new()).create::<DbtConnection>(&new(), None).await;
     assert!(matches!(second, Err(CreateError::Unconfirmed { found: Some(_), .. })), "{second:?}");
 }
 
@@ -662,7 +662,7 @@ async fn a_stop_while_a_repeat_waits_for_the_limit_does_not_make_a_lost_create_r
     .await;
     let stop = CancellationToken::new();
     let operation = server.client().operation(stop.clone());
-    let call = tokio::spawn(async move { operation.create::<DbtConnection>(&new()).await });
+    let call = tokio::spawn(async move { operation.create::<DbtConnection>(&new(), None).await });
     tokio::time::sleep(Duration::from_secs(20)).await;
     stop.cancel();
     let result = call.await.unwrap();
@@ -739,7 +739,7 @@ async fn what_another_create_may_have_made_is_not_adopted() {
     .await;
     let client = server.client();
     let operation = client.operation(CancellationToken::new());
-    let first = tokio::spawn(async move { operation.create::<DbtConnection>(&new()).await });
+    let first = tokio::spawn(async move { operation.create::<DbtConnection>(&new(), None).await });
     tokio::time::sleep(Duration::from_secs(1)).await;
     let adopt = async || {
         let operation = client.operation(CancellationToken::new());

@@ -416,6 +416,10 @@ mod tests {
         let object = Type::Object(BTreeMap::from([("a".into(), Type::String), ("b".into(), Type::String)]));
         let value = Value::from_msgpack(&[0x81, 0xa1, b'a', 0xa1, b'x'], &object).unwrap();
         assert_eq!(value.attribute("b"), Some(&Value::Null));
+        // {"b": "y", "a": "x"}
+        let reversed = [0x82, 0xa1, b'b', 0xa1, b'y', 0xa1, b'a', 0xa1, b'x'];
+        let value = Value::from_msgpack(&reversed, &object).unwrap();
+        assert_eq!((value.attribute("a"), value.attribute("b")), (Some(&"x".into()), Some(&"y".into())));
         let error = Value::from_msgpack(&[0x81, 0xa1, b'c', 0xa1, b'x'], &object).unwrap_err();
         assert_eq!(error.to_string(), "expected an attribute of the schema at c");
     }

@@ -17,7 +17,7 @@ pub fn value(message: Option<proto::DynamicValue>, value_type: &Type) -> Result<
     }
 }
 
-/// Whether a value is null, without decoding it.
+/// Whether a value is null, without decoding it: one that can't be decoded is not.
 pub fn is_null(message: Option<&proto::DynamicValue>) -> bool {
     message.is_none_or(|message| match message.msgpack.as_slice() {
         [] => message.json.is_empty() || message.json == b"null",

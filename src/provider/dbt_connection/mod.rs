@@ -42,8 +42,8 @@ object! {
         api_token_version: String = optional(),
         /// Whether to adopt an existing connection with the same name, `instance_url` and `account_id` instead of failing.
         /// The apply then writes the configured description and token to it. The plan shows which connection will be
-        /// adopted, and fails if another resource in the plan manages that connection. Changing only this attribute sends
-        /// nothing to the KMS. Default: `false`.
+        /// adopted, and fails if another resource in the plan manages or adopts that connection. Changing only this
+        /// attribute sends nothing to the KMS. Default: `false`.
         adopt_existing: bool = optional(),
         /// ID of the connection, a UUID.
         id: String = computed().stable().not_null() => |it| it.id.clone(),

@@ -85,8 +85,8 @@ object! {
         delete_secret_on_destroy: bool = optional().default(true),
         /// Whether to adopt an existing rotation with the same name, folder and connection instead of failing. The apply then
         /// writes the configured values to it. The plan shows which rotation will be adopted, and fails if another
-        /// resource in the plan manages that rotation. Changing only this attribute sends nothing to the KMS. Default:
-        /// `false`.
+        /// resource in the plan manages or adopts that rotation. Changing only this attribute sends nothing to the KMS.
+        /// Default: `false`.
         adopt_existing: bool = optional(),
         /// ID of the rotation, a UUID.
         id: String = computed().stable().not_null() => |it| it.id.clone(),

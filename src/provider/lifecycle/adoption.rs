@@ -43,13 +43,13 @@ pub async fn forecast<T: ManagedObject>(
         // A tainted resource has this one, and it will be destroyed. Or another resource has it, whose plan then fails.
         Adoption::Read => {}
         Adoption::Managed => return Err(messages::taken_by_another::<T>(&place, &existing)),
-        Adoption::Promised => return Err(messages::adopted_twice::<T>(&place, &existing)),
+        Adoption::Planned => return Err(messages::adopted_twice::<T>(&place, &existing)),
     }
     Ok(Some(id.to_owned()))
 }
 
-/// Says in the plan of a replacement what [`forecast`] will say of the new object: Terraform plans that next, and drops the
-/// warnings of that plan.
+/// Says in the plan of an object that the schema replaces what [`forecast`] will say of the new one: Terraform plans that
+/// next, and drops the warnings of that plan. Of a replacement that the user forces, the provider isn't told.
 ///
 /// # Errors
 /// The KMS did not respond.
@@ -123,10 +123,7 @@ pub async fn adopt<T: ManagedObject>(
 ) -> Result<ObjectOf<T>, Diagnostics> {
     let id = existing.id();
     tracing::info!(id, "adopting the object that has the name");
-    let mut found = T::Model::found(existing);
-    // Another spelling of the same value is no change.
-    T::keep_spelling(planned, &mut found);
-    let patch = T::patch(&found, planned, secret);
+    let patch = T::patch(&T::Model::found(existing), planned, secret);
     operation
         .adopt::<ObjectOf<T>>(id, place, &patch)
         .await

@@ -342,7 +342,8 @@ async fn create_or_adopt<T: ManagedObject>(
     may_take: MayTake,
     secret: Option<Secret>,
 ) -> Result<ObjectOf<T>, Diagnostics> {
-    let error = match operation.create::<ObjectOf<T>>(&new).await {
+    let known = may_take.adopts.as_deref().filter(|id| !id.is_empty());
+    let error = match operation.create::<ObjectOf<T>>(&new, known).await {
         Ok(object) => return Ok(object),
         Err(error) => error,
     };

@@ -53,7 +53,7 @@ impl<M> SentWith<M> {
     pub fn changes(&self, prior: &M, planned: &M) -> bool {
         let (prior, planned) = ((self.value)(prior), (self.value)(planned));
         match (prior.as_str(), planned.as_str()) {
-            (Some(prior), Some(planned)) => !(self.is_same)(prior, planned),
+            (Some(prior), Some(planned)) => prior != planned && !(self.is_same)(prior, planned),
             _ => prior != planned,
         }
     }
