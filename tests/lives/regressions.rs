@@ -250,6 +250,13 @@ fn a_name_that_the_replaced_connection_has_is_not_to_be_adopted() {
 }
 
 #[test]
+fn of_two_that_adopt_one_connection_the_plan_refuses_one() {
+    let wanted = Config { adopt: true, ..Config::default() };
+    let made = Outside(Edit::Make { name: 0, scope: 0, url: 0, account: 0 });
+    lives(&[Write { slot: 0, config: wanted }, Write { slot: 1, config: wanted }, made, apply()]);
+}
+
+#[test]
 fn a_name_that_another_app_has_is_not_to_be_adopted() {
     lives(&[block(0), Outside(Edit::MakeOther { name: 0, scope: 0 }), apply()]);
 }

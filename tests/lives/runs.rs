@@ -16,7 +16,7 @@ use crate::{
     core::kind_of,
     faults::{Call, Failure, REQUEST_TIMEOUT},
     host::{Provider, message, object, proto, provider_config, told},
-    model::{Action, Kept, Place, TOKENS},
+    model::{Action, Block, Kept, Place, TOKENS},
     rotation::scope_of,
     steps::{Interrupt, Key, Kind, Run, Tokens},
     tally,
@@ -65,18 +65,20 @@ impl RunReport {
 }
 
 impl RunReport {
-    /// The resources whose adoption the plan has to refuse, because another one manages the object.
+    /// The resources whose adoption the plan has to refuse, because another one manages the object, or is to adopt it too.
     pub fn refused_adoptions(&self) -> Vec<u8> {
         let slots = || (0..).zip(&self.before);
         let is_refused = |(number, slot): &(u8, &Slot)| {
             let Some(config) = slot.config.filter(|config| config.adopts()) else { return false };
-            let alike = self.kms_before.iter().filter(|(_, kept)| config.is_alike(kept));
-            alike.map(|(id, _)| id).any(|id| {
+            let mut alike = self.kms_before.iter().filter(|(_, kept)| config.is_alike(kept));
+            alike.any(|(id, kept)| {
                 let has = |object: &Object| object.id() == id;
                 let own = slot.object.as_ref().is_some_and(has);
                 let other = slots().any(|(other, slot)| {
+                    let adopts = |config: Block| config.adopts() && config.is_alike(kept);
                     (other != *number && slot.object.as_ref().is_some_and(has))
                         || slot.deposed.iter().any(has)
+                        || (other < *number && slot.config.is_some_and(adopts))
                 });
                 !own && other
             })
