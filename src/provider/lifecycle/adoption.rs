@@ -105,7 +105,7 @@ async fn look_for<T: ManagedObject>(
     Ok(Some(existing))
 }
 
-/// Whether the KMS itself refused a look-up. It refuses the one of the apply too, so nothing is taken over.
+/// Whether the KMS itself refused a look-up. Unless the permissions change, it refuses that of the apply too.
 fn is_refusal(error: &kms::Error) -> bool {
     error.api().is_some_and(|api| {
         let is_passing = matches!(api.kind, ApiErrorKind::RateLimited | ApiErrorKind::Unauthorized);
