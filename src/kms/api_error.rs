@@ -73,6 +73,8 @@ pub enum ApiErrorKind {
     PermissionDenied,
     /// The access token is missing, unknown, malformed, expired or used up, or a login was refused.
     Unauthorized,
+    /// The machine identity is locked for a while after failed logins, so the right credentials are refused too.
+    LockedOut,
     /// The object can't be deleted while something uses it.
     InUse,
     /// There is no project with this ID.
@@ -147,6 +149,7 @@ fn path_step(step: &Value) -> String {
 fn kind(status: StatusCode, error: &str, message: &str) -> ApiErrorKind {
     match (status.as_u16(), error) {
         (400, _) => kind_of_bad_request(message),
+        (401, _) if message.contains("temporarily locked") => ApiErrorKind::LockedOut,
         (401, _) | (403, "TokenError") => ApiErrorKind::Unauthorized,
         (403, "ForbiddenReadSecretError") => ApiErrorKind::ValueHidden,
         // The name of the error can be a sentence, such as "You are not member of this project".
@@ -328,6 +331,12 @@ mod tests {
             (400, "BadRequest", "App Connection with ID x is not for App \"dbt\"", OtherApp),
             (400, "BadRequest", "App Connection with name x is not for App \"dbt\"", OtherApp),
             (400, "BadRequest", uses, Unauthorized),
+            (
+                401,
+                "UnauthorizedError",
+                "This identity auth method is temporarily locked, please try again later",
+                LockedOut,
+            ),
             (401, "UnauthorizedError", "Invalid credentials", Unauthorized),
             (401, "UnauthorizedError", "Failed to renew MI access token due to TTL expiration", Unauthorized),
             (403, "PermissionDenied", "You are not allowed to read on app-connections", PermissionDenied),

@@ -151,6 +151,11 @@ impl Operation {
         self.run.may_still_create()
     }
 
+    /// Whether this client has finished a change of an object, successful or not.
+    pub fn has_written(&self) -> bool {
+        self.client.finished_writes() > 0
+    }
+
     /// The same operation without its stop signal, for lookups after a write of unknown fate.
     pub(super) fn unstoppable(&self) -> Self {
         Self { client: self.client.clone(), run: self.run.unstoppable() }

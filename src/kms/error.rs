@@ -127,6 +127,16 @@ pub enum AuthError {
         source: Box<ApiError>,
     },
 
+    /// The KMS has locked the machine identity after failed logins. The credentials may be right. Another attempt too early
+    /// is refused, so the login isn't repeated.
+    #[error("{}", messages::locked_out(method))]
+    LockedOut {
+        /// The name of the auth method.
+        method: &'static str,
+        /// The KMS's response.
+        source: Box<ApiError>,
+    },
+
     /// The KMS refused the configured access token. It can't be renewed.
     #[error("{}", messages::token_refused())]
     TokenRefused {

@@ -11,7 +11,7 @@
 
 use std::{
     cmp::Ordering,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -30,6 +30,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// How many objects are read individually before a list is requested.
 pub(super) const SINGLE_READS: u32 = 2;
+
+/// The maximum number of projects whose lists are requested to check creates. Creates in further projects use the list
+/// of all. Otherwise a plan with many projects would exhaust the rate limit.
+const CHECKED_PROJECTS: usize = 5;
 
 /// The scope of an object, as far as the caller knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,13 +125,13 @@ struct Kept<O> {
     list: Option<List<O>>,
     permission: Permission,
     failures: u32,
-    /// Whether it last failed because of the rate limit.
-    is_limited: bool,
+    /// Why it last failed.
+    failure: Option<Error>,
 }
 
 impl<O> Default for Kept<O> {
     fn default() -> Self {
-        Self { list: None, permission: Permission::Now, failures: 0, is_limited: false }
+        Self { list: None, permission: Permission::Now, failures: 0, failure: None }
     }
 }
 
@@ -169,6 +173,8 @@ pub(super) struct State<O: Object> {
     revealed: HashMap<Home, u32>,
     /// How many writes had finished when counting started.
     writes: u64,
+    /// The projects whose lists are requested to check creates.
+    checked: HashSet<String>,
 }
 
 impl<O: Object> Default for State<O> {
@@ -180,6 +186,7 @@ impl<O: Object> Default for State<O> {
             missed: HashMap::new(),
             revealed: HashMap::new(),
             writes: 0,
+            checked: HashSet::new(),
         }
     }
 }
@@ -237,9 +244,38 @@ impl<O: Object> State<O> {
         wanted.find(|listing| self.may_ask(listing, now)).map_or(Step::Single, Step::List)
     }
 
-    /// Whether there is a fresh list for the scope.
-    pub(super) fn is_covered(&self, scope: Scope<'_>, writes: u64, now: Instant) -> bool {
-        self.covering(scope).iter().any(|listing| self.fresh(listing, writes, now).is_some())
+    /// The list that shows what a create will find in a scope, of any age. `None` if no list is worth its request.
+    pub(super) fn listing_for_create(&mut self, scope: Scope<'_>) -> Option<Listing> {
+        let Scope::Project(id) = scope else { return O::HAS_LIST_OF_ALL.then_some(Listing::All) };
+        let project = Listing::Project(id.to_owned());
+        if self.checked.contains(id) || self.latest(&project).is_some() {
+            return Some(project);
+        }
+        let is_in = |list: &List<O>| list.objects.iter().any(|object| object.project_id() == Some(id));
+        // Only an entry of the project proves that it exists.
+        if self.latest(&Listing::All).is_some_and(is_in) {
+            return Some(Listing::All);
+        }
+        if self.checked.len() < CHECKED_PROJECTS {
+            self.checked.insert(id.to_owned());
+            return Some(project);
+        }
+        O::HAS_LIST_OF_ALL.then_some(Listing::All)
+    }
+
+    /// Whether a list was received, however old it is.
+    pub(super) fn is_received(&self, listing: &Listing) -> bool {
+        self.latest(listing).is_some()
+    }
+
+    /// The object at a place, in a list of any age.
+    pub(super) fn find(&self, listing: &Listing, place: &O::Place) -> Option<O> {
+        self.latest(listing)?.get(Key::Place(place)).cloned()
+    }
+
+    /// Why a list failed that isn't requested again at `now`.
+    pub(super) fn failure(&self, listing: &Listing, now: Instant) -> Option<Error> {
+        if self.may_ask(listing, now) { None } else { self.kept.get(listing)?.failure.clone() }
     }
 
     /// Whether a list is still needed once the lock is acquired.
@@ -249,7 +285,8 @@ impl<O: Object> State<O> {
 
     /// Whether the list last failed because of the rate limit.
     pub(super) fn is_limited(&self, listing: &Listing) -> bool {
-        self.kept.get(listing).is_some_and(|kept| kept.is_limited)
+        let failure = self.kept.get(listing).and_then(|kept| kept.failure.as_ref());
+        matches!(failure, Some(Error::RateLimited { .. }))
     }
 
     /// Stores the result of a list that was requested after `writes` writes.
@@ -261,7 +298,6 @@ impl<O: Object> State<O> {
         now: Instant,
     ) {
         let kept = self.kept.entry(listing.clone()).or_default();
-        kept.is_limited = matches!(result, Err(Error::RateLimited { .. }));
         match result {
             Ok(mut objects) => {
                 // By ID, such an entry would hide the one in the list of its own project.
@@ -275,20 +311,26 @@ impl<O: Object> State<O> {
             }
             // A stop of this operation doesn't concern those that wait.
             Err(Error::Cancelled) => {}
-            Err(error) if error.api_kind() == Some(ApiErrorKind::PermissionDenied) => {
-                kept.permission = Permission::Never;
-            }
-            Err(_) => {
-                let pause =
-                    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(kept.failures)).min(LONGEST_PAUSE);
-                kept.failures += 1;
-                kept.permission = Permission::NotBefore(now + pause);
+            Err(error) => {
+                if error.api_kind() == Some(ApiErrorKind::PermissionDenied) {
+                    kept.permission = Permission::Never;
+                } else {
+                    let pause =
+                        FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(kept.failures)).min(LONGEST_PAUSE);
+                    kept.failures += 1;
+                    kept.permission = Permission::NotBefore(now + pause);
+                }
+                kept.failure = Some(error);
             }
         }
     }
 
+    fn latest(&self, listing: &Listing) -> Option<&List<O>> {
+        self.kept.get(listing)?.list.as_ref()
+    }
+
     fn fresh(&self, listing: &Listing, writes: u64, now: Instant) -> Option<&List<O>> {
-        let list = self.kept.get(listing)?.list.as_ref()?;
+        let list = self.latest(listing)?;
         (list.writes >= writes && now < list.received_at + TTL).then_some(list)
     }
 

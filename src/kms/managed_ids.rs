@@ -6,7 +6,15 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+
+use tokio::time::{Instant, sleep};
+
+/// How long to wait for further objects to become known. Terraform shows the objects of its state one by one, up to ten
+/// at a time, and in no particular order.
+const QUIET: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 /// The IDs of managed objects. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +55,22 @@ impl ManagedIds {
     /// Whether the object is managed.
     pub fn contains(&self, id: &str) -> bool {
         self.ids().managed.contains(&id.to_ascii_lowercase())
+    }
+
+    /// Whether the object is managed, or becomes known as managed soon: while Terraform goes on showing objects of its
+    /// state, this one may follow.
+    pub async fn becomes_known(&self, id: &str) -> bool {
+        let latest = Instant::now() + LONGEST_WAIT;
+        loop {
+            let known = self.ids().managed.len();
+            if self.contains(id) {
+                return true;
+            }
+            sleep(QUIET).await;
+            if self.ids().managed.len() == known || Instant::now() >= latest {
+                return self.contains(id);
+            }
+        }
     }
 
     /// Claims an object that is to be deleted, so that it isn't adopted in the meantime. Returns false if it was adopted
@@ -156,6 +180,22 @@ mod tests {
         assert!(!ids.adopt("found", "b"), "a second one wants it too");
         ids.remove("found");
         assert!(!ids.contains("found") && ids.adopt("found", "b"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_may_become_known_while_others_do() {
+        let ids = ManagedIds::default();
+        assert!(!ids.becomes_known("late").await);
+        let others = ids.clone();
+        let showing = tokio::spawn(async move {
+            for number in 0..20 {
+                sleep(QUIET / 2).await;
+                others.add(&number.to_string());
+            }
+            others.add("Late");
+        });
+        assert!(ids.becomes_known("late").await);
+        showing.await.unwrap();
     }
 
     #[test]

@@ -150,6 +150,11 @@ pub(super) fn login_refused(method: &str) -> String {
     format!("the KMS refused the login with {method}")
 }
 
+/// The KMS has locked the machine identity.
+pub(super) fn locked_out(method: &str) -> String {
+    format!("the KMS has locked the machine identity for {method} after failed logins")
+}
+
 /// The KMS refused the configured access token.
 pub(super) fn token_refused() -> &'static str {
     "the KMS refused the configured access token"
@@ -335,6 +340,7 @@ mod tests {
             already_managed().to_owned(),
             "\n# Logins".to_owned(),
             login_refused("Universal Auth"),
+            locked_out("Universal Auth"),
             token_refused().to_owned(),
             fresh_tokens_refused().to_owned(),
             unreadable_service_account_token(Path::new("/var/run/token")),

@@ -89,7 +89,7 @@ pub use self::{
     managed_ids::{Adoption, ManagedIds},
     object::{NewObject, Object, ObjectPatch},
     project::{Environment, Project, ProjectKey},
-    read::{ListScope, ObjectList},
+    read::{Forecast, ListScope, ObjectList},
     redact::Redactor,
     secret_value::{SecretQuery, SecretValue},
     service_token_rotation::{

@@ -49,6 +49,17 @@ pub struct ObjectList<O> {
     pub unreadable: usize,
 }
 
+/// What a later create will find.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Forecast<O> {
+    /// This object is at the place.
+    Taken(Box<O>),
+    /// The scope exists, and its list shows no object at the place.
+    Free,
+    /// The objects of the scope can't be listed.
+    Unknown,
+}
+
 impl Operation {
     /// Reads an object from the server.
     ///
@@ -104,29 +115,27 @@ impl Operation {
         self.read_listed(Key::Place(place), scope).await
     }
 
-    /// Looks for an object at a place, to predict what a later create will find there. One list serves all such lookups
-    /// for half a minute, even while this process writes, and objects that it doesn't show count as missing. So the
-    /// result may be out of date.
+    /// Checks what a later create will find in a scope and, if it is known, at its place. All checks in a scope share
+    /// one list, of any age. So the result may be out of date.
     ///
     /// # Errors
-    /// As [`get`](Self::get), except that a missing object is `None`.
-    pub async fn forecast_by_name<O: Listed>(&self, place: &O::Place) -> Result<Option<O>, Error> {
-        /// Any list is recent enough, regardless of writes since.
-        const WRITES: u64 = 0;
-        let scope = O::project_of(place).map_or(Scope::Organization, Scope::Project);
+    /// The error of the list, for all checks that share it. A missing permission to list is
+    /// [`Forecast::Unknown`] instead.
+    pub async fn forecast<O: Listed>(
+        &self,
+        scope: Scope<'_>,
+        place: Option<&O::Place>,
+    ) -> Result<Forecast<O>, Error> {
         let cache = O::lists(&self.client);
-        self.gather::<O>(Key::Place(place), scope, WRITES).await?;
-        if let Some(object) = self.look_up(Key::Place(place), scope, WRITES).await? {
-            return Ok(Some(object));
+        let Some(listing) = cache.state().listing_for_create(scope) else { return Ok(Forecast::Unknown) };
+        if let Err(error) = self.ensure_list::<O>(&listing).await {
+            return match error.api_kind() {
+                Some(ApiErrorKind::PermissionDenied) => Ok(Forecast::Unknown),
+                _ => Err(error),
+            };
         }
-        if cache.state().is_covered(scope, WRITES, Instant::now()) {
-            return Ok(None);
-        }
-        match self.get_by_name(place).await {
-            Ok(object) => Ok(Some(object)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
+        let existing = place.and_then(|place| cache.state().find(&listing, place));
+        Ok(existing.map_or(Forecast::Free, |existing| Forecast::Taken(Box::new(existing))))
     }
 
     pub(super) async fn get_received<O: Object>(&self, id: &str) -> Result<Received<O>, Error> {
@@ -245,6 +254,24 @@ impl Operation {
         (self.client.transport().config.request_timeout / (LIST_REPEATS + 1)).min(LIST_TIMEOUT)
     }
 
+    /// Requests a list, unless it was received at any time.
+    ///
+    /// # Errors
+    /// Those of the request, also if another operation made it a moment ago.
+    async fn ensure_list<O: Listed>(&self, listing: &Listing) -> Result<(), Error> {
+        let cache = O::lists(&self.client);
+        let turn = cache.turn(listing);
+        let _turn = self.run.unless_stopped(turn.lock()).await?;
+        if cache.state().is_received(listing) {
+            return Ok(());
+        }
+        let failure = cache.state().failure(listing, Instant::now());
+        match failure {
+            Some(error) => Err(error),
+            None => self.request_list::<O>(listing).await,
+        }
+    }
+
     /// Requests a list, unless another operation does.
     async fn ask_for_list<O: Listed>(&self, listing: &Listing, writes: u64) -> Result<(), Error> {
         let cache = O::lists(&self.client);
@@ -258,6 +285,15 @@ impl Operation {
             }
             return Ok(());
         }
+        match self.request_list::<O>(listing).await {
+            Err(Error::Cancelled) => Err(Error::Cancelled),
+            // The objects are read individually instead.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Requests a list, and stores the result for all operations.
+    async fn request_list<O: Listed>(&self, listing: &Listing) -> Result<(), Error> {
         let project_id = match listing {
             Listing::All => None,
             Listing::Project(id) => Some(id.as_str()),
@@ -271,14 +307,11 @@ impl Operation {
                 "the list has unreadable entries, which are read individually"
             ),
             Ok(_) => {}
-            Err(error) => tracing::debug!(
-                error = super::error::report(error),
-                "could not list the objects, so they are read individually"
-            ),
+            Err(error) => tracing::debug!(error = super::error::report(error), "could not list the objects"),
         }
-        let is_stopped = matches!(result, Err(Error::Cancelled));
-        cache.state().keep(listing, result.map(|list| list.objects), writes, Instant::now());
-        if is_stopped { Err(Error::Cancelled) } else { Ok(()) }
+        let outcome = result.as_ref().map(|_| ()).map_err(Error::clone);
+        O::lists(&self.client).state().keep(listing, result.map(|list| list.objects), writes, Instant::now());
+        outcome
     }
 
     /// Reads an object of unknown scope individually. Such reads run one after the other, unless one takes long,

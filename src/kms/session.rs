@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::{
-    api_error::ApiError,
+    api_error::{ApiError, ApiErrorKind},
     attempt::{Authorization, Failure, Tries},
     auth,
     config::Auth,
@@ -277,7 +277,11 @@ impl Session {
             Err(error) => {
                 match &error {
                     // Another search for AWS credentials would take long and have the same result.
-                    Error::Auth(refused @ (AuthError::LoginRefused { .. } | AuthError::Aws(_))) => {
+                    Error::Auth(
+                        refused @ (AuthError::LoginRefused { .. }
+                        | AuthError::LockedOut { .. }
+                        | AuthError::Aws(_)),
+                    ) => {
                         state.refused = Some(refused.clone());
                     }
                     // A stop of this operation doesn't concern those that wait.
@@ -368,8 +372,11 @@ impl Session {
             }
             Err(Failure::Final(error)) => Err(match error.api() {
                 Some(response) if response.status.is_client_error() => {
-                    let source = Box::new(response.clone());
-                    AuthError::LoginRefused { method: login.method, source }.into()
+                    let (method, source) = (login.method, Box::new(response.clone()));
+                    match response.kind {
+                        ApiErrorKind::LockedOut => AuthError::LockedOut { method, source }.into(),
+                        _ => AuthError::LoginRefused { method, source }.into(),
+                    }
                 }
                 Some(response) if login.is_verified_elsewhere => {
                     AuthError::AwsIdentityUnverified { source: Box::new(response.clone()) }.into()

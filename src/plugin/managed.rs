@@ -215,7 +215,9 @@ impl<R: Resource> AnyResource for Managed<R> {
     fn upgrade_state(&self, version: i64, json: &[u8]) -> Result<Value, Diagnostics> {
         let schema = self.entry.schema();
         // An older release may have stored attributes that are write-only now.
-        upgrade(schema, version, json, "state").map(|state| schema.without_write_only(state))
+        let state = schema.without_write_only(upgrade(schema, version, json, "state")?);
+        self.resource().stored(&typed(state.clone())?);
+        Ok(state)
     }
 
     fn upgrade_identity(&self, version: i64, json: &[u8]) -> Result<Value, Diagnostics> {

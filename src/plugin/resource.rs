@@ -29,6 +29,10 @@ pub trait Resource: Send + Sync + 'static {
     /// The identity of an object that exists. It must not change as long as the object exists.
     fn identity(&self, state: &Self::Model) -> Self::Identity;
 
+    /// Takes note of an object in Terraform's state. Terraform shows each object that a run concerns, before any other
+    /// call for this object. That is also the case with `-refresh=false`, where no read follows.
+    fn stored(&self, _state: &Self::Model) {}
+
     /// Checks rules that involve several attributes. Values may be unknown.
     fn validate(&self, _config: &Self::Model, _diagnostics: &mut Diagnostics) {}
 

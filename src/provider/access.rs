@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use super::lifecycle::{ImportWarning, Imports};
+use super::lifecycle::{ImportWarning, Imports, PlannedObjects};
 use crate::{
     kms,
     plugin::{context::Context, diagnostics::Diagnostics},
@@ -24,6 +24,7 @@ struct Run {
     state: State,
     /// The objects that resources of this run have, as far as the run has shown.
     managed: kms::ManagedIds,
+    planned: Mutex<PlannedObjects>,
     imports: Mutex<Imports>,
 }
 
@@ -40,8 +41,7 @@ impl Access {
     /// Begins a run.
     pub(super) fn begin(&self, state: impl FnOnce(kms::ManagedIds, kms::Redactor) -> State) {
         let managed = kms::ManagedIds::default();
-        let run =
-            Run { state: state(managed.clone(), self.redactor.clone()), managed, imports: Mutex::default() };
+        let run = Run { state: state(managed.clone(), self.redactor.clone()), managed, ..Run::default() };
         *self.run.write().unwrap_or_else(PoisonError::into_inner) = run;
     }
 
@@ -52,6 +52,11 @@ impl Access {
     /// The objects that resources of this run have.
     pub(super) fn managed(&self) -> kms::ManagedIds {
         self.run().managed.clone()
+    }
+
+    /// Runs `claim` on the claims of this run's plans.
+    pub(super) fn claim<T>(&self, claim: impl FnOnce(&mut PlannedObjects) -> T) -> T {
+        claim(&mut self.run().planned.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Keeps a secret of a configuration out of everything that the KMS says.

@@ -42,6 +42,7 @@ mod lost_answers;
 mod meta_arguments;
 mod modules;
 mod old_terraform;
+mod plan_checks;
 mod projects;
 mod queries;
 mod rate_limits;

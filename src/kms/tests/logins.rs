@@ -95,6 +95,18 @@ async fn a_refused_login_is_never_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_locked_identity_is_told_from_wrong_credentials() {
+    let message = "This identity auth method is temporarily locked, please try again later";
+    let server = Server::start_raw(|_, _| Reply::error(401, "UnauthorizedError", message)).await;
+    let client = server.client();
+    for _ in 0..2 {
+        let result = call(&client).await;
+        assert!(matches!(result, Err(Error::Auth(AuthError::LockedOut { .. }))), "{result:?}");
+    }
+    assert_eq!(server.logins(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_login_whose_answer_is_lost_is_repeated_a_few_times_for_all() {
     let server = Server::start_raw(|_, _| Reply::close()).await;
     let client = server.client();

@@ -3,6 +3,8 @@
 //! ```text
 //! object             what a kind of object declares, and the macro that declares its attributes
 //! secret, secret_digest   when a secret is sent that the KMS never shows
+//! planned_objects    which resource has which name and object at the end of a run
+//! create_checks      what a plan asks the KMS before it creates or renames an object
 //! adoption           taking over an object that exists
 //! resource           plan, create, read, update, delete, import
 //! lookup             the data source that looks up one object
@@ -12,10 +14,12 @@
 //! The texts are in [`messages`](super::messages).
 
 mod adoption;
+mod create_checks;
 mod import_warnings;
 mod listing;
 mod lookup;
 mod object;
+mod planned_objects;
 mod resource;
 mod secret;
 mod secret_digest;
@@ -27,6 +31,7 @@ pub(super) use self::{
     listing::{ObjectList, ObjectsDataSource},
     lookup::ObjectDataSource,
     object::{ManagedObject, ObjectModel, ObjectOf, PlaceOf, object},
+    planned_objects::PlannedObjects,
     resource::ObjectResource,
     secret::{SecretAttribute, SentWith},
 };

@@ -3,9 +3,10 @@
 use std::marker::PhantomData;
 
 use super::{
-    adoption,
+    adoption, create_checks,
     import_warnings::ImportWarning,
     object::{ManagedObject, NewOf, ObjectModel, ObjectOf, PlaceOf},
+    planned_objects::{Fate, new_mark},
     secret::{self, Due, SecretAttribute},
 };
 use crate::{
@@ -35,6 +36,8 @@ model! {
     }
 }
 
+/// Private state: the mark of this resource instance.
+const MARK: &str = "instance";
 /// From plan to apply: the ID of the object that a plan updates or replaces.
 const PLANNED_ID: &str = "id";
 /// From plan to apply: the ID of the object that a create may take over, or nothing.
@@ -54,9 +57,18 @@ impl<T: ManagedObject> ObjectResource<T> {
     }
 
     /// Notes that a plan keeps, changes or destroys an object.
-    fn plan(&self, state: &T::Model) -> Result<(), Diagnostics> {
+    ///
+    /// # Errors
+    /// Another resource manages or adopts it.
+    fn plan(&self, state: &T::Model, private: &Private, fate: Fate) -> Result<(), Diagnostics> {
         let id = state.id().text();
-        self.access.managed().plan(id).map_err(|adopting| messages::planned_twice::<T>(id, &adopting))
+        let managed = self.access.managed();
+        managed.plan(id).map_err(|adopting| messages::planned_twice::<T>(id, &adopting))?;
+        let is_free = match private.get::<String>(MARK) {
+            Some(mark) => self.access.claim(|planned| planned.claim_object(id, &mark, fate)),
+            None => true,
+        };
+        if is_free { Ok(()) } else { Err(messages::managed_twice::<T>(state)) }
     }
 
     fn keep_secret(&self, config: &T::Model) {
@@ -107,6 +119,10 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         ObjectIdentity { id: state.id().clone() }
     }
 
+    fn stored(&self, state: &T::Model) {
+        self.access.managed().add(state.id().text());
+    }
+
     fn validate(&self, config: &T::Model, diagnostics: &mut Diagnostics) {
         self.keep_secret(config);
         if let Some(secret) = T::SECRET
@@ -136,6 +152,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
             plan.replaced.and_then(|replaced| replaced.private.planned(PLANNED_ID)).or(earlier);
         plan.private.set_planned(PLANNED_ID, replaced.as_deref());
         T::review(None, &plan.planned, false, &mut cx.diagnostics);
+        create_checks::check_create::<T>(&self.access, cx, &plan.planned, replaced.as_deref()).await?;
         let found = adoption::forecast::<T>(&self.access, cx, &plan.planned, replaced.as_deref()).await?;
         // Terraform 1.16 hands over what the first plan found, which counts. Older releases plan again. So does 1.16 where the
         // first plan could not decide.
@@ -152,7 +169,8 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         plan: PlanUpdate<'_, T::Model>,
     ) -> Result<T::Model, Diagnostics> {
         let PlanUpdate { prior, config, planned, if_updated, if_kept, replaces, private } = plan;
-        self.plan(prior)?;
+        self.plan(prior, private, if replaces { Fate::Destroyed } else { Fate::Kept })?;
+        create_checks::check_update::<T>(&self.access, cx, prior, &planned).await?;
         private.set_planned(PLANNED_ID, prior.id().as_str());
         private.set_planned(TAKES_PLACE, T::takes_place(prior, &planned).then_some(true));
         T::review(Some(prior), &planned, replaces, &mut cx.diagnostics);
@@ -187,7 +205,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
 
     async fn plan_destroy(&self, cx: &mut Context, prior: &Stored<T::Model>) -> Result<(), Diagnostics> {
         T::review_destroy(&prior.state, &mut cx.diagnostics);
-        self.plan(&prior.state)
+        self.plan(&prior.state, &prior.private, Fate::Destroyed)
     }
 
     async fn create(
@@ -213,6 +231,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         let object = result.map_err(|failure| redacted(failure, secret.as_ref()))?;
         planned.complete(&object);
         remember::<T>(&mut private, secret.as_ref(), &planned);
+        private.set(MARK, new_mark());
         Ok(Stored { state: planned, private })
     }
 
@@ -221,7 +240,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         cx: &mut Context,
         read: Read<T::Model>,
     ) -> Result<Option<Stored<T::Model>>, Diagnostics> {
-        let Stored { state: prior, private } = read.prior;
+        let Stored { state: prior, mut private } = read.prior;
         self.access.managed().add(prior.id().text());
         let operation = self.access.operation(cx)?;
         let (id, scope) = (prior.id().text(), T::scope(&prior));
@@ -234,6 +253,9 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
                 // An import by ID has no spelling yet.
                 if !prior.name().is_null() {
                     T::keep_spelling(&prior, &mut state);
+                }
+                if private.get::<String>(MARK).is_none() {
+                    private.set(MARK, new_mark());
                 }
                 Ok(Some(Stored { state, private }))
             }

@@ -283,6 +283,11 @@ fn auth_failure(task: &str, error: &AuthError, diagnostics: &mut Diagnostics) {
             "Check the credentials in the provider's \"auth\" block or in the environment. The login was tried once \
              only, because the KMS locks an identity out after a few failures."
         }
+        AuthError::LockedOut { .. } => {
+            "The credentials may be right: while the identity is locked, the KMS refuses them too. Wait until the lock ends, by \
+             default 5 minutes after the last failed login, or have the lockout removed on the identity's page in the KMS. Then \
+             run Terraform again. If that fails, check the credentials before you try once more."
+        }
         AuthError::TokenRefused { .. } | AuthError::TokenMalformed => {
             "Set a fresh token in \"auth.token\" or KMS_TOKEN, or configure a method that can renew its token, such as \
              \"auth.universal\"."
@@ -308,8 +313,12 @@ fn auth_failure(task: &str, error: &AuthError, diagnostics: &mut Diagnostics) {
         }
         _ => "Check the machine identity's settings in the KMS.",
     };
+    let summary = match error {
+        AuthError::LockedOut { .. } => "Machine identity locked",
+        _ => "Login to the KMS failed",
+    };
     let detail = format!("Could not {task}: {}.\n\n{advice}", kms::report(error));
-    diagnostics.error(None, "Login to the KMS failed", detail);
+    diagnostics.error(None, summary, detail);
 }
 
 fn said_by_server(error: &ApiError) -> String {

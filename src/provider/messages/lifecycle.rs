@@ -130,25 +130,84 @@ pub fn create_still_open<T: ManagedObject>(name: &str, diagnostics: &mut Diagnos
 
 /// What to do about an existing object that has the name.
 fn adoption_advice<T: ManagedObject>(planned: &T::Model, existing: &ObjectOf<T>) -> String {
+    format!(
+        "If this resource is being replaced under create_before_destroy, that is the {noun} being replaced: choose another name, \
+         or remove create_before_destroy.\n\nOtherwise, {advice}",
+        noun = T::NOUN,
+        advice = ways_out::<T>(planned, existing)
+    )
+}
+
+/// How to get on with an existing object that has the name, as the rest of a sentence.
+fn ways_out<T: ManagedObject>(planned: &T::Model, existing: &ObjectOf<T>) -> String {
     let (noun, import) = (T::NOUN, import_line::<T>(existing.id()));
     let differences = T::differences(planned, existing);
-    let advice = if differences.is_empty() {
+    if differences.is_empty() {
         let and_send = T::SECRET.map(|secret| format!(" and sends it the configured {}", secret.name));
         format!(
-            "Otherwise, if no other resource manages it, import it to this resource's address:\n\n{import}\n\nor set \
+            "if no other resource manages it, import it to this resource's address:\n\n{import}\n\nor set \
              adopt_existing = true here, which takes it over{}. If another resource manages it, choose another name.",
             and_send.unwrap_or_default()
         )
     } else {
         format!(
-            "Otherwise choose another name, or, if no other resource manages it, import it to change it:\n\n{import}\n\n\
+            "choose another name, or, if no other resource manages it, import it to change it:\n\n{import}\n\n\
              adopt_existing does not apply: the existing {noun} has a different {}.",
             differences.join(" and ")
         )
+    }
+}
+
+/// The plan shows that a name is taken by an object that this run doesn't manage.
+pub fn taken_in_plan<T: ManagedObject>(
+    planned: &T::Model,
+    existing: &ObjectOf<T>,
+    has_object: bool,
+    diagnostics: &mut Diagnostics,
+) {
+    let ways_out = if has_object {
+        format!(
+            "choose another name. If no other resource manages it, you can import it to a resource of its own:\n\n{}",
+            import_line::<T>(existing.id())
+        )
+    } else {
+        ways_out::<T>(planned, existing)
     };
-    format!(
-        "If this resource is being replaced under create_before_destroy, that is the {noun} being replaced: choose another name, \
-         or remove create_before_destroy.\n\n{advice}"
+    let detail = format!(
+        "{} The apply fails, unless something renames or deletes it first.\n\nTo resolve this, {ways_out}",
+        there_is::<T>(&T::place(planned), existing)
+    );
+    diagnostics.warning(Some(Path::attribute("name")), "Name already taken", detail);
+}
+
+/// Two resources of a plan have the same name.
+pub fn same_name<T: ManagedObject>(place: &PlaceOf<T>) -> Diagnostics {
+    Diagnostics::from_attribute_error(
+        Path::attribute("name"),
+        "Two resources with one name",
+        format!(
+            "Another {} resource of this plan has the name \"{}\" in {} too. A name can be used there only once. Choose another \
+             name.",
+            T::TYPE,
+            T::name_of(place),
+            T::scope_words(place)
+        ),
+    )
+}
+
+/// Two resource instances manage one object.
+pub fn managed_twice<T: ManagedObject>(state: &T::Model) -> Diagnostics {
+    let (noun, type_name) = (T::NOUN, T::TYPE);
+    Diagnostics::from_error(
+        format!("Two resources for one {noun}"),
+        format!(
+            "The {noun} \"{}\" ({}) is in the state twice: another {type_name} resource manages it too. The two would undo each \
+             other's changes, and destroying one would delete the {noun} of both. Keep one of them: remove the other one from \
+             the state with `terraform state rm`, or with a \"removed\" block that has destroy = false, and from the \
+             configuration.",
+            state.name().text(),
+            state.id().text()
+        ),
     )
 }
 

@@ -191,6 +191,7 @@ fn failures() {
     let source = || Box::new(response(Unauthorized, 401));
     for (case, error) in [
         ("LoginRefused", AuthError::LoginRefused { method: "Universal Auth", source: source() }),
+        ("LockedOut", AuthError::LockedOut { method: "Universal Auth", source: source() }),
         ("TokenRefused", AuthError::TokenRefused { source: source() }),
         ("FreshTokensRefused", AuthError::FreshTokensRefused { source: source() }),
         ("ServiceAccountToken", AuthError::ServiceAccountToken { path: "/token".into(), source: cause() }),
@@ -247,6 +248,11 @@ fn lifecycle() {
     texts.add("taken_by_another", &lifecycle::taken_by_another::<T>(&place, &existing));
     texts.add("adopted_twice", &lifecycle::adopted_twice::<T>(&place, &existing));
     texts.add("planned_twice", &lifecycle::planned_twice::<T>(ID, "orders"));
+    texts.add("same_name", &lifecycle::same_name::<T>(&place));
+    texts.add("managed_twice", &lifecycle::managed_twice::<T>(&planned));
+    texts.added("taken_in_plan", |d| lifecycle::taken_in_plan::<T>(&planned, &existing, false, d));
+    texts.added("taken_in_plan, different", |d| lifecycle::taken_in_plan::<T>(&planned, &other, false, d));
+    texts.added("taken_in_plan, renamed", |d| lifecycle::taken_in_plan::<T>(&planned, &existing, true, d));
     texts.added("will_adopt", |d| lifecycle::will_adopt::<T>(&place, &existing, d));
     texts.added("will_adopt of a rotation", |d| {
         lifecycle::will_adopt::<ServiceTokenRotation>(&place_of_rotation, &token_rotation(), d);
