@@ -175,6 +175,8 @@ pub(super) struct State<O: Object> {
     writes: u64,
     /// The projects whose lists are requested to check creates.
     checked: HashSet<String>,
+    /// How many free places were confirmed individually.
+    confirmed: u32,
 }
 
 impl<O: Object> Default for State<O> {
@@ -187,6 +189,7 @@ impl<O: Object> Default for State<O> {
             revealed: HashMap::new(),
             writes: 0,
             checked: HashSet::new(),
+            confirmed: 0,
         }
     }
 }
@@ -271,6 +274,22 @@ impl<O: Object> State<O> {
     /// The object at a place, in a list of any age.
     pub(super) fn find(&self, listing: &Listing, place: &O::Place) -> Option<O> {
         self.latest(listing)?.get(Key::Place(place)).cloned()
+    }
+
+    /// Whether a place that a list shows as free is worth a read. That shows objects of other apps with the name, which
+    /// the list doesn't have.
+    pub(super) fn may_confirm(&mut self) -> bool {
+        self.confirmed += 1;
+        self.confirmed <= SINGLE_READS
+    }
+
+    /// Removes an object that was changed or deleted. Until the next list, creates find its place free.
+    pub(super) fn forget(&mut self, id: &str) {
+        for list in self.kept.values_mut().filter_map(|kept| kept.list.as_mut()) {
+            if let Ok(index) = list.objects.binary_search_by(|object| compare_ids(object.id(), id)) {
+                list.objects.remove(index);
+            }
+        }
     }
 
     /// Why a list failed that isn't requested again at `now`.

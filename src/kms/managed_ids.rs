@@ -11,8 +11,8 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-/// How long to wait for further objects to become known. Terraform shows the objects of its state one by one, up to ten
-/// at a time, and in no particular order.
+/// How long to wait for further objects to become known. The caller learns of the objects that it manages one by one, and
+/// in no particular order.
 const QUIET: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
@@ -57,8 +57,8 @@ impl ManagedIds {
         self.ids().managed.contains(&id.to_ascii_lowercase())
     }
 
-    /// Whether the object is managed, or becomes known as managed soon: while Terraform goes on showing objects of its
-    /// state, this one may follow.
+    /// Whether the object is managed, or becomes known as managed soon: as long as other objects become known, this one
+    /// may follow.
     pub async fn becomes_known(&self, id: &str) -> bool {
         let latest = Instant::now() + LONGEST_WAIT;
         loop {

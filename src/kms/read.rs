@@ -138,6 +138,26 @@ impl Operation {
         Ok(existing.map_or(Forecast::Free, |existing| Forecast::Taken(Box::new(existing))))
     }
 
+    /// Looks for an object at a place, to predict what a later create will find there: in the list that
+    /// [`forecast`](Self::forecast) uses, and by itself where the list may not show it.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), except that a missing object is `None`.
+    pub async fn forecast_by_name<O: Listed>(&self, place: &O::Place) -> Result<Option<O>, Error> {
+        let scope = O::project_of(place).map_or(Scope::Organization, Scope::Project);
+        match self.forecast::<O>(scope, Some(place)).await {
+            Ok(Forecast::Taken(object)) if object.is_whole() => return Ok(Some(*object)),
+            Ok(Forecast::Free) if !O::lists(&self.client).state().may_confirm() => return Ok(None),
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            Ok(Forecast::Taken(_) | Forecast::Free | Forecast::Unknown) | Err(_) => {}
+        }
+        match self.get_by_name(place).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(super) async fn get_received<O: Object>(&self, id: &str) -> Result<Received<O>, Error> {
         let request = Request::get(format!("{}/:id", O::COLLECTION), &[id])?;
         let received = self.one::<O>(&request, &mut History::default()).await?;

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use super::{
     api_error::ApiErrorKind,
     attempt::Received,
-    client::Operation,
+    client::{Listed, Operation},
     error::Error,
     fate::{Effect, Fate},
     history::History,
@@ -191,9 +191,10 @@ impl Operation {
     /// # Cancellation
     /// Stopping the operation ends it only before the request is sent. A change in progress runs to its end and is
     /// looked up if its fate is unknown. After dropping the future, it is unknown whether the change was performed.
-    pub async fn update<O: Object>(&self, id: &str, patch: &O::Patch) -> Result<O, Error> {
+    pub async fn update<O: Listed>(&self, id: &str, patch: &O::Patch) -> Result<O, Error> {
         let request = Request::write(Method::PATCH, format!("{}/:id", O::COLLECTION), &[id], &patch.body())?;
         self.redact(patch.secrets());
+        O::lists(&self.client).state().forget(id);
         let _writing = self.client.writing();
         let mut history = History::default();
         let mut repeats = 0;
@@ -233,7 +234,7 @@ impl Operation {
     ///
     /// # Cancellation
     /// As [`update`](Self::update).
-    pub async fn adopt<O: Object>(
+    pub async fn adopt<O: Listed>(
         &self,
         id: &str,
         place: &O::Place,
@@ -259,8 +260,9 @@ impl Operation {
     /// # Cancellation
     /// Stopping the operation ends it only before the request is sent; a deletion in progress runs to its end. After
     /// dropping the future, it is unknown whether the object was deleted.
-    pub async fn delete<O: Object>(&self, id: &str, deletion: O::Deletion) -> Result<(), Error> {
+    pub async fn delete<O: Listed>(&self, id: &str, deletion: O::Deletion) -> Result<(), Error> {
         let request = O::delete(id, deletion)?;
+        O::lists(&self.client).state().forget(id);
         let _writing = self.client.writing();
         let mut history = History::default();
         let error = match self.one::<O>(&request, &mut history).await {

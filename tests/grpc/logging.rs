@@ -46,19 +46,21 @@ async fn lines_are_what_terraform_parses_and_each_request_is_one_without_secrets
         summary,
         [
             ("POST", login, &200.into()),
+            ("GET", CONNECTIONS, &200.into()),
             ("POST", CONNECTIONS, &200.into()),
             ("POST", CONNECTIONS, &400.into())
         ]
     );
-    for request in &requests {
+    for (number, request) in requests.iter().enumerate() {
         assert_eq!(request["@level"], "debug");
         assert_eq!(request["attempt"], 1);
-        assert_eq!(request["tf_rpc"], "ApplyResourceChange");
+        let rpc = if number < 2 { "PlanResourceChange" } else { "ApplyResourceChange" };
+        assert_eq!(request["tf_rpc"], rpc);
         assert_eq!(request["tf_resource_type"], "kms_dbt_connection");
         assert!(request["duration_ms"].is_u64(), "{request}");
     }
     // The server tells the ID of a request only with an error.
-    assert!(requests[2]["req_id"].is_string(), "{}", requests[2]);
+    assert!(requests[3]["req_id"].is_string(), "{}", requests[3]);
     for secret in [TOKEN, CLIENT_SECRET] {
         assert!(!log.join("\n").contains(secret), "the log holds a secret");
     }
@@ -82,7 +84,7 @@ fn is_own(line: &serde_json::Value) -> bool {
 #[tokio::test]
 async fn at_debug_nothing_hides_the_requests() {
     let lines = lines_at("DEBUG").await;
-    assert_eq!(lines.iter().filter(|line| line["path"].is_string()).count(), 2, "{lines:#?}");
+    assert_eq!(lines.iter().filter(|line| line["path"].is_string()).count(), 3, "{lines:#?}");
     assert!(lines.iter().all(is_own), "{lines:#?}");
     assert!(!lines_at("TRACE").await.iter().all(is_own), "TRACE shows the lines of other crates too");
 }

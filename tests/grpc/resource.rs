@@ -114,6 +114,13 @@ pub async fn apply(
     config: &Value,
 ) -> (proto::apply_resource_change::Response, Stored) {
     let planned = plan(provider, prior, config).await;
+    if planned.diagnostics.iter().any(|diagnostic| diagnostic.severity == 1) {
+        // Terraform doesn't apply it, and keeps what it has.
+        let gone = Stored { state: Value::Null, private: Vec::new(), identity: None };
+        let stored = prior.cloned().unwrap_or(gone);
+        let diagnostics = planned.diagnostics;
+        return (proto::apply_resource_change::Response { diagnostics, ..Default::default() }, stored);
+    }
     apply_planned(provider, prior, config, planned).await
 }
 

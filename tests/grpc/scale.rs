@@ -260,6 +260,7 @@ async fn a_write_between_two_reads_is_seen() {
     let (_host, mut provider) = configured(&emulator).await;
     let wanted = config("analytics", &[("project_id", Value::string(PROJECT_ID))]);
     let (_, created) = apply(&mut provider, None, &wanted).await;
+    emulator.clear_requests();
     let mut stored = seeded(&emulator, 30, Some(PROJECT_ID));
     stored.push(created.clone());
     let refreshed = refresh(&provider, &stored).await;
@@ -420,6 +421,7 @@ async fn three_hundred_connections_are_read_within_the_true_limits_in_mid_run() 
     let wanted = config("analytics", &[("project_id", Value::string(PROJECT_ID))]);
     let begun = Instant::now();
     let (_, mut created) = apply(&mut provider, None, &wanted).await;
+    emulator.clear_requests();
     for round in 0..5 {
         assert_same_connections(&refresh(&provider, &stored).await, &stored);
         let described = set(&wanted, "description", Value::string(format!("round {round}")));

@@ -14,6 +14,7 @@ use crate::{
     rotation::{deletion, scope_of},
     runs::{MAX_RETRIES, RunReport},
     walk::{Slot, SlotResult},
+    words::Said,
     world::World,
 };
 
@@ -107,6 +108,7 @@ impl World<'_> {
         self.check_claims(report)?;
         self.check_tokens_made(report)?;
         self.check_leftover_warnings(report)?;
+        self.check_taken_names(report)?;
         if self.is_waiting() {
             return Ok(());
         }
@@ -116,6 +118,27 @@ impl World<'_> {
         }
         self.check_leftovers()?;
         self.check_failures(report)
+    }
+
+    /// A plan warns of no name that an object of the state has. In a sequential walk, the object may be shown too late. A
+    /// replacement that is created first fails in the apply, where Terraform shows the replaced object only afterwards.
+    fn check_taken_names(&self, report: &RunReport) -> Checked {
+        let slots = || (0..).zip(&report.before);
+        let is_shown = |said: &Said, id: &str| {
+            slots().any(|(number, slot)| {
+                let is_first = slot.config.is_some_and(|config| config.creates_before_destroy());
+                let mut objects = slot.object.iter().chain(&slot.deposed);
+                !(is_first && said.slot == number) && objects.any(|object| object.id() == id)
+            })
+        };
+        let mut said = self.said.iter().filter(|said| said.run == report.run && said.warns_of_a_taken_name());
+        let is_false = |said: &&Said| {
+            report.kms_before.keys().any(|id| said.names(id) && is_shown(said, id)) && report.options.parallel
+        };
+        match said.find(is_false) {
+            Some(said) => fail("false alarm", said.detail.clone()),
+            None => Ok(()),
+        }
     }
 
     /// No object is in the state twice.
@@ -290,8 +313,14 @@ impl World<'_> {
         if !survivable || report.options.interrupt.is_some() || !self.is_undisturbed() || report.killed {
             return Ok(());
         }
-        if !report.planned && report.refused_adoptions().is_empty() && report.without_token.is_empty() {
+        let is_refused = !report.refused_adoptions().is_empty()
+            || !report.refused_names().is_empty()
+            || !report.without_token.is_empty();
+        if !report.planned && !is_refused {
             return fail("needless failure", format!("the plan failed: {}", self.last_errors()));
+        }
+        if report.planned && !report.began_waiting && !report.refused_names().is_empty() {
+            return fail("same name", format!("planned for the resources {:?}", report.refused_names()));
         }
         let kms = self.kms();
         let taken = |place: &Place, own: Option<&str>| {

@@ -87,6 +87,30 @@ impl RunReport {
     }
 }
 
+impl RunReport {
+    /// The resources whose plan has to be refused, because another one has the same name at the end of the run and at least
+    /// one of them exists.
+    pub fn refused_names(&self) -> Vec<u8> {
+        let exists = |slot: &Slot| {
+            slot.object.as_ref().is_some_and(|object| self.kms_before.contains_key(object.id()))
+        };
+        // The plan of an adoption has rules of its own.
+        let claims = |slot: &Slot| slot.config.filter(|config| exists(slot) || !config.adopts());
+        let slots = || (0..).zip(&self.before);
+        let is_refused = |(number, slot): &(u8, &Slot)| {
+            let Some(config) = claims(slot) else { return false };
+            let is_rotation = config.rotation().is_some();
+            slots().any(|(other, another)| {
+                let same = claims(another).is_some_and(|another| {
+                    another.place() == config.place() && another.rotation().is_some() == is_rotation
+                });
+                other != *number && same && (exists(slot) || exists(another))
+            })
+        };
+        slots().filter(is_refused).map(|(number, _)| number).collect()
+    }
+}
+
 impl World<'_> {
     async fn configured(&mut self, process: &Arc<Process>, options: Run) -> Checked<Walk> {
         let mut provider = self.running.provider().await;

@@ -44,7 +44,8 @@ impl World<'_> {
 
     /// Does what a user would do after a failed run.
     async fn follow_advice(&mut self, report: &RunReport, round: u32) -> Checked {
-        for slot in report.refused_adoptions().into_iter().filter(|_| !report.planned) {
+        let refused = report.refused_adoptions().into_iter().chain(report.refused_names());
+        for slot in refused.filter(|_| !report.planned) {
             if let Some(config) = &mut self.slot(slot).config {
                 config.make_unique(1 + slot + SLOTS * u8::try_from(round).unwrap_or_default());
             }

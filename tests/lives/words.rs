@@ -69,6 +69,11 @@ impl Said {
         advises && !self.detail.to_lowercase().contains("if no other resource manages it")
     }
 
+    /// Warns in a plan that an object of nobody in this run has the name.
+    pub fn warns_of_a_taken_name(&self) -> bool {
+        !self.is_error && self.summary == "Name already taken"
+    }
+
     /// Claims that the name, or that of the secret, is taken.
     pub fn says_the_name_is_lost(&self) -> bool {
         self.summary.ends_with("with this name can't be shown")

@@ -254,7 +254,9 @@ fn what_is_known_only_after_apply_is_looked_up_then() {
             let read = changes.get(&format!("data.kms_dbt_{label}")).map(Change::actions);
             assert_eq!(read, Some(vec!["read"]), "{label}: {changes:#?}");
         }
-        assert!(workspace.emulator.requests().iter().all(|request| request.method != "GET"));
+        // The plan of the create reads the list of its project, and nothing else is read.
+        let reads = workspace.emulator.requests().into_iter().filter(|request| request.method == "GET");
+        assert_eq!(reads.map(|read| read.path).collect::<Vec<_>>(), [kms_emulator::CONNECTIONS]);
         workspace.apply_plan(&plan).succeeded();
         let id = workspace.emulator.connection("orders").id;
         let expected = json!({ "ids": [id, id], "listed": ["orders"], "seen": ["Analytics", "Marketing"] });

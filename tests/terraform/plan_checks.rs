@@ -214,13 +214,22 @@ fn two_resources_with_one_name_are_refused() {
         let workspace = workspace(version, Options::default());
         let twin = |label: &str| project_connection(label, &[("name", "\"orders\"")]);
         workspace.write("main.tf", &configuration(&[twin("one"), twin("two")]));
-        let outcome = workspace.failing_plan();
-        let error = outcome.error();
-        assert_eq!(
-            (error.summary.as_str(), error.attribute.as_str()),
-            ("Two resources with one name", "name")
+        let plan = workspace.plan();
+        let warnings = plan.outcome.warnings();
+        assert_eq!(warnings.len(), 1, "{warnings:#?}");
+        assert!(
+            warnings[0].says(&["Two resources with one name", "fails for the other one"]),
+            "{warnings:#?}"
         );
-        // Also beside one that exists, and for a rename.
+        let outcome = workspace.apply_plan(&plan);
+        let error = outcome.error();
+        assert!(
+            error.attribute == "name" && error.says(&["Another resource of this configuration"]),
+            "{error:#?}"
+        );
+        workspace.write("main.tf", &configuration(&[]));
+        workspace.apply().succeeded();
+        // Beside one that exists, and for a rename.
         workspace.write("main.tf", &configuration(&[twin("one")]));
         workspace.apply().succeeded();
         workspace.write("main.tf", &configuration(&[twin("one"), twin("two")]));

@@ -450,8 +450,7 @@ fn a_server_without_rotations_and_one_without_the_license_are_told_apart() {
             workspace.write("main.tf", &rotation("orders", &connection, &[]));
             let outcome = workspace.apply();
             assert!(outcome.error().says(&expected), "{outcome:#?}");
-            let posts = workspace.emulator.rotation_writes().len();
-            assert_eq!(posts, 1, "it isn't repeated");
+            assert!(workspace.emulator.rotation_writes().is_empty(), "the plan fails");
         }
     });
 }

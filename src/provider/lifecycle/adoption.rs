@@ -2,7 +2,7 @@
 
 use super::object::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf};
 use crate::{
-    kms::{self, Adoption, ApiErrorKind, Forecast, Object as _, Scope},
+    kms::{self, Adoption, ApiErrorKind, Object as _},
     plugin::{context::Context, diagnostics::Diagnostics, model::AttributeType as _},
     provider::{access::Access, messages::lifecycle as messages},
     secret::Secret,
@@ -81,7 +81,7 @@ async fn look_for<T: ManagedObject>(
     }
     let place = T::place(planned);
     let operation = access.operation(cx)?;
-    let existing = match find::<T>(&operation, T::scope(planned), &place).await {
+    let existing = match operation.forecast_by_name::<ObjectOf<T>>(&place).await {
         Ok(Some(existing)) => existing,
         Ok(None) => return Ok(None),
         Err(error) if is_refusal(&error) => {
@@ -103,25 +103,6 @@ async fn look_for<T: ManagedObject>(
         return Ok(None);
     }
     Ok(Some(existing))
-}
-
-/// The object at a place: from the list of its scope, or read by itself where the list doesn't show it as a whole.
-async fn find<T: ManagedObject>(
-    operation: &kms::Operation,
-    scope: Scope<'_>,
-    place: &PlaceOf<T>,
-) -> Result<Option<ObjectOf<T>>, kms::Error> {
-    match operation.forecast::<ObjectOf<T>>(scope, Some(place)).await {
-        Ok(Forecast::Taken(existing)) if existing.is_whole() => return Ok(Some(*existing)),
-        Ok(Forecast::Free) => return Ok(None),
-        Err(error @ kms::Error::Cancelled) => return Err(error),
-        Ok(Forecast::Taken(_) | Forecast::Unknown) | Err(_) => {}
-    }
-    match operation.get_by_name::<ObjectOf<T>>(place).await {
-        Ok(existing) => Ok(Some(existing)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// Whether the KMS itself refused a look-up. Unless the permissions change, it refuses that of the apply too.

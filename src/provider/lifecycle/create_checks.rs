@@ -5,10 +5,11 @@
 
 use super::{
     adoption,
-    object::{ManagedObject, ObjectModel as _, ObjectOf},
+    object::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf},
+    planned_objects::Claim,
 };
 use crate::{
-    kms::{self, ApiErrorKind, Error, Forecast, Object as _, ProjectKey, Reason, Scope},
+    kms::{self, ApiErrorKind, Effect, Error, Forecast, Object as _, ProjectKey, Reason, Scope},
     plugin::{context::Context, diagnostics::Diagnostics, model::AttributeType as _},
     provider::{access::Access, messages::lifecycle as messages},
 };
@@ -16,7 +17,7 @@ use crate::{
 /// Checks the scope and the name of an object to create. `replaced` is the ID of the object that it replaces.
 ///
 /// # Errors
-/// The apply would fail: another resource has the same name, the KMS refuses the login, can't be reached or has no such
+/// The apply would fail: another resource has the same name; the login fails; the KMS can't be reached, or has no such
 /// project.
 pub async fn check_create<T: ManagedObject>(
     access: &Access,
@@ -24,7 +25,10 @@ pub async fn check_create<T: ManagedObject>(
     planned: &T::Model,
     replaced: Option<&str>,
 ) -> Result<(), Diagnostics> {
-    claim_place::<T>(access, planned, replaced)?;
+    // The plan of an adoption says which resource has the object at the place.
+    if !adoption::is_wanted::<T>(planned) {
+        claim_place::<T>(access, planned, replaced, &mut cx.diagnostics)?;
+    }
     if !access.is_ready() || is_unknown::<T>(planned, SCOPE) {
         return Ok(());
     }
@@ -59,7 +63,7 @@ pub async fn check_update<T: ManagedObject>(
     planned: &T::Model,
 ) -> Result<(), Diagnostics> {
     let id = prior.id().text();
-    claim_place::<T>(access, planned, Some(id))?;
+    claim_place::<T>(access, planned, Some(id), &mut cx.diagnostics)?;
     let is_placed = adoption::is_placed::<T>(planned);
     if !is_placed || T::place(prior) == T::place(planned) || !access.is_ready() {
         return Ok(());
@@ -87,14 +91,23 @@ fn claim_place<T: ManagedObject>(
     access: &Access,
     planned: &T::Model,
     owner: Option<&str>,
+    diagnostics: &mut Diagnostics,
 ) -> Result<(), Diagnostics> {
     if !adoption::is_placed::<T>(planned) {
         return Ok(());
     }
     let place = T::place(planned);
-    let key = format!("{} {place:?}", T::TYPE);
-    let is_free = access.claim(|planned| planned.claim_place(key, owner));
-    if is_free { Ok(()) } else { Err(messages::same_name::<T>(&place)) }
+    match access.claim(|planned| planned.claim_place(place_key::<T>(&place), owner)) {
+        Claim::Free => {}
+        Claim::OfNewObject => messages::same_new_name::<T>(&place, diagnostics),
+        Claim::OfExistingObject => return Err(messages::same_name::<T>(&place)),
+    }
+    Ok(())
+}
+
+/// A key that distinguishes the places of all kinds of objects.
+pub fn place_key<T: ManagedObject>(place: &PlaceOf<T>) -> String {
+    format!("{} {place:?}", T::TYPE)
 }
 
 /// Warns of an object that has the name, unless this run manages it. `own` is the ID of the object that has the name now or
@@ -137,6 +150,7 @@ async fn check_project<T: ManagedObject>(
 fn prevents_create(error: &Error) -> bool {
     match error {
         Error::Auth(_) | Error::Config { .. } | Error::Unreachable { .. } | Error::Cancelled => true,
+        Error::Request(failed) if failed.effect == Effect::Login => true,
         Error::Request(failed) => match &failed.reason {
             Reason::Api(api) => api.status.is_client_error() && api.kind != ApiErrorKind::RateLimited,
             Reason::NoConnection { .. } | Reason::NoRoute | Reason::Redirected { .. } => true,

@@ -6,17 +6,28 @@ use std::collections::HashMap;
 use aws_lc_rs::rand;
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 
-/// Length of a mark, in bytes. Marks of the instances of one state must differ, and nothing else depends on them.
-const MARK_LENGTH: usize = 9;
+use super::secret;
+use crate::plugin::private::Private;
 
-/// A new mark for a resource instance. `None` if the system has no random bytes to give.
-///
-/// It is in the private state of an instance. So it stays when the resource moves, and two instances that manage the
-/// same object have different ones.
-pub fn new_mark() -> Option<String> {
+/// Length of a mark, in bytes. Only the marks of instances that manage the same object must differ, so a few are enough: the
+/// state file may have one for each object.
+const MARK_LENGTH: usize = 3;
+
+/// Private state: the mark of a resource instance that has no digest of a secret.
+const MARK: &str = "mark";
+
+/// The mark of a resource instance. It is in the private state, so it stays when the resource moves, and two instances
+/// that manage the same object have different ones. The digest of a secret serves as well.
+pub fn mark(private: &Private) -> Option<String> {
+    private.get(MARK).or_else(|| secret::digest(private))
+}
+
+/// Gives a resource instance a mark, unless it has one or the system has no random bytes to give.
+pub fn set_mark(private: &mut Private) {
     let mut bytes = [0; MARK_LENGTH];
-    rand::fill(&mut bytes).ok()?;
-    Some(STANDARD_NO_PAD.encode(bytes))
+    if mark(private).is_none() && rand::fill(&mut bytes).is_ok() {
+        private.set(MARK, Some(STANDARD_NO_PAD.encode(bytes)));
+    }
 }
 
 /// What becomes of an object in a plan.
@@ -28,11 +39,32 @@ pub enum Fate {
     Destroyed,
 }
 
+/// Who has a place at the end of the run.
+#[derive(Debug, PartialEq, Eq)]
+enum Owner {
+    /// An object that doesn't exist yet.
+    New,
+    /// The object with this ID, which this run created.
+    Created(String),
+    /// The object with this ID, or its replacement.
+    Existing(String),
+}
+
+/// Whether a place can be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// No other resource has claimed it.
+    Free,
+    /// This run creates another object there.
+    OfNewObject,
+    /// A resource has an object that exists there.
+    OfExistingObject,
+}
+
 /// The claims of the plans so far.
 #[derive(Debug, Default)]
 pub struct PlannedObjects {
-    /// The owner of each place: the ID of an object, or `None` for an object that doesn't exist yet.
-    places: HashMap<String, Option<String>>,
+    places: HashMap<String, Owner>,
     /// The marks of the instances that keep an object, by the object's ID.
     kept: HashMap<String, String>,
     /// The marks of the instances that destroy an object, by the object's ID.
@@ -41,17 +73,45 @@ pub struct PlannedObjects {
 
 impl PlannedObjects {
     /// Claims a place for the end of the run. `owner` is the ID of the object that will be there or, for a replacement,
-    /// of the one that it replaces. Returns false if another resource has claimed it.
-    pub fn claim_place(&mut self, place: String, owner: Option<&str>) -> bool {
+    /// of the one that it replaces. It stays with the one that has claimed it first.
+    pub fn claim_place(&mut self, place: String, owner: Option<&str>) -> Claim {
         let owner = owner.map(str::to_ascii_lowercase);
-        match self.places.get(&place) {
-            None => {
-                self.places.insert(place, owner);
-                true
+        match (self.places.get(&place), owner) {
+            (None, owner) => {
+                self.places.insert(place, owner.map_or(Owner::New, Owner::Existing));
+                Claim::Free
             }
-            // A run plans each create once, so another claim without an owner is of another resource.
-            Some(claimed) => owner.is_some() && *claimed == owner,
+            (Some(Owner::Created(id) | Owner::Existing(id)), Some(owner)) if *id == owner => Claim::Free,
+            // A run plans each create once, so another create is of another resource.
+            (Some(Owner::New | Owner::Created(_)), None) => Claim::OfNewObject,
+            (Some(_), _) => Claim::OfExistingObject,
         }
+    }
+
+    /// Notes that an instance that keeps an object has another mark now.
+    pub fn remarked(&mut self, id: &str, mark: &str) {
+        self.kept.insert(id.to_ascii_lowercase(), mark.to_owned());
+    }
+
+    /// Notes that the object with this ID was created at a place.
+    pub fn created(&mut self, place: String, id: &str) {
+        self.places.insert(place, Owner::Created(id.to_ascii_lowercase()));
+    }
+
+    /// Notes that the create of an object at a place failed.
+    pub fn create_failed(&mut self, place: &str) {
+        if self.places.get(place) == Some(&Owner::New) {
+            self.places.remove(place);
+        }
+    }
+
+    /// Notes that an object was deleted.
+    pub fn deleted(&mut self, id: &str) {
+        let is_of_it = |owner: &Owner| match owner {
+            Owner::New => false,
+            Owner::Created(owner) | Owner::Existing(owner) => owner.eq_ignore_ascii_case(id),
+        };
+        self.places.retain(|_, owner| !is_of_it(owner));
     }
 
     /// Claims an object for the instance with this mark. Returns false if another instance has it, unless both destroy
@@ -76,14 +136,24 @@ mod tests {
 
     #[test]
     fn a_place_has_one_owner() {
+        use Claim::{Free, OfExistingObject, OfNewObject};
         let mut planned = PlannedObjects::default();
-        assert!(planned.claim_place("a".into(), Some("One")));
-        assert!(planned.claim_place("a".into(), Some("one")), "the same object, or its replacement");
-        assert!(!planned.claim_place("a".into(), Some("two")));
-        assert!(!planned.claim_place("a".into(), None));
-        assert!(planned.claim_place("b".into(), None));
-        assert!(!planned.claim_place("b".into(), None), "a second create");
-        assert!(!planned.claim_place("b".into(), Some("one")));
+        let mut claim = |place: &str, owner| planned.claim_place(place.to_owned(), owner);
+        assert_eq!(claim("a", Some("One")), Free);
+        assert_eq!(claim("a", Some("one")), Free, "the same object, or its replacement");
+        assert_eq!(claim("a", Some("two")), OfExistingObject);
+        assert_eq!(claim("a", None), OfExistingObject);
+        assert_eq!(claim("b", None), Free);
+        assert_eq!(claim("b", None), OfNewObject, "a second create");
+        assert_eq!(claim("b", Some("one")), OfExistingObject);
+        planned.create_failed("b");
+        assert_eq!(planned.claim_place("b".into(), None), Free);
+        planned.created("b".into(), "Made");
+        let mut claim = |place: &str, owner| planned.claim_place(place.to_owned(), owner);
+        assert_eq!(claim("b", Some("made")), Free);
+        assert_eq!(claim("b", None), OfNewObject);
+        planned.deleted("MADE");
+        assert_eq!(planned.claim_place("b".into(), None), Free);
     }
 
     #[test]
@@ -98,7 +168,17 @@ mod tests {
     }
 
     #[test]
-    fn marks_differ() {
-        assert_ne!(new_mark().unwrap(), new_mark().unwrap());
+    fn marks_differ_and_stay() {
+        let marked = || {
+            let mut private = Private::default();
+            set_mark(&mut private);
+            private
+        };
+        let marks: std::collections::HashSet<_> = (0..10).map(|_| mark(&marked()).unwrap()).collect();
+        assert!(marks.len() >= 9, "{marks:?}");
+        let mut private = marked();
+        let before = mark(&private);
+        set_mark(&mut private);
+        assert_eq!(mark(&private), before);
     }
 }

@@ -6,7 +6,7 @@ use super::{
     adoption, create_checks,
     import_warnings::ImportWarning,
     object::{ManagedObject, NewOf, ObjectModel, ObjectOf, PlaceOf},
-    planned_objects::{Fate, new_mark},
+    planned_objects::{Fate, mark, set_mark},
     secret::{self, Due, SecretAttribute},
 };
 use crate::{
@@ -36,8 +36,6 @@ model! {
     }
 }
 
-/// Private state: the mark of this resource instance.
-const MARK: &str = "instance";
 /// From plan to apply: the ID of the object that a plan updates or replaces.
 const PLANNED_ID: &str = "id";
 /// From plan to apply: the ID of the object that a create may take over, or nothing.
@@ -64,7 +62,7 @@ impl<T: ManagedObject> ObjectResource<T> {
         let id = state.id().text();
         let managed = self.access.managed();
         managed.plan(id).map_err(|adopting| messages::planned_twice::<T>(id, &adopting))?;
-        let is_free = match private.get::<String>(MARK) {
+        let is_free = match mark(private) {
             Some(mark) => self.access.claim(|planned| planned.claim_object(id, &mark, fate)),
             None => true,
         };
@@ -228,10 +226,15 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         if operation.may_still_create() {
             messages::create_still_open::<T>(planned.name().text(), &mut cx.diagnostics);
         }
+        let key = create_checks::place_key::<T>(&place);
+        self.access.claim(|claims| match &result {
+            Ok(object) => claims.created(key, kms::Object::id(object)),
+            Err(_) => claims.create_failed(&key),
+        });
         let object = result.map_err(|failure| redacted(failure, secret.as_ref()))?;
         planned.complete(&object);
         remember::<T>(&mut private, secret.as_ref(), &planned);
-        private.set(MARK, new_mark());
+        set_mark(&mut private);
         Ok(Stored { state: planned, private })
     }
 
@@ -254,9 +257,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
                 if !prior.name().is_null() {
                     T::keep_spelling(&prior, &mut state);
                 }
-                if private.get::<String>(MARK).is_none() {
-                    private.set(MARK, new_mark());
-                }
+                set_mark(&mut private);
                 Ok(Some(Stored { state, private }))
             }
             // Nobody has seen it yet, so it isn't gone: it was never there.
@@ -302,6 +303,9 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         };
         planned.complete(&object);
         remember::<T>(&mut private, sent.as_ref(), &planned);
+        if let Some(mark) = mark(&private) {
+            self.access.claim(|claims| claims.remarked(prior.id().text(), &mark));
+        }
         Ok(Stored { state: planned, private })
     }
 
@@ -320,6 +324,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         failures::note_waiting(&operation, &mut cx.diagnostics);
         result.map_err(|error| messages::failure::<T>("delete", &messages::quoted(name), &error))?;
         self.access.managed().remove(id);
+        self.access.claim(|claims| claims.deleted(id));
         Ok(())
     }
 

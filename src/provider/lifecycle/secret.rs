@@ -131,6 +131,11 @@ fn beginning(hash: &str) -> &str {
     hash.get(..HASH_LENGTH).unwrap_or(hash)
 }
 
+/// The digest of the secret that was sent last, as it is stored. Its random key is different for each object.
+pub fn digest(private: &Private) -> Option<String> {
+    private.get(DIGEST)
+}
+
 /// Notes in a plan whether it saw a secret.
 pub fn note_withheld(private: &mut Private, value: &Field<Secret>) {
     private.set_planned(WITHHELD, value.is_null().then_some(true));

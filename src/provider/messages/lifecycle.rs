@@ -180,18 +180,26 @@ pub fn taken_in_plan<T: ManagedObject>(
     diagnostics.warning(Some(Path::attribute("name")), "Name already taken", detail);
 }
 
-/// Two resources of a plan have the same name.
+const SAME_NAME: &str = "Two resources with one name";
+
+/// Two resources of a plan have the same name, and at least one of them exists.
 pub fn same_name<T: ManagedObject>(place: &PlaceOf<T>) -> Diagnostics {
-    Diagnostics::from_attribute_error(
-        Path::attribute("name"),
-        "Two resources with one name",
-        format!(
-            "Another {} resource of this plan has the name \"{}\" in {} too. A name can be used there only once. Choose another \
-             name.",
-            T::TYPE,
-            T::name_of(place),
-            T::scope_words(place)
-        ),
+    Diagnostics::from_attribute_error(Path::attribute("name"), SAME_NAME, has_same_name::<T>(place))
+}
+
+/// Two resources that a plan creates have the same name.
+pub fn same_new_name<T: ManagedObject>(place: &PlaceOf<T>, diagnostics: &mut Diagnostics) {
+    let detail =
+        format!("{} The apply creates one of them, and fails for the other one.", has_same_name::<T>(place));
+    diagnostics.warning(Some(Path::attribute("name")), SAME_NAME, detail);
+}
+
+fn has_same_name<T: ManagedObject>(place: &PlaceOf<T>) -> String {
+    format!(
+        "Another {} resource of this plan has the name \"{}\" in {} too. A name can be used there only once. Choose another name.",
+        T::TYPE,
+        T::name_of(place),
+        T::scope_words(place)
     )
 }
 

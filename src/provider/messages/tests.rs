@@ -249,6 +249,7 @@ fn lifecycle() {
     texts.add("adopted_twice", &lifecycle::adopted_twice::<T>(&place, &existing));
     texts.add("planned_twice", &lifecycle::planned_twice::<T>(ID, "orders"));
     texts.add("same_name", &lifecycle::same_name::<T>(&place));
+    texts.added("same_new_name", |d| lifecycle::same_new_name::<T>(&place, d));
     texts.add("managed_twice", &lifecycle::managed_twice::<T>(&planned));
     texts.added("taken_in_plan", |d| lifecycle::taken_in_plan::<T>(&planned, &existing, false, d));
     texts.added("taken_in_plan, different", |d| lifecycle::taken_in_plan::<T>(&planned, &other, false, d));
