@@ -363,3 +363,30 @@ fn a_connection_moves_to_another_address_by_removal_and_import() {
         assert_eq!(workspace.state(&address("two"))["id"], id.as_str());
     });
 }
+
+/// Each run of a test is a plan, most with an apply, and shares the state of the runs before it.
+#[test]
+fn runs_of_terraform_test_raise_no_alarm() {
+    under_each_terraform(|version| {
+        let workspace = workspace(version, Options::default());
+        let name = "\nvariable \"name\" {\n  default = \"first\"\n}\n".to_owned();
+        let parts = [name, project_connection("orders", &[("name", "var.name")])];
+        workspace.write("main.tf", &configuration(&parts));
+        let run = |label: &str, command: &str, name: &str| {
+            format!(
+                "run \"{label}\" {{\n  command = {command}\n  variables {{\n    name = {name:?}\n  }}\n}}\n\n"
+            )
+        };
+        let runs = [
+            run("create", "apply", "first"),
+            run("plan_again", "plan", "first"),
+            run("rename", "apply", "second"),
+            run("rename_back", "plan", "first"),
+        ];
+        workspace.write("main.tftest.hcl", &runs.concat());
+        let outcome = workspace.run(&["test", "-json"]).succeeded();
+        assert!(outcome.stdout.contains("4 passed"), "{outcome:#?}");
+        assert_quiet("terraform test", &outcome);
+        assert!(workspace.emulator.connections().is_empty());
+    });
+}
