@@ -103,10 +103,28 @@ impl<O: Object> ListCache<O> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Registers a change or deletion of an object, until the result is dropped.
+    pub(super) fn forgetting<'a>(&'a self, id: &'a str) -> Forgetting<'a, O> {
+        Forgetting { lists: self, id }
+    }
+
     /// The lock of the operations that request a list.
     pub(super) fn turn(&self, listing: &Listing) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(turns.entry(listing.clone()).or_default())
+    }
+}
+
+/// An object that is being changed or deleted. When this is dropped, the lists forget it: until the next list, creates
+/// find its place free.
+pub(super) struct Forgetting<'a, O: Object> {
+    lists: &'a ListCache<O>,
+    id: &'a str,
+}
+
+impl<O: Object> Drop for Forgetting<'_, O> {
+    fn drop(&mut self) {
+        self.lists.state().forget(self.id);
     }
 }
 
@@ -283,8 +301,7 @@ impl<O: Object> State<O> {
         self.confirmed <= SINGLE_READS
     }
 
-    /// Removes an object that was changed or deleted. Until the next list, creates find its place free.
-    pub(super) fn forget(&mut self, id: &str) {
+    fn forget(&mut self, id: &str) {
         for list in self.kept.values_mut().filter_map(|kept| kept.list.as_mut()) {
             if let Ok(index) = list.objects.binary_search_by(|object| compare_ids(object.id(), id)) {
                 list.objects.remove(index);

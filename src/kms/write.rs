@@ -194,7 +194,7 @@ impl Operation {
     pub async fn update<O: Listed>(&self, id: &str, patch: &O::Patch) -> Result<O, Error> {
         let request = Request::write(Method::PATCH, format!("{}/:id", O::COLLECTION), &[id], &patch.body())?;
         self.redact(patch.secrets());
-        O::lists(&self.client).state().forget(id);
+        let _forgetting = O::lists(&self.client).forgetting(id);
         let _writing = self.client.writing();
         let mut history = History::default();
         let mut repeats = 0;
@@ -262,7 +262,7 @@ impl Operation {
     /// dropping the future, it is unknown whether the object was deleted.
     pub async fn delete<O: Listed>(&self, id: &str, deletion: O::Deletion) -> Result<(), Error> {
         let request = O::delete(id, deletion)?;
-        O::lists(&self.client).state().forget(id);
+        let _forgetting = O::lists(&self.client).forgetting(id);
         let _writing = self.client.writing();
         let mut history = History::default();
         let error = match self.one::<O>(&request, &mut history).await {
