@@ -1,5 +1,6 @@
 //! Tests of this layer against a scripted server.
 
+mod forecasts;
 mod lists;
 mod logins;
 mod outages;
