@@ -71,8 +71,8 @@ impl Access {
         matches!(self.run().state, State::Ready(_))
     }
 
-    /// Checks before a change is planned that the apply can log in. Where Terraform allows it, a plan waits for an unknown
-    /// provider block: then it can say all that it has to say.
+    /// Checks before a change is planned that the apply can log in. Where Terraform allows it, a plan waits for an
+    /// unknown provider block: once that is known, the plan can ask the KMS.
     ///
     /// # Errors
     /// There are no credentials. Or the provider's configuration isn't known yet, which defers the plan.
@@ -87,7 +87,8 @@ impl Access {
     /// Begins an operation at the KMS, which ends early when Terraform asks to stop.
     ///
     /// # Errors
-    /// There are no credentials. Or the provider's configuration isn't known yet, which defers the call where Terraform allows it.
+    /// There are no credentials. Or the provider's configuration isn't known yet, which defers the call where
+    /// Terraform allows it.
     pub(super) fn operation(&self, cx: &Context) -> Result<kms::Operation, Diagnostics> {
         match &self.run().state {
             State::Ready(client) => Ok(client.operation(cx.stop.clone())),

@@ -77,8 +77,8 @@ fn each_use_of_the_kms_without_credentials_fails_in_the_plan() {
         let workspace = without_credentials(version);
         let data = "data \"kms_dbt_connections\" \"all\" {}\n".to_owned();
         let secret = format!(
-            "ephemeral \"kms_secret\" \"token\" {{\n  name         = \"DBT_TOKEN\"\n  workspace_id = \"{PROJECT_ID}\"\n  \
-             env_slug     = \"prod\"\n}}\n"
+            "ephemeral \"kms_secret\" \"token\" {{\n  name         = \"DBT_TOKEN\"\n  \
+             workspace_id = \"{PROJECT_ID}\"\n  env_slug     = \"prod\"\n}}\n"
         );
         let import = "import {\n  to = kms_dbt_connection.orders\n  id = \"orders\"\n}\n".to_owned();
         for parts in [
