@@ -22,8 +22,8 @@ pub trait Action: Send + Sync + 'static {
     /// Checks rules that involve several attributes. Values may be unknown.
     fn validate(&self, _config: &Self::Config, _diagnostics: &mut Diagnostics) {}
 
-    /// Checks in the plan whether the action can run. Values may be unknown. An action plans no changes. It may only
-    /// be deferred for an unknown provider configuration.
+    /// Checks in the plan whether the action can run. Values may be unknown. An action plans no changes. It
+    /// may only be deferred for an unknown provider configuration.
     ///
     /// # Errors
     /// The action can't run.

@@ -119,11 +119,11 @@ impl Diagnostics {
         self.0.is_empty()
     }
 
-    /// The same diagnostics, for a failure that passes once something is known or exists. If a call returns nothing
-    /// else as its error, and Terraform allows it, the call is deferred: Terraform shows no error, and makes the call
-    /// again in its next run. The runtime fills in the response. Where Terraform doesn't allow it, and in calls that
-    /// can't be deferred, users see the errors. For a whole provider, return such an error from the one function by
-    /// which all types reach its server.
+    /// The same diagnostics, for a failure that passes once something is known or exists. If a call returns
+    /// nothing else as its error, and Terraform allows it, the call is deferred: Terraform shows no error,
+    /// and makes the call again in its next run. The runtime fills in the response. Where Terraform doesn't
+    /// allow it, and in calls that can't be deferred, users see the errors. For a whole provider, return such
+    /// an error from the one function by which all types reach its server.
     #[must_use]
     pub fn or_deferred(mut self, deferral: Deferral) -> Self {
         for diagnostic in &mut self.0 {

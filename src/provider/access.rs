@@ -71,8 +71,8 @@ impl Access {
         matches!(self.run().state, State::Ready(_))
     }
 
-    /// Checks before a change is planned that the apply can log in. Where Terraform allows it, a plan waits for an
-    /// unknown provider block: once that is known, the plan can ask the KMS.
+    /// Checks before a change is planned that the apply can log in. Where Terraform allows it, a plan waits
+    /// for an unknown provider block: once that is known, the plan can ask the KMS.
     ///
     /// # Errors
     /// There are no credentials. Or the provider's configuration isn't known yet, which defers the plan.

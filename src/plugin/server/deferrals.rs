@@ -30,8 +30,8 @@ impl Deferrals {
     }
 }
 
-/// OpenTofu before 1.11.4 says that it accepts deferred responses, and turns each into an error (opentofu/opentofu,
-/// pull request 3676). The stable releases of Terraform with these numbers don't defer.
+/// OpenTofu before 1.11.4 says that it accepts deferred responses, and turns each into an error
+/// (opentofu/opentofu, pull request 3676). The stable releases of Terraform with these numbers don't defer.
 fn is_unable_to_defer(version: &str) -> bool {
     matches!(version, "1.11.0" | "1.11.1" | "1.11.2" | "1.11.3")
 }

@@ -36,8 +36,8 @@ impl<P: Provider> Call<P> for proto::open_ephemeral_resource::Request {
         Some((TypeKind::EphemeralResource, &self.type_name))
     }
 
-    /// Terraform handles a deferred response, but fills in no capabilities here. So those of ConfigureProvider count
-    /// too.
+    /// Terraform handles a deferred response, but fills in no capabilities here. So those of
+    /// ConfigureProvider count too.
     fn deferral_allowed(&self, server: &Shared<P>) -> bool {
         server.deferrals.allowed() || server.deferrals.allowed_by(self.client_capabilities)
     }

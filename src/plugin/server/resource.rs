@@ -231,8 +231,8 @@ impl<P: Provider> Call<P> for proto::import_resource_state::Request {
         server.deferrals.allowed_by(self.client_capabilities)
     }
 
-    /// Nothing is known of the object but the identity that an import may name it by. Core reads and plans it next, as
-    /// after any import.
+    /// Nothing is known of the object but the identity that an import may name it by. Core reads and plans it
+    /// next, as after any import.
     fn deferred(self, _: &Shared<P>, deferred: proto::Deferred) -> Result<Self::Response, Failure> {
         let imported = proto::import_resource_state::ImportedResource {
             type_name: self.type_name,

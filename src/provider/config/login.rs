@@ -50,13 +50,13 @@ pub fn validate(config: &ProviderConfig, diagnostics: &mut Diagnostics) {
 pub enum Login {
     /// All that it takes.
     Found(kms::Auth),
-    /// Too little. That is an error only when something needs the KMS: a pipeline that never does may lack the
-    /// variables.
+    /// Too little. That is an error only when something needs the KMS: a pipeline that never does may lack
+    /// the variables.
     Missing(Diagnostics),
 }
 
-/// The login of the method that the block configures, otherwise of the one that the environment chooses. `None` if
-/// there are several, which is an error in any case.
+/// The login of the method that the block configures, otherwise of the one that the environment chooses.
+/// `None` if there are several, which is an error in any case.
 pub fn login(config: &ProviderConfig, source: Source<'_>, diagnostics: &mut Diagnostics) -> Option<Login> {
     let method = match configured(config).next() {
         Some(method) => method,
@@ -219,8 +219,9 @@ mod tests {
         let missing = no_credentials(&aws_iam(Field::Null), &[]);
         assert_eq!(
             missing,
-            "Incomplete login: This needs the KMS, and auth.aws_iam has no value for: auth.aws_iam.identity_id or \
-             KMS_MACHINE_IDENTITY_ID. Set attributes in the provider block, or by their environment variables."
+            "Incomplete login: This needs the KMS, and auth.aws_iam has no value for: \
+             auth.aws_iam.identity_id or KMS_MACHINE_IDENTITY_ID. Set attributes in the provider block, or by \
+             their environment variables."
         );
         let undecided = no_credentials(&ProviderConfig::default(), &identity[..2]);
         assert!(undecided.starts_with("No credentials configured: "), "{undecided}");
@@ -232,8 +233,8 @@ mod tests {
         let nothing = ProviderConfig::default();
         assert_eq!(
             no_credentials(&nothing, &[]),
-            "No credentials configured: This needs the KMS, and neither the provider block nor the environment \
-             has a login. Set one of:\n\n  \
+            "No credentials configured: This needs the KMS, and neither the provider block nor the \
+             environment has a login. Set one of:\n\n  \
              auth.universal, or KMS_UNIVERSAL_AUTH_CLIENT_ID and KMS_UNIVERSAL_AUTH_CLIENT_SECRET\n  \
              auth.token, or KMS_TOKEN\n  \
              auth.oidc, or KMS_MACHINE_IDENTITY_ID and KMS_AUTH_JWT\n  \

@@ -42,8 +42,8 @@ pub enum Resolved {
     Ready(Box<kms::Config>),
     /// The attributes whose values are known only after apply.
     Waiting(Vec<String>),
-    /// No login, or one without all its values: the error of whatever needs the KMS. A configuration that needs nothing
-    /// of it is fine without.
+    /// No login, or one without all its values: the error of whatever needs the KMS. A configuration that
+    /// needs nothing of it is fine without.
     NoCredentials(Diagnostics),
 }
 

@@ -77,8 +77,8 @@ pub fn several_logins_in_environment(variables: &[&str], diagnostics: &mut Diagn
     diagnostics.error(Some(Path::attribute(AUTH)), SEVERAL_LOGINS, detail);
 }
 
-/// A call needs a login, and no method is configured. `found` are variables that choose none, and `instructions` list
-/// the methods.
+/// A call needs a login, and no method is configured. `found` are variables that choose none, and
+/// `instructions` list the methods.
 pub fn no_login(found: &[&str], instructions: &str) -> Diagnostics {
     let found = match found {
         [] => "has a login".to_owned(),
@@ -99,8 +99,8 @@ pub fn incomplete_login(method: &str, missing: &[String]) -> Diagnostics {
     Diagnostics::from_error(
         "Incomplete login",
         format!(
-            "This needs the KMS, and {method} has no value for: {}. Set attributes in the provider block, or by \
-             their environment variables.",
+            "This needs the KMS, and {method} has no value for: {}. Set attributes in the provider block, or \
+             by their environment variables.",
             missing.join("; ")
         ),
     )
