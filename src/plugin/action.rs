@@ -22,6 +22,19 @@ pub trait Action: Send + Sync + 'static {
     /// Checks rules that involve several attributes. Values may be unknown.
     fn validate(&self, _config: &Self::Config, _diagnostics: &mut Diagnostics) {}
 
+    /// Checks in the plan whether the action can run. Values may be unknown. An action plans no changes. It
+    /// may only be deferred for an unknown provider configuration.
+    ///
+    /// # Errors
+    /// The action can't run.
+    fn plan(
+        &self,
+        _cx: &mut Context,
+        _config: Self::Config,
+    ) -> impl Future<Output = Result<(), Diagnostics>> + Send {
+        std::future::ready(Ok(()))
+    }
+
     /// Runs the action and reports its progress.
     ///
     /// # Errors
@@ -52,6 +65,7 @@ impl Progress {
 /// The object-safe version of [`Action`], on plain values.
 pub(super) trait AnyAction: Described + Send + Sync {
     fn validate(&self, config: Value) -> Diagnostics;
+    fn plan<'a>(&'a self, cx: &'a mut Context, config: Value) -> BoxFuture<'a, Result<(), Diagnostics>>;
     fn invoke<'a>(
         &'a self,
         cx: &'a mut Context,
@@ -63,6 +77,10 @@ pub(super) trait AnyAction: Described + Send + Sync {
 impl<A: Action> AnyAction for Entry<A> {
     fn validate(&self, config: Value) -> Diagnostics {
         self.validate(config, false, A::validate)
+    }
+
+    fn plan<'a>(&'a self, cx: &'a mut Context, config: Value) -> BoxFuture<'a, Result<(), Diagnostics>> {
+        Box::pin(async move { self.item().plan(cx, typed(config)?).await })
     }
 
     fn invoke<'a>(

@@ -17,4 +17,7 @@ pub struct Context {
     pub stop: CancellationToken,
     /// Diagnostics that don't end the call, such as warnings.
     pub diagnostics: Diagnostics,
+    /// Whether Terraform accepts that this call is deferred: see [`Diagnostics::or_deferred`]. A call that
+    /// could do its work without knowing all that it should may prefer to be deferred.
+    pub deferral_allowed: bool,
 }

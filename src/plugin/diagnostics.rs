@@ -11,6 +11,17 @@ pub enum Severity {
     Warning,
 }
 
+/// Why a call can't do its work before something else is known or exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deferral {
+    /// The configuration of the resource has unknown values.
+    ResourceConfigUnknown,
+    /// The provider block has unknown values.
+    ProviderConfigUnknown,
+    /// Something that the resource needs doesn't exist yet.
+    AbsentPrerequisite,
+}
+
 /// One error or warning.
 ///
 /// Terraform prints these texts unchanged and redacts nothing, so they must never contain the value of a sensitive
@@ -25,17 +36,23 @@ pub struct Diagnostic {
     pub detail: String,
     /// The attribute that caused it, if any. Terraform shows its line in the configuration.
     pub attribute: Option<Path>,
+    /// Why Terraform can make the call later instead, if it can: see [`Diagnostics::or_deferred`].
+    pub deferral: Option<Deferral>,
 }
 
 impl Diagnostic {
     /// An error.
     pub fn error(attribute: Option<Path>, summary: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, summary: summary.into(), detail: detail.into(), attribute }
+        Self::new(Severity::Error, attribute, summary.into(), detail.into())
     }
 
     /// A warning.
     pub fn warning(attribute: Option<Path>, summary: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, summary: summary.into(), detail: detail.into(), attribute }
+        Self::new(Severity::Warning, attribute, summary.into(), detail.into())
+    }
+
+    fn new(severity: Severity, attribute: Option<Path>, summary: String, detail: String) -> Self {
+        Self { severity, summary, detail, attribute, deferral: None }
     }
 }
 
@@ -102,6 +119,26 @@ impl Diagnostics {
         self.0.is_empty()
     }
 
+    /// The same diagnostics, for a failure that passes once something is known or exists. If a call returns
+    /// nothing else as its error, and Terraform allows it, the call is deferred: Terraform shows no error,
+    /// and makes the call again in its next run. The runtime fills in the response. Where Terraform doesn't
+    /// allow it, and in calls that can't be deferred, users see the errors. For a whole provider, return such
+    /// an error from the one function by which all types reach its server.
+    #[must_use]
+    pub fn or_deferred(mut self, deferral: Deferral) -> Self {
+        for diagnostic in &mut self.0 {
+            diagnostic.deferral = Some(deferral);
+        }
+        self
+    }
+
+    /// Why a call that failed with these diagnostics can be deferred, unless one of them says that it can't.
+    pub(super) fn deferral(&self) -> Option<Deferral> {
+        let mut deferrals = self.0.iter().map(|diagnostic| diagnostic.deferral);
+        let first = deferrals.next()??;
+        deferrals.all(|deferral| deferral.is_some()).then_some(first)
+    }
+
     /// The same diagnostics with every text changed, for instance to redact secrets in texts that a server returned.
     pub fn map_texts(mut self, change: impl Fn(&str) -> String) -> Self {
         for diagnostic in &mut self.0 {
@@ -141,6 +178,18 @@ mod tests {
         let diagnostics = Diagnostics::from_error("a token", "the token");
         let changed = diagnostics.map_texts(|text| text.replace("token", "(hidden)"));
         assert_eq!(changed, Diagnostics::from_error("a (hidden)", "the (hidden)"));
+    }
+
+    #[test]
+    fn a_failure_is_deferrable_only_as_a_whole() {
+        let deferrable = || Diagnostics::from_error("later", "").or_deferred(Deferral::ProviderConfigUnknown);
+        assert_eq!(Diagnostics::new().deferral(), None);
+        assert_eq!(deferrable().deferral(), Some(Deferral::ProviderConfigUnknown));
+        let mut both = deferrable();
+        both.extend(deferrable());
+        assert_eq!(both.deferral(), Some(Deferral::ProviderConfigUnknown));
+        both.error(None, "wrong", "");
+        assert_eq!(both.deferral(), None);
     }
 
     #[test]

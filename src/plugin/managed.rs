@@ -52,6 +52,8 @@ pub(super) trait AnyResource: Described + Send + Sync {
     fn upgrade_identity(&self, version: i64, json: &[u8]) -> Result<Value, Diagnostics>;
     fn plan<'a>(&'a self, cx: &'a mut Context, change: Change)
     -> BoxFuture<'a, Result<Planned, Diagnostics>>;
+    /// The plan that follows from the schema alone, for a change that is deferred.
+    fn plan_by_schema(&self, change: Change) -> Planned;
     fn read<'a>(&'a self, cx: &'a mut Context, prior: Object) -> BoxFuture<'a, Result<Object, Diagnostics>>;
     fn apply<'a>(
         &'a self,
@@ -237,6 +239,21 @@ impl<R: Resource> AnyResource for Managed<R> {
                 (false, false) => self.plan_update(cx, prior, config).await,
             }
         })
+    }
+
+    fn plan_by_schema(&self, change: Change) -> Planned {
+        let Change { prior: Object { state: prior, private, identity }, config, removes, .. } = change;
+        let schema = self.entry.schema();
+        let is_known = matches!(prior, Value::Map(_));
+        let state = match (removes, is_known) {
+            (true, _) => Value::Null,
+            (false, true) => plan::planned(schema, &prior, &config),
+            // A new object, or one whose import is deferred.
+            (false, false) => plan::created(schema, &config),
+        };
+        let requires_replace =
+            if is_known && !removes { plan::replaced_by(schema, &prior, &state) } else { Vec::new() };
+        Planned { state, private, identity: identity.filter(|_| !prior.is_null()), requires_replace }
     }
 
     fn read<'a>(&'a self, cx: &'a mut Context, prior: Object) -> BoxFuture<'a, Result<Object, Diagnostics>> {

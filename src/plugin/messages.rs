@@ -3,7 +3,7 @@
 //! The texts that come from a provider itself pass through other modules unchanged.
 
 use super::{
-    diagnostics::{Diagnostic, Diagnostics},
+    diagnostics::{Deferral, Diagnostic, Diagnostics},
     path::Path,
 };
 
@@ -217,6 +217,15 @@ pub(super) fn import_unsupported() -> Diagnostics {
     )
 }
 
+/// Terraform reads or plans an object whose import is deferred.
+pub(super) fn not_imported_yet() -> Diagnostics {
+    Diagnostics::from_error(
+        "The object is not imported yet",
+        "Its import was deferred, so nothing is known of it. Apply what the import waits for first.",
+    )
+    .or_deferred(Deferral::AbsentPrerequisite)
+}
+
 /// A `moved` block leads from another resource type.
 pub(super) fn move_unsupported() -> Diagnostics {
     Diagnostics::from_error(
@@ -372,7 +381,7 @@ mod tests {
     };
 
     fn diagnostic(diagnostic: &Diagnostic) -> String {
-        let Diagnostic { severity, summary, detail, attribute } = diagnostic;
+        let Diagnostic { severity, summary, detail, attribute, deferral: _ } = diagnostic;
         let severity = match severity {
             Severity::Error => "Error",
             Severity::Warning => "Warning",
@@ -444,6 +453,7 @@ mod tests {
             diagnostic(&incomplete_identity()),
             diagnostic(&changed_identity("id")),
             all(&update_unsupported()),
+            all(&not_imported_yet()),
             all(&import_unsupported()),
             all(&move_unsupported()),
             "\n# Protocol".to_owned(),

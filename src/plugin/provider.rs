@@ -35,8 +35,9 @@ pub trait Provider: Send + Sync + 'static {
     /// Checks rules that involve several attributes of the provider block. Values may be unknown.
     fn validate(&self, _config: &Self::Config, _diagnostics: &mut Diagnostics) {}
 
-    /// Configures the provider. Values may be unknown while planning; operations that need them must fail later.
-    /// `terraform_version` is the version of the client, such as `1.15.5`.
+    /// Configures the provider. Values may be unknown while planning; operations that need them must fail
+    /// later, with an error that is [`Diagnostics::or_deferred`]. `terraform_version` is the version of the
+    /// client, such as `1.15.5`.
     fn configure(&self, terraform_version: &str, config: Self::Config, diagnostics: &mut Diagnostics);
 
     /// The types that it offers.

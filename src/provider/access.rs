@@ -34,6 +34,8 @@ pub(super) enum State {
     NotConfigured,
     /// Some attributes of the provider block are known only after apply.
     Waiting(Vec<String>),
+    /// There is no login, or one without all its values: with the error of whatever needs the KMS.
+    NoCredentials(Diagnostics),
     Ready(kms::Client),
 }
 
@@ -69,19 +71,34 @@ impl Access {
         self.run().imports.lock().unwrap_or_else(PoisonError::into_inner).count()
     }
 
-    /// Whether the provider's configuration is known.
+    /// Whether the KMS can be asked: the provider's configuration is known, and has credentials.
     pub(super) fn is_ready(&self) -> bool {
         matches!(self.run().state, State::Ready(_))
+    }
+
+    /// Checks before a change is planned that the apply can log in. Where Terraform allows it, a plan waits
+    /// for an unknown provider block: once that is known, the plan can ask the KMS.
+    ///
+    /// # Errors
+    /// There are no credentials. Or the provider's configuration isn't known yet, which defers the plan.
+    pub(super) fn ensure_plannable(&self, cx: &Context) -> Result<(), Diagnostics> {
+        match &self.run().state {
+            State::Waiting(unknown) if cx.deferral_allowed => Err(settings::not_known_yet(unknown)),
+            State::NoCredentials(error) => Err(error.clone()),
+            State::Waiting(_) | State::Ready(_) | State::NotConfigured => Ok(()),
+        }
     }
 
     /// Begins an operation at the KMS, which ends early when Terraform asks to stop.
     ///
     /// # Errors
-    /// The provider's configuration isn't known yet.
+    /// There are no credentials. Or the provider's configuration isn't known yet, which defers the call where
+    /// Terraform allows it.
     pub(super) fn operation(&self, cx: &Context) -> Result<kms::Operation, Diagnostics> {
         match &self.run().state {
             State::Ready(client) => Ok(client.operation(cx.stop.clone())),
             State::Waiting(unknown) => Err(settings::not_known_yet(unknown)),
+            State::NoCredentials(error) => Err(error.clone()),
             State::NotConfigured => Err(settings::not_configured()),
         }
     }

@@ -74,6 +74,7 @@ impl Provider for KmsProvider {
                     .begin(|managed, redactor| State::Ready(kms::Client::new(*config, managed, redactor)));
             }
             Ok(Resolved::Waiting(unknown)) => self.access.begin(|_, _| State::Waiting(unknown)),
+            Ok(Resolved::NoCredentials(error)) => self.access.begin(|_, _| State::NoCredentials(error)),
             Err(errors) => diagnostics.extend(errors),
         }
     }

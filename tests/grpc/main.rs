@@ -14,3 +14,4 @@ mod scale;
 mod stopping;
 #[cfg(unix)]
 mod unix;
+mod unready;

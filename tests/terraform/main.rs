@@ -41,6 +41,7 @@ mod load;
 mod lost_answers;
 mod meta_arguments;
 mod modules;
+mod no_credentials;
 mod old_terraform;
 mod plan_checks;
 mod projects;

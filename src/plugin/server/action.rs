@@ -40,9 +40,18 @@ impl<P: Provider> Call<P> for proto::plan_action::Request {
         Some((TypeKind::Action, &self.action_type))
     }
 
-    /// There is nothing to do: validation has checked the configuration, and an action plans no changes.
-    async fn handle(self, server: &Shared<P>, _: &mut Context) -> Result<Self::Response, Failure> {
-        find(&server.types.actions, &self.action_type)?;
+    fn deferral_allowed(&self, server: &Shared<P>) -> bool {
+        server.deferrals.allowed_by(self.client_capabilities)
+    }
+
+    fn deferred(self, _: &Shared<P>, deferred: proto::Deferred) -> Result<Self::Response, Failure> {
+        Ok(Self::Response { deferred: Some(deferred), ..Default::default() })
+    }
+
+    async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
+        let action = find(&server.types.actions, &self.action_type)?;
+        let config = decode(self.config, action.schema())?;
+        action.plan(cx, config).await?;
         Ok(Self::Response::default())
     }
 }

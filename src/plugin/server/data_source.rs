@@ -3,6 +3,7 @@
 use super::{
     super::{
         context::Context,
+        plan,
         proto::tfplugin6 as proto,
         provider::{Provider, TypeKind},
         wire::to_proto,
@@ -33,6 +34,16 @@ impl<P: Provider> Call<P> for proto::read_data_source::Request {
 
     fn subject(&self) -> Option<(TypeKind, &str)> {
         Some((TypeKind::DataSource, &self.type_name))
+    }
+
+    fn deferral_allowed(&self, server: &Shared<P>) -> bool {
+        server.deferrals.allowed_by(self.client_capabilities)
+    }
+
+    fn deferred(self, server: &Shared<P>, deferred: proto::Deferred) -> Result<Self::Response, Failure> {
+        let schema = find(&server.types.data_sources, &self.type_name)?.schema();
+        let state = plan::created(schema, &decode(self.config, schema)?);
+        Ok(Self::Response { state: to_proto::value(&state), deferred: Some(deferred), ..Default::default() })
     }
 
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {

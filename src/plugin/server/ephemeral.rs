@@ -3,6 +3,7 @@
 use super::{
     super::{
         context::Context,
+        plan,
         proto::tfplugin6 as proto,
         provider::{Provider, TypeKind},
         wire::to_proto,
@@ -33,6 +34,22 @@ impl<P: Provider> Call<P> for proto::open_ephemeral_resource::Request {
 
     fn subject(&self) -> Option<(TypeKind, &str)> {
         Some((TypeKind::EphemeralResource, &self.type_name))
+    }
+
+    /// Terraform handles a deferred response, but fills in no capabilities here. So those of
+    /// ConfigureProvider count too.
+    fn deferral_allowed(&self, server: &Shared<P>) -> bool {
+        server.deferrals.allowed() || server.deferrals.allowed_by(self.client_capabilities)
+    }
+
+    fn deferred(self, server: &Shared<P>, deferred: proto::Deferred) -> Result<Self::Response, Failure> {
+        let schema = find(&server.types.ephemeral_resources, &self.type_name)?.schema();
+        let result = plan::created(schema, &decode(self.config, schema)?);
+        Ok(Self::Response {
+            result: to_proto::value(&result),
+            deferred: Some(deferred),
+            ..Default::default()
+        })
     }
 
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {

@@ -19,7 +19,7 @@ use tracing::Instrument;
 
 use super::{
     context::Context,
-    diagnostics::Diagnostics,
+    diagnostics::{Deferral, Diagnostics},
     entry::Entry,
     log::keys,
     messages,
@@ -32,6 +32,7 @@ use super::{
 
 mod action;
 mod data_source;
+mod deferrals;
 mod ephemeral;
 mod function;
 mod list_resource;
@@ -40,6 +41,8 @@ mod resource;
 mod service;
 #[cfg(test)]
 mod tests;
+
+use deferrals::Deferrals;
 
 /// How many messages a stream buffers for a slow client.
 const STREAM_BUFFER: usize = 64;
@@ -59,6 +62,7 @@ struct Shared<P> {
     stop: Mutex<CancellationToken>,
     tasks: TaskTracker,
     calls: AtomicU64,
+    deferrals: Deferrals,
 }
 
 /// A message that can carry diagnostics.
@@ -116,7 +120,7 @@ fn broken(error: CodecError) -> Status {
 }
 
 /// A request with one response.
-trait Call<P: Provider>: Send + Sized + 'static {
+trait Call<P: Provider>: Clone + Send + Sized + 'static {
     type Response: Diagnosed + Default + Send + 'static;
 
     /// The name of the call in logs.
@@ -131,6 +135,16 @@ trait Call<P: Provider>: Send + Sized + 'static {
     /// to a read or an apply omits.
     fn unchanged(&self) -> Self::Response {
         Self::Response::default()
+    }
+
+    /// Whether the client accepts a deferred response to this call. Calls that can't be deferred keep this.
+    fn deferral_allowed(&self, _: &Shared<P>) -> bool {
+        false
+    }
+
+    /// The response when the call is deferred: what is known without doing the work.
+    fn deferred(self, _: &Shared<P>, _: proto::Deferred) -> Result<Self::Response, Failure> {
+        Ok(self.unchanged())
     }
 
     /// Does the work. Diagnostics in the context are added to the response.
@@ -149,6 +163,7 @@ impl<P: Provider> Server<P> {
             stop: Mutex::default(),
             tasks: TaskTracker::new(),
             calls: AtomicU64::new(0),
+            deferrals: Deferrals::default(),
         }))
     }
 
@@ -166,7 +181,7 @@ impl<P: Provider> Server<P> {
 
     fn context(&self) -> Context {
         let stop = self.0.stop.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Context { stop, diagnostics: Diagnostics::new() }
+        Context { stop, ..Context::default() }
     }
 
     fn span(&self, rpc: &'static str, subject: Option<(TypeKind, &str)>) -> tracing::Span {
@@ -192,9 +207,20 @@ impl<P: Provider> Server<P> {
         let begun = Instant::now();
         let unchanged = request.unchanged();
         let (server, mut cx) = (self.clone(), self.context());
+        cx.deferral_allowed = request.deferral_allowed(&server.0);
         let work = async move {
+            let deferrable = cx.deferral_allowed.then(|| request.clone());
             let result = request.handle(&server.0, &mut cx).await;
-            (result, cx.diagnostics)
+            match (&result, deferrable) {
+                (Err(Failure::Diagnosed(error)), Some(request)) if !cx.diagnostics.has_errors() => {
+                    match error.deferral() {
+                        // The warnings so far come again when the call is made again.
+                        Some(deferral) => (server.defer(request, deferral), Diagnostics::new()),
+                        None => (result, cx.diagnostics),
+                    }
+                }
+                _ => (result, cx.diagnostics),
+            }
         };
         let (mut response, diagnostics) = match self.0.tasks.spawn(work.instrument(span.clone())).await {
             Ok((Ok(response), diagnostics)) => (response, diagnostics),
@@ -210,6 +236,11 @@ impl<P: Provider> Server<P> {
         let duration = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         span.in_scope(|| tracing::trace!({ keys::DURATION } = duration, "responded"));
         Ok(Response::new(response))
+    }
+
+    fn defer<C: Call<P>>(&self, request: C, deferral: Deferral) -> Result<C::Response, Failure> {
+        tracing::debug!(reason = ?deferral, "deferred");
+        request.deferred(&self.0, to_proto::deferred(deferral))
     }
 
     /// Runs a call with a stream of responses. The work sends them while it runs; a client that disconnects doesn't

@@ -117,6 +117,7 @@ impl<P: Provider> Call<P> for proto::configure_provider::Request {
     const NAME: &'static str = "ConfigureProvider";
 
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
+        server.deferrals.configure(&self.terraform_version, self.client_capabilities);
         let config = typed(decode(self.config, server.provider.schema())?)?;
         server.provider.item().configure(&self.terraform_version, config, &mut cx.diagnostics);
         Ok(Self::Response::default())

@@ -9,7 +9,7 @@ use super::{
         proto::tfplugin6 as proto,
         provider::{Provider, TypeKind},
         resource::ImportKey,
-        value::CodecError,
+        value::{CodecError, Value},
         wire::{from_proto, to_proto},
     },
     Call, Failure, Shared, decode, find, validated,
@@ -27,6 +27,30 @@ fn object(
         private: Private::from_bytes(private),
         identity: from_proto::identity(identity, resource.identity_schema().value_type())?,
     })
+}
+
+/// Decodes the change in a request.
+fn change(
+    resource: &dyn AnyResource,
+    request: proto::plan_resource_change::Request,
+) -> Result<Change, CodecError> {
+    Ok(Change {
+        prior: object(resource, request.prior_state, &request.prior_private, request.prior_identity)?,
+        config: decode(request.config, resource.schema())?,
+        removes: from_proto::is_null(request.proposed_new_state.as_ref()),
+        planned_private: Private::from_bytes(&request.planned_private),
+    })
+}
+
+fn planned_response(planned: Planned) -> proto::plan_resource_change::Response {
+    let Planned { state, private, identity, requires_replace } = planned;
+    proto::plan_resource_change::Response {
+        planned_state: to_proto::value(&state),
+        planned_private: private.to_bytes(),
+        planned_identity: to_proto::identity(identity.as_ref()),
+        requires_replace: requires_replace.iter().map(to_proto::path).collect(),
+        ..Default::default()
+    }
 }
 
 impl<P: Provider> Call<P> for proto::validate_resource_config::Request {
@@ -98,9 +122,20 @@ impl<P: Provider> Call<P> for proto::read_resource::Request {
         }
     }
 
+    fn deferral_allowed(&self, server: &Shared<P>) -> bool {
+        server.deferrals.allowed_by(self.client_capabilities)
+    }
+
+    fn deferred(self, _: &Shared<P>, deferred: proto::Deferred) -> Result<Self::Response, Failure> {
+        Ok(Self::Response { deferred: Some(deferred), ..Call::<P>::unchanged(&self) })
+    }
+
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
         let resource = find(&server.types.resources, &self.type_name)?;
         let prior = object(resource.as_ref(), self.current_state, &self.private, self.current_identity)?;
+        if prior.state.is_unknown() {
+            return Err(messages::not_imported_yet().into());
+        }
         let Object { state, private, identity } = resource.read(cx, prior).await?;
         Ok(Self::Response {
             new_state: to_proto::value(&state),
@@ -128,21 +163,23 @@ impl<P: Provider> Call<P> for proto::plan_resource_change::Request {
         }
     }
 
+    fn deferral_allowed(&self, server: &Shared<P>) -> bool {
+        server.deferrals.allowed_by(self.client_capabilities)
+    }
+
+    fn deferred(self, server: &Shared<P>, deferred: proto::Deferred) -> Result<Self::Response, Failure> {
+        let resource = find(&server.types.resources, &self.type_name)?;
+        let planned = resource.plan_by_schema(change(resource.as_ref(), self)?);
+        Ok(Self::Response { deferred: Some(deferred), ..planned_response(planned) })
+    }
+
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {
         let resource = find(&server.types.resources, &self.type_name)?;
-        let schema = resource.schema();
-        let prior = object(resource.as_ref(), self.prior_state, &self.prior_private, self.prior_identity)?;
-        let removes = from_proto::is_null(self.proposed_new_state.as_ref());
-        let planned_private = Private::from_bytes(&self.planned_private);
-        let change = Change { prior, config: decode(self.config, schema)?, removes, planned_private };
-        let Planned { state, private, identity, requires_replace } = resource.plan(cx, change).await?;
-        Ok(Self::Response {
-            planned_state: to_proto::value(&state),
-            planned_private: private.to_bytes(),
-            planned_identity: to_proto::identity(identity.as_ref()),
-            requires_replace: requires_replace.iter().map(to_proto::path).collect(),
-            ..Default::default()
-        })
+        let change = change(resource.as_ref(), self)?;
+        if change.prior.state.is_unknown() {
+            return Err(messages::not_imported_yet().into());
+        }
+        Ok(planned_response(resource.plan(cx, change).await?))
     }
 }
 
@@ -188,6 +225,26 @@ impl<P: Provider> Call<P> for proto::import_resource_state::Request {
 
     fn subject(&self) -> Option<(TypeKind, &str)> {
         Some((TypeKind::Resource, &self.type_name))
+    }
+
+    fn deferral_allowed(&self, server: &Shared<P>) -> bool {
+        server.deferrals.allowed_by(self.client_capabilities)
+    }
+
+    /// Nothing is known of the object but the identity that an import may name it by. Core reads and plans it
+    /// next, as after any import.
+    fn deferred(self, _: &Shared<P>, deferred: proto::Deferred) -> Result<Self::Response, Failure> {
+        let imported = proto::import_resource_state::ImportedResource {
+            type_name: self.type_name,
+            state: to_proto::value(&Value::unknown()),
+            private: Vec::new(),
+            identity: self.identity,
+        };
+        Ok(Self::Response {
+            imported_resources: vec![imported],
+            deferred: Some(deferred),
+            ..Default::default()
+        })
     }
 
     async fn handle(self, server: &Shared<P>, cx: &mut Context) -> Result<Self::Response, Failure> {

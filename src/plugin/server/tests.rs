@@ -19,7 +19,7 @@ use crate::model;
 model! {
     /// A thing that crashes on demand.
     pub struct Thing {
-        /// What to do: `crash` or `fail`; any other text succeeds.
+        /// What to do: `crash`, `fail` or `wait`; any other text succeeds.
         how: String = optional(),
         /// Decided by the provider.
         id: String = computed().stable(),
@@ -31,6 +31,9 @@ impl Thing {
         match self.how.as_str() {
             Some("crash") => panic!("on demand"),
             Some("fail") => Err(Diagnostics::from_error("Failed", "")),
+            Some("wait") => {
+                Err(Diagnostics::from_error("Waits", "").or_deferred(Deferral::AbsentPrerequisite))
+            }
             _ => Ok(()),
         }
     }
@@ -59,7 +62,10 @@ impl Resource for Things {
         Ok(create.config.stored())
     }
 
-    async fn read(&self, _: &mut Context, read: Read<Thing>) -> Result<Option<Stored<Thing>>, Diagnostics> {
+    async fn read(&self, cx: &mut Context, read: Read<Thing>) -> Result<Option<Stored<Thing>>, Diagnostics> {
+        if read.prior.state.how.as_str() == Some("wait") {
+            cx.diagnostics.warning(None, "Will read", "");
+        }
         read.prior.state.act()?;
         Ok(Some(read.prior))
     }
@@ -146,6 +152,32 @@ async fn a_failure_keeps_the_prior_state_and_a_failed_create_has_none() {
     assert_eq!(answer.new_state, to_proto::value(&Value::Null));
     let answer = server.apply_resource_change(apply(Some("fail"), None)).await.unwrap().into_inner();
     assert_eq!(answer.new_state, thing("fail"), "what could not be deleted is still there");
+}
+
+#[tokio::test]
+async fn one_resource_is_deferred_where_the_client_allows_it() {
+    let server = Server::new(Fake);
+    let read = |how, deferral_allowed| {
+        Request::new(proto::read_resource::Request {
+            type_name: "fake_thing".into(),
+            current_state: thing(how),
+            private: b"{\"kept\":1}".to_vec(),
+            client_capabilities: Some(proto::ClientCapabilities { deferral_allowed, ..Default::default() }),
+            ..Default::default()
+        })
+    };
+    let answer = server.read_resource(read("wait", true)).await.unwrap().into_inner();
+    let reason = proto::deferred::Reason::AbsentPrereq.into();
+    assert_eq!(answer.deferred, Some(proto::Deferred { reason }));
+    assert_eq!((answer.new_state, answer.private), (thing("wait"), b"{\"kept\":1}".to_vec()));
+    assert_eq!(summaries(&answer.diagnostics), Vec::<&str>::new(), "it warns when it is read");
+    let answer = server.read_resource(read("wait", false)).await.unwrap().into_inner();
+    assert_eq!((summaries(&answer.diagnostics), answer.deferred), (vec!["Will read", "Waits"], None));
+    let answer = server.read_resource(read("fail", true)).await.unwrap().into_inner();
+    assert_eq!((summaries(&answer.diagnostics), answer.deferred), (vec!["Failed"], None));
+    // An apply can't be deferred.
+    let answer = server.apply_resource_change(apply(Some("x"), Some("wait"))).await.unwrap().into_inner();
+    assert_eq!((summaries(&answer.diagnostics), answer.new_state), (vec!["Waits"], thing("x")));
 }
 
 #[tokio::test]

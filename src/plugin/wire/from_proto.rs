@@ -41,6 +41,11 @@ pub fn write_only_allowed(capabilities: Option<proto::ClientCapabilities>) -> bo
     capabilities.is_some_and(|capabilities| capabilities.write_only_attributes_allowed)
 }
 
+/// Whether the client accepts deferred responses. Old clients don't report it.
+pub fn deferral_allowed(capabilities: Option<proto::ClientCapabilities>) -> bool {
+    capabilities.is_some_and(|capabilities| capabilities.deferral_allowed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +87,9 @@ mod tests {
         assert!(!write_only_allowed(None));
         assert!(!write_only_allowed(Some(proto::ClientCapabilities::default())));
         let capable = proto::ClientCapabilities { write_only_attributes_allowed: true, ..Default::default() };
-        assert!(write_only_allowed(Some(capable)));
+        assert!(write_only_allowed(Some(capable)) && !deferral_allowed(Some(capable)));
+        assert!(!deferral_allowed(None));
+        let capable = proto::ClientCapabilities { deferral_allowed: true, ..Default::default() };
+        assert!(deferral_allowed(Some(capable)) && !write_only_allowed(Some(capable)));
     }
 }

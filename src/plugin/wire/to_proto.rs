@@ -1,7 +1,7 @@
 //! Conversions to generated messages.
 
 use super::super::{
-    diagnostics::{Diagnostic, Diagnostics, Severity},
+    diagnostics::{Deferral, Diagnostic, Diagnostics, Severity},
     function::{FunctionError, Signature},
     path::{Path, Step},
     proto::tfplugin6 as proto,
@@ -48,6 +48,16 @@ fn diagnostic(diagnostic: Diagnostic) -> proto::Diagnostic {
         // An empty path isn't the same as no path: core would try to resolve it.
         attribute: diagnostic.attribute.filter(|p| !p.0.is_empty()).as_ref().map(path),
     }
+}
+
+pub fn deferred(deferral: Deferral) -> proto::Deferred {
+    use proto::deferred::Reason;
+    let reason = match deferral {
+        Deferral::ResourceConfigUnknown => Reason::ResourceConfigUnknown,
+        Deferral::ProviderConfigUnknown => Reason::ProviderConfigUnknown,
+        Deferral::AbsentPrerequisite => Reason::AbsentPrereq,
+    };
+    proto::Deferred { reason: reason.into() }
 }
 
 /// The text without characters that a terminal would interpret. Terraform prints diagnostics as they are, and they can

@@ -46,33 +46,43 @@ pub fn validate(config: &ProviderConfig, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// The login of the method that the block configures, otherwise of the one that the environment chooses.
-pub fn auth(config: &ProviderConfig, source: Source<'_>, diagnostics: &mut Diagnostics) -> Option<kms::Auth> {
-    let method = match configured(config).next() {
-        Some(method) => method,
-        None => method_of_environment(source, diagnostics)?,
-    };
-    let mut inputs = Inputs::new(config, source);
-    let auth = (method.login)(&mut inputs);
-    let missing = inputs.into_missing();
-    if !missing.is_empty() {
-        settings::incomplete_login(&method.place(), &missing, diagnostics);
-    }
-    auth
+/// What the provider block and the environment say about the login.
+pub enum Login {
+    /// All that it takes.
+    Found(kms::Auth),
+    /// Too little. That is an error only when something needs the KMS: a pipeline that never does may lack
+    /// the variables.
+    Missing(Diagnostics),
 }
 
-fn method_of_environment(source: Source<'_>, diagnostics: &mut Diagnostics) -> Option<&'static Method> {
-    let chosen = METHODS.iter().filter_map(|method| Some((method, method.chosen_by(source)?)));
-    let chosen: Vec<_> = chosen.collect();
-    match chosen.as_slice() {
-        [(method, _)] => return Some(method),
-        [] => settings::no_login(&incomplete_variables(source), &instructions("  "), diagnostics),
-        several => {
-            let variables: Vec<&str> = several.iter().map(|(_, variable)| *variable).collect();
-            settings::several_logins_in_environment(&variables, diagnostics);
-        }
-    }
-    None
+/// The login of the method that the block configures, otherwise of the one that the environment chooses.
+/// `None` if there are several, which is an error in any case.
+pub fn login(config: &ProviderConfig, source: Source<'_>, diagnostics: &mut Diagnostics) -> Option<Login> {
+    let method = match configured(config).next() {
+        Some(method) => method,
+        None => match methods_of_environment(source).as_slice() {
+            [(method, _)] => method,
+            [] => {
+                let found = incomplete_variables(source);
+                return Some(Login::Missing(settings::no_login(&found, &instructions("  "))));
+            }
+            several => {
+                let variables: Vec<&str> = several.iter().map(|(_, variable)| *variable).collect();
+                settings::several_logins_in_environment(&variables, diagnostics);
+                return None;
+            }
+        },
+    };
+    let mut inputs = Inputs::new(config, source);
+    Some(match (method.login)(&mut inputs) {
+        Some(auth) => Login::Found(auth),
+        None => Login::Missing(settings::incomplete_login(&method.place(), &inputs.into_missing())),
+    })
+}
+
+/// The methods that the environment chooses, each with the variable that does.
+fn methods_of_environment(source: Source<'_>) -> Vec<(&'static Method, &'static str)> {
+    METHODS.iter().filter_map(|method| Some((method, method.chosen_by(source)?))).collect()
 }
 
 /// The variables that are set, though they choose no method.
@@ -102,7 +112,7 @@ mod tests {
         plugin::model::Field,
         provider::config::{
             block::{AuthConfig, AwsIamConfig, KubernetesConfig, OidcConfig, UniversalConfig},
-            tests::{error, known, ready, text, with_auth, with_token},
+            tests::{error, known, no_credentials, ready, text, with_auth, with_token},
         },
         secret::Secret,
     };
@@ -206,42 +216,47 @@ mod tests {
         assert_eq!(chosen(&ready(&aws_iam(Field::Null), &identity).auth), "aws_iam m");
         assert_eq!(chosen(&ready(&aws_iam(text("")), &identity).auth), "aws_iam m");
         assert_eq!(chosen(&ready(&aws_iam(text("id")), &identity).auth), "aws_iam id");
-        let missing = error(&aws_iam(Field::Null), &[]);
+        let missing = no_credentials(&aws_iam(Field::Null), &[]);
         assert_eq!(
             missing,
-            "Incomplete login: auth.aws_iam has no value for: auth.aws_iam.identity_id or \
-             KMS_MACHINE_IDENTITY_ID. Set attributes in the provider block, or by their environment variables."
+            "Incomplete login: This needs the KMS, and auth.aws_iam has no value for: \
+             auth.aws_iam.identity_id or KMS_MACHINE_IDENTITY_ID. Set attributes in the provider block, or by \
+             their environment variables."
         );
-        let undecided = error(&ProviderConfig::default(), &identity[..2]);
-        assert!(undecided.starts_with("No way to log in: Only KMS_MACHINE_IDENTITY_ID was"), "{undecided}");
+        let undecided = no_credentials(&ProviderConfig::default(), &identity[..2]);
+        assert!(undecided.starts_with("No credentials configured: "), "{undecided}");
+        assert!(undecided.contains("only KMS_MACHINE_IDENTITY_ID is set"), "{undecided}");
     }
 
     #[test]
     fn several_methods_or_none_are_an_error_that_says_what_was_found_and_what_to_set() {
         let nothing = ProviderConfig::default();
         assert_eq!(
-            error(&nothing, &[]),
-            "No way to log in: Nothing was found, neither in the provider block nor in the environment. Set one of:\n\n  \
+            no_credentials(&nothing, &[]),
+            "No credentials configured: This needs the KMS, and neither the provider block nor the \
+             environment has a login. Set one of:\n\n  \
              auth.universal, or KMS_UNIVERSAL_AUTH_CLIENT_ID and KMS_UNIVERSAL_AUTH_CLIENT_SECRET\n  \
              auth.token, or KMS_TOKEN\n  \
              auth.oidc, or KMS_MACHINE_IDENTITY_ID and KMS_AUTH_JWT\n  \
              auth.kubernetes, or KMS_MACHINE_IDENTITY_ID and KMS_KUBERNETES_SERVICE_ACCOUNT_TOKEN_PATH\n  \
              auth.aws_iam, in the provider block only"
         );
-        let only_identity = error(&nothing, &[("KMS_MACHINE_IDENTITY_ID", "m")]);
-        assert!(only_identity.contains("Only KMS_MACHINE_IDENTITY_ID"), "{only_identity}");
+        let only_identity = no_credentials(&nothing, &[("KMS_MACHINE_IDENTITY_ID", "m")]);
+        assert!(only_identity.contains("only KMS_MACHINE_IDENTITY_ID is set"), "{only_identity}");
         let environment = error(&nothing, &[UNIVERSAL[0], UNIVERSAL[1], ("KMS_TOKEN", "t")]);
         assert!(environment.contains("KMS_UNIVERSAL_AUTH_CLIENT_ID, KMS_TOKEN"), "{environment}");
         let block = ProviderConfig { client_id: text("id"), ..with_token() };
         let block = error(&block, &[]);
         assert!(block.contains("auth.universal") && block.contains("auth.token"), "{block}");
-        let only_jwt = error(&nothing, &[("KMS_AUTH_JWT", "j")]);
-        assert!(only_jwt.contains("Only KMS_AUTH_JWT"), "{only_jwt}");
-        let half = error(&nothing, &[UNIVERSAL[0]]);
+        let only_jwt = no_credentials(&nothing, &[("KMS_AUTH_JWT", "j")]);
+        assert!(only_jwt.contains("only KMS_AUTH_JWT is set"), "{only_jwt}");
+        let half = no_credentials(&nothing, &[UNIVERSAL[0]]);
         assert!(half.contains("KMS_UNIVERSAL_AUTH_CLIENT_SECRET"), "{half}");
         assert!(!half.contains("env-id"), "{half}");
-        let no_jwt =
-            error(&nothing, &[("KMS_MACHINE_IDENTITY_ID", "m"), ("KMS_OIDC_AUTH_TOKEN_NAME", "CI_JWT")]);
+        let no_jwt = no_credentials(
+            &nothing,
+            &[("KMS_MACHINE_IDENTITY_ID", "m"), ("KMS_OIDC_AUTH_TOKEN_NAME", "CI_JWT")],
+        );
         assert!(no_jwt.contains("CI_JWT, the variable that holds the JWT"), "{no_jwt}");
     }
 

@@ -19,6 +19,7 @@ mod source;
 pub use self::block::ProviderConfig;
 use self::{
     block::{ORGANIZATION_SLUG, SETTINGS},
+    login::Login,
     methods::METHODS,
     source::{Setting, Source},
 };
@@ -41,6 +42,9 @@ pub enum Resolved {
     Ready(Box<kms::Config>),
     /// The attributes whose values are known only after apply.
     Waiting(Vec<String>),
+    /// No login, or one without all its values: the error of whatever needs the KMS. A configuration that
+    /// needs nothing of it is fine without.
+    NoCredentials(Diagnostics),
 }
 
 /// An environment to look variables up in.
@@ -89,7 +93,7 @@ pub fn validate(config: &ProviderConfig, diagnostics: &mut Diagnostics) {
 /// The client's configuration, from the block first and the environment second.
 ///
 /// # Errors
-/// Something is missing, contradictory or malformed; the diagnostics say what was found where and what to set.
+/// Something is contradictory or malformed; the diagnostics say what was found where and what to set.
 pub fn resolve(
     config: &ProviderConfig,
     environment: impl Fn(&str) -> Option<String>,
@@ -104,21 +108,26 @@ pub fn resolve(
     let source = Source { environment: &environment };
 
     let host = host::host(config, source, &mut diagnostics);
-    let auth = if diagnostics.has_errors() { None } else { login::auth(config, source, &mut diagnostics) };
+    let login = if diagnostics.has_errors() { None } else { login::login(config, source, &mut diagnostics) };
     let limits = limits::limits(config, source, &mut diagnostics);
     let ca_certificate = host::ca_certificate(config, source, &mut diagnostics);
     let slug = config.auth.known().map(|auth| &auth.organization_slug);
-    match (host, auth) {
-        (Some(host), Some(auth)) if !diagnostics.has_errors() => Ok(Resolved::Ready(Box::new(kms::Config {
-            host,
-            auth,
-            organization_slug: source.text(&ORGANIZATION_SLUG, slug),
-            ca_certificate,
-            request_timeout: limits.request_timeout,
-            max_retries: limits.max_retries,
-            max_retry_wait: limits.max_retry_wait,
-            user_agent,
-        }))),
+    match (host, login) {
+        (Some(_), Some(Login::Missing(error))) if !diagnostics.has_errors() => {
+            Ok(Resolved::NoCredentials(error))
+        }
+        (Some(host), Some(Login::Found(auth))) if !diagnostics.has_errors() => {
+            Ok(Resolved::Ready(Box::new(kms::Config {
+                host,
+                auth,
+                organization_slug: source.text(&ORGANIZATION_SLUG, slug),
+                ca_certificate,
+                request_timeout: limits.request_timeout,
+                max_retries: limits.max_retries,
+                max_retry_wait: limits.max_retry_wait,
+                user_agent,
+            })))
+        }
         _ => Err(diagnostics),
     }
 }
@@ -162,6 +171,20 @@ mod tests {
     pub(super) fn ready(config: &ProviderConfig, variables: &[(&str, &str)]) -> kms::Config {
         match resolve_with(config, variables) {
             Ok(Resolved::Ready(config)) => *config,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The error of whatever needs the KMS.
+    pub(super) fn no_credentials(config: &ProviderConfig, variables: &[(&str, &str)]) -> String {
+        match resolve_with(config, variables) {
+            Ok(Resolved::NoCredentials(errors)) => {
+                let mut errors = errors.into_iter();
+                let (Some(error), None) = (errors.next(), errors.next()) else { panic!("not one error") };
+                // A resource has no attribute that the path of one in the provider block leads to.
+                assert_eq!(error.attribute, None);
+                format!("{}: {}", error.summary, error.detail)
+            }
             other => panic!("{other:?}"),
         }
     }

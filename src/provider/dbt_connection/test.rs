@@ -46,6 +46,10 @@ impl Action for DbtConnectionTest {
         )
     }
 
+    async fn plan(&self, cx: &mut Context, _: DbtConnectionTestConfig) -> Result<(), Diagnostics> {
+        self.access.ensure_plannable(cx)
+    }
+
     async fn invoke(
         &self,
         cx: &mut Context,

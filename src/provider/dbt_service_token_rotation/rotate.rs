@@ -59,6 +59,10 @@ impl Action for RotateServiceToken {
         )
     }
 
+    async fn plan(&self, cx: &mut Context, _: RotateConfig) -> Result<(), Diagnostics> {
+        self.access.ensure_plannable(cx)
+    }
+
     async fn invoke(
         &self,
         cx: &mut Context,

@@ -141,6 +141,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         if T::SECRET.is_some_and(|secret| (secret.value)(plan.config).is_null()) {
             return Err(messages::secret_missing_to_create::<T>());
         }
+        self.access.ensure_plannable(cx)?;
         // Terraform hands over what an earlier plan of the same change said, from 1.16 on.
         let earlier = plan.private.planned(PLANNED_ID);
         if let Some(replaced) = &plan.replaced {
@@ -176,12 +177,18 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
             adoption::forecast_replacement::<T>(&self.access, cx, &planned, prior.id().text()).await?;
         }
         let Some(secret) = T::SECRET else {
+            if planned != *prior {
+                self.access.ensure_plannable(cx)?;
+            }
             let is_sent = planned == *prior || !T::patch(prior, &planned, None).is_empty();
             return if is_sent { Ok(planned) } else { if_kept() };
         };
         self.keep_secret(config);
         let value = (secret.value)(config);
         let due = secret.due(prior, &planned, value, private);
+        if due.is_some() || planned != *prior {
+            self.access.ensure_plannable(cx)?;
+        }
         let needs_secret = due.is_some() || secret.is_needed(prior, &planned);
         self.warn_of_secret(&secret, prior, due, value, private, &mut cx.diagnostics);
         secret::note_withheld(private, value);
@@ -202,6 +209,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
     }
 
     async fn plan_destroy(&self, cx: &mut Context, prior: &Stored<T::Model>) -> Result<(), Diagnostics> {
+        self.access.ensure_plannable(cx)?;
         T::review_destroy(&prior.state, &mut cx.diagnostics);
         self.plan(&prior.state, &prior.private, Fate::Destroyed)
     }
@@ -333,6 +341,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         cx: &mut Context,
         key: ImportKey<ObjectIdentity>,
     ) -> Result<Stored<T::Model>, Diagnostics> {
+        self.access.ensure_plannable(cx)?;
         let text = match key {
             ImportKey::Identity(identity) => return Ok(Stored::new(T::Model::of_id(identity.id))),
             ImportKey::Id(id) if rules::is_uuid(&id) => return Ok(Stored::new(T::Model::of_id(id.into()))),

@@ -4,7 +4,10 @@ use std::io;
 
 use crate::{
     kms::Host,
-    plugin::{diagnostics::Diagnostics, path::Path},
+    plugin::{
+        diagnostics::{Deferral, Diagnostics},
+        path::Path,
+    },
 };
 
 const AUTH: &str = "auth";
@@ -74,24 +77,33 @@ pub fn several_logins_in_environment(variables: &[&str], diagnostics: &mut Diagn
     diagnostics.error(Some(Path::attribute(AUTH)), SEVERAL_LOGINS, detail);
 }
 
-/// No login method is configured. `found` are variables that choose none, and `instructions` list the methods.
-pub fn no_login(found: &[&str], instructions: &str, diagnostics: &mut Diagnostics) {
-    let found = if found.is_empty() {
-        "Nothing was found, neither in the provider block nor in the environment.".to_owned()
-    } else {
-        format!("Only {} was found, which doesn't choose a login method.", found.join(", "))
+/// A call needs a login, and no method is configured. `found` are variables that choose none, and
+/// `instructions` list the methods.
+pub fn no_login(found: &[&str], instructions: &str) -> Diagnostics {
+    let found = match found {
+        [] => "has a login".to_owned(),
+        [one] => format!("selects a login method: only {one} is set"),
+        several => format!("selects a login method: only {} are set", several.join(", ")),
     };
-    let detail = format!("{found} Set one of:\n\n{instructions}");
-    diagnostics.error(Some(Path::attribute(AUTH)), "No way to log in", detail);
+    Diagnostics::from_error(
+        "No credentials configured",
+        format!(
+            "This needs the KMS, and neither the provider block nor the environment {found}. Set one of:\n\n\
+             {instructions}"
+        ),
+    )
 }
 
-/// A login method lacks values.
-pub fn incomplete_login(method: &str, missing: &[String], diagnostics: &mut Diagnostics) {
-    let detail = format!(
-        "{method} has no value for: {}. Set attributes in the provider block, or by their environment variables.",
-        missing.join("; ")
-    );
-    diagnostics.error(Some(Path::attribute(AUTH)), "Incomplete login", detail);
+/// A call needs a login, and its method lacks values.
+pub fn incomplete_login(method: &str, missing: &[String]) -> Diagnostics {
+    Diagnostics::from_error(
+        "Incomplete login",
+        format!(
+            "This needs the KMS, and {method} has no value for: {}. Set attributes in the provider block, or \
+             by their environment variables.",
+            missing.join("; ")
+        ),
+    )
 }
 
 /// A call needs the provider block, of which some attributes are unknown.
@@ -104,6 +116,7 @@ pub fn not_known_yet(unknown: &[String]) -> Diagnostics {
             unknown.join(", ")
         ),
     )
+    .or_deferred(Deferral::ProviderConfigUnknown)
 }
 
 /// A call came before the provider was configured.

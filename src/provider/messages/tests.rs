@@ -344,13 +344,12 @@ fn settings() {
     texts.added("several_logins_in_environment", |d| {
         settings::several_logins_in_environment(&["KMS_TOKEN", "KMS_UNIVERSAL_AUTH_CLIENT_ID"], d);
     });
-    texts.added("no_login", |d| settings::no_login(&[], "  auth.token, or KMS_TOKEN", d));
-    texts.added("no_login, something found", |d| {
-        settings::no_login(&["KMS_MACHINE_IDENTITY_ID"], "  auth.token, or KMS_TOKEN", d);
-    });
-    texts.added("incomplete_login", |d| {
-        settings::incomplete_login("auth.oidc", &["identity_id".to_owned()], d)
-    });
+    let token = "  auth.token, or KMS_TOKEN";
+    texts.add("no_login", &settings::no_login(&[], token));
+    texts.add("no_login, something found", &settings::no_login(&["KMS_MACHINE_IDENTITY_ID"], token));
+    let found = ["KMS_MACHINE_IDENTITY_ID", "KMS_OIDC_AUTH_TOKEN_NAME"];
+    texts.add("no_login, something found", &settings::no_login(&found, token));
+    texts.add("incomplete_login", &settings::incomplete_login("auth.oidc", &["identity_id".to_owned()]));
     texts.add("not_known_yet", &settings::not_known_yet(&["host".to_owned()]));
     texts.add("not_configured", &settings::not_configured());
     insta::assert_snapshot!(texts.0);
