@@ -21,7 +21,8 @@ pub struct Config {
     pub auth: Auth,
     /// The slug of the sub-organization, sent with every login.
     pub organization_slug: Option<String>,
-    /// Certificates to trust in addition to the system's.
+    /// Certificates to trust in addition to the system's. On Linux, `SSL_CERT_FILE` and `SSL_CERT_DIR`
+    /// replace the system's trust store.
     pub ca_certificates: CaCertificates,
     /// The time limit of one HTTP exchange, from connecting to the last byte of the response.
     pub request_timeout: Duration,

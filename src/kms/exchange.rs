@@ -240,7 +240,8 @@ fn is_client_certificate_alert(text: &str) -> bool {
     alerts.any(|alert| text == rustls::Error::AlertReceived(*alert).to_string())
 }
 
-/// The obstacle behind an alert of the server. The others, such as `internal_error`, may be gone at the next attempt.
+/// The obstacle behind an alert of the server. The others, such as `internal_error`, may be gone at the next
+/// attempt.
 fn obstacle_of_alert(alert: AlertDescription) -> Option<Obstacle> {
     use AlertDescription as Alert;
     match alert {

@@ -273,8 +273,8 @@ pub(super) fn invalid_id(value: &str) -> String {
 
 // Certificates.
 
-/// A bundle of certificates can't be used. `problems` are the results of the functions below, of which only the first
-/// `most` are looked for.
+/// A bundle of certificates can't be used. `problems` are the results of the functions below, of which only
+/// the first `most` are looked for.
 pub(super) fn unusable_bundle(problems: &[String], most: usize) -> String {
     let rest = if problems.len() < most { "" } else { "; the rest was not checked" };
     format!("{}{rest}", problems.join("; "))
@@ -294,11 +294,12 @@ pub(super) fn stray_line(line: usize) -> String {
 pub(super) mod block_problem {
     pub(in super::super) const PRIVATE_KEY: &str =
         "is a private key: remove it, only certificates belong there";
-    pub(in super::super) const TRUSTED_CERTIFICATE: &str = "is a TRUSTED CERTIFICATE, a format of OpenSSL: convert it \
-        with `openssl x509 -in FILE -out ca.pem`";
+    pub(in super::super) const TRUSTED_CERTIFICATE: &str = "is a TRUSTED CERTIFICATE, a format of OpenSSL: \
+        convert it with `openssl x509 -in FILE -out ca.pem`";
     pub(in super::super) const REVOCATION_LIST: &str =
         "is a certificate revocation list, which is not used: remove it";
-    pub(in super::super) const PKCS7: &str = "is a PKCS #7 container: extract its certificates with `openssl pkcs7 -print_certs -in FILE -out ca.pem`";
+    pub(in super::super) const PKCS7: &str = "is a PKCS #7 container: extract its \
+        certificates with `openssl pkcs7 -print_certs -in FILE -out ca.pem`";
     pub(in super::super) const REQUEST: &str =
         "is a certificate signing request: replace it with the certificate that was issued for it";
     pub(in super::super) const OTHER: &str = "is not a certificate: remove it";

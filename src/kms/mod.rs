@@ -78,7 +78,7 @@ pub use tokio_util::sync::CancellationToken;
 pub use self::{
     api_error::{ApiError, ApiErrorKind, Issue},
     auth::AwsError,
-    certificates::{BundleError, CaCertificates, CertificateProblem, tls_offer},
+    certificates::{BundleError, CaCertificates, CertificateProblem, cipher_suites},
     client::{Client, Listed, Operation},
     config::{Auth, Config, Host, HostError, ServiceAccountToken},
     dbt_connection::{

@@ -56,7 +56,8 @@ async fn tls_front(emulator: &Emulator) -> (String, String) {
     (url, certificate.pem())
 }
 
-/// Configures the provider as Terraform does, creates a connection unless that fails, and returns the diagnostics.
+/// Configures the provider as Terraform does, creates a connection unless that fails, and returns the
+/// diagnostics.
 async fn create(url: &str, extra: &[(&str, Value)], environment: &[(&str, &str)]) -> Vec<proto::Diagnostic> {
     let host = Host::start_with(environment).await;
     let mut provider = host.provider();

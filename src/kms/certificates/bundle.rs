@@ -1,9 +1,9 @@
 //! Certificates in PEM (RFC 7468), read strictly: nothing of a bundle is skipped.
 //!
-//! What can't be used is an error that names its position and its kind, and never shows its content, because users paste
-//! private keys along with certificates. Line ends don't matter, as PEM goes through editors, environment variables and
-//! JSON: there may be any white space, and `\n` may be written as two characters. Neither does text between the blocks,
-//! which includes byte-order marks.
+//! What can't be used is an error that names its position and its kind, and never shows its content, because
+//! users paste private keys along with certificates. Line ends don't matter, as PEM goes through editors,
+//! environment variables and JSON: there may be any white space, and `\n` may be written as two characters.
+//! Neither does text between the blocks, which includes byte-order marks.
 
 use std::fmt;
 

@@ -18,6 +18,6 @@ mod tests;
 pub use self::{
     bundle::{BundleError, CaCertificates},
     problem::CertificateProblem,
-    verifier::tls_offer,
+    verifier::cipher_suites,
 };
 pub(super) use self::{problem::RefusedCertificate, verifier::tls_config};

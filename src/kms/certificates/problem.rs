@@ -51,7 +51,8 @@ pub(in crate::kms) struct RefusedCertificate {
     text: String,
 }
 
-/// The server's certificate is self-signed. The TLS library doesn't distinguish this from other unknown issuers.
+/// The server's certificate is self-signed. The TLS library doesn't distinguish this from other unknown
+/// issuers.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", text::SELF_SIGNED)]
 pub(super) struct SelfSigned;

@@ -12,7 +12,7 @@ use time::{OffsetDateTime, macros::datetime};
 use super::{
     bundle::CaCertificates,
     problem::{CertificateProblem as Problem, RefusedCertificate},
-    verifier::{ServerVerifier, tls_offer},
+    verifier::{ServerVerifier, cipher_suites},
 };
 
 const NAME: &str = "kms.example.com";
@@ -274,7 +274,7 @@ fn a_refusal_shows_names_and_dates_as_users_write_them() {
 
 #[test]
 fn the_offer_has_both_versions_and_no_cbc() {
-    let offer = tls_offer();
+    let offer = cipher_suites();
     assert!(offer.contains(&("TLS 1.3", "TLS_AES_128_GCM_SHA256".to_owned())), "{offer:?}");
     assert!(offer.contains(&("TLS 1.2", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256".to_owned())), "{offer:?}");
     assert!(!offer.iter().any(|(_, suite)| suite.contains("CBC")), "{offer:?}");

@@ -1,9 +1,11 @@
-//! Verifies the certificates of servers: by the system's trust store and the certificates that the caller listed.
+//! Verifies the certificates of servers: by the system's trust store and the certificates that the caller
+//! listed.
 //!
-//! The TLS library takes each listed certificate for that of an authority, and refuses an authority's certificate as that
-//! of a server. But a self-signed certificate usually is both: `openssl req -x509` marks it as that of an authority, and
-//! the server uses it. Such a certificate needs no issuer: the caller has listed it, byte for byte. Names, dates and
-//! purposes are checked as for any other, and the handshake proves that the server has its key.
+//! The TLS library takes each listed certificate for that of an authority, and refuses an authority's
+//! certificate as that of a server. But a self-signed certificate usually is both: `openssl req -x509` marks
+//! it as that of an authority, and the server uses it. Such a certificate needs no issuer: the caller has
+//! listed it, byte for byte. Names, dates and purposes are checked as for any other, and the handshake proves
+//! that the server has its key.
 
 use std::sync::Arc;
 
@@ -40,9 +42,8 @@ pub(in crate::kms) fn tls_config(listed: &CaCertificates) -> Result<ClientConfig
     Ok(config)
 }
 
-/// The cipher suites that the client offers to a server, by their names without the version, each with its version of
-/// TLS.
-pub fn tls_offer() -> Vec<(&'static str, String)> {
+/// The cipher suites that the client offers to a server, each with its version of TLS.
+pub fn cipher_suites() -> Vec<(&'static str, String)> {
     let suites = aws_lc_rs::default_provider().cipher_suites;
     let offer = suites.iter().map(|suite| {
         let name = format!("{:?}", suite.suite());

@@ -112,8 +112,8 @@ fn pem(config: &ProviderConfig) -> Option<&str> {
     config.ca_certificate_pem.as_str().filter(|pem| !pem.is_empty())
 }
 
-/// The content of a file, up to the first byte that is too many; `None` if it is a folder or a device, which may have no
-/// end.
+/// The content of a file, up to the first byte that is too many; `None` if it is a folder or a device, which
+/// may have no end.
 fn read(file: &str) -> io::Result<Option<Vec<u8>>> {
     if !std::fs::metadata(file)?.is_file() {
         return Ok(None);

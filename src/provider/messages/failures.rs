@@ -40,10 +40,10 @@ pub fn failure(task: &str, error: &Error, attributes: AttributeMap) -> Diagnosti
         }
         Error::NoTrustStore => {
             let detail = format!(
-                "Could not {task}: {}.\n\nInstall the package ca-certificates, or set the provider's \"ca_certificate_file\" \
-                 (or KMS_CA_CERTIFICATE_FILE) or the variable SSL_CERT_FILE to a PEM file with the authority of the KMS. If \
-                 SSL_CERT_FILE or SSL_CERT_DIR is set already, no other place is searched: check that its files can be \
-                 read.",
+                "Could not {task}: {}.\n\nInstall the package ca-certificates, or set the provider's \
+                 \"ca_certificate_file\" (or KMS_CA_CERTIFICATE_FILE) or the variable SSL_CERT_FILE to a PEM \
+                 file with the authority of the KMS. If SSL_CERT_FILE or SSL_CERT_DIR is set already, no \
+                 other place is searched: check that its files can be read.",
                 kms::report(error)
             );
             diagnostics.error(None, "No trusted certificates on this machine", detail);
@@ -310,20 +310,20 @@ fn obstacle_advice(obstacle: Obstacle) -> (&'static str, String) {
         ),
         Obstacle::UnknownName => (
             NO_CONNECTION,
-            "The server has no certificate for this host name. Set the provider's \"host\" (or KMS_HOST) to a name \
-             that the server knows."
+            "The server has no certificate for this host name. Set the provider's \"host\" (or KMS_HOST) to \
+             a name that the server knows."
                 .to_owned(),
         ),
         Obstacle::ClientCertificate => (
             NO_CONNECTION,
-            "The server requires a TLS certificate of the client, which the provider does not support. Set the \
-             provider's \"host\" (or KMS_HOST) to an address that does not require one."
+            "The server requires a TLS certificate of the client, which the provider does not support. Set \
+             the provider's \"host\" (or KMS_HOST) to an address that does not require one."
                 .to_owned(),
         ),
         Obstacle::AccessDenied => (
             NO_CONNECTION,
-            "The server, or a firewall in front of it, refused this client in the TLS handshake. Ask its operator \
-             which addresses may connect."
+            "The server, or a firewall in front of it, refused this client in the TLS handshake. Ask its \
+             operator which addresses may connect."
                 .to_owned(),
         ),
         Obstacle::NotHttp => (
@@ -336,16 +336,16 @@ fn obstacle_advice(obstacle: Obstacle) -> (&'static str, String) {
 }
 
 fn no_common_tls() -> String {
-    let offer = kms::tls_offer();
+    let offer = kms::cipher_suites();
     let suites = |version: &str| {
         let suites = offer.iter().filter(|(of, _)| *of == version).map(|(_, suite)| suite.as_str());
         suites.collect::<Vec<_>>().join(", ")
     };
     format!(
-        "The server and the provider have no TLS version or cipher suite in common. The provider has:\n  TLS 1.3 with \
-         {}\n  TLS 1.2 with {}\n\nEnable one of these on the server, or on the proxy in front of it. Suites with CBC or \
-         without ECDHE are not supported. Some servers respond like this too if they do not know the host name, or if \
-         they require a TLS certificate of the client.",
+        "The server and the provider have no TLS version or cipher suite in common. The provider has:\n  TLS \
+         1.3 with {}\n  TLS 1.2 with {}\n\nEnable one of these on the server, or on the proxy in front of \
+         it. Suites with CBC or without ECDHE are not supported. Some servers respond like this too if they \
+         do not know the host name, or if they require a TLS certificate of the client.",
         suites("TLS 1.3"),
         suites("TLS 1.2")
     )
@@ -354,22 +354,23 @@ fn no_common_tls() -> String {
 fn certificate_advice(problem: CertificateProblem) -> &'static str {
     match problem {
         CertificateProblem::UnknownIssuer => {
-            "If a private authority issued it, set the provider's \"ca_certificate_file\" (or KMS_CA_CERTIFICATE_FILE) or \
-             \"ca_certificate_pem\" to that authority's certificate. If it is set, check that it is the authority of this \
-             server, and that the server sends the intermediate certificates."
+            "If a private authority issued it, or that of a proxy which inspects TLS, set the provider's \
+             \"ca_certificate_file\" (or KMS_CA_CERTIFICATE_FILE) or \"ca_certificate_pem\" to that \
+             authority's certificate. If it is set, check that it is the authority of this server, and that \
+             the server sends the intermediate certificates."
         }
         CertificateProblem::SelfSigned => {
-            "Get the certificate from the operator of the server, and set the provider's \"ca_certificate_file\" (or \
-             KMS_CA_CERTIFICATE_FILE) or \"ca_certificate_pem\" to it."
+            "Get the certificate from the operator of the server, and set the provider's \
+             \"ca_certificate_file\" (or KMS_CA_CERTIFICATE_FILE) or \"ca_certificate_pem\" to it."
         }
         CertificateProblem::Authority => {
             "A server may use such a certificate only if it is itself in \"ca_certificate_file\" (or \
-             KMS_CA_CERTIFICATE_FILE) or \"ca_certificate_pem\". Set one of them to it, or give the server a certificate \
-             with basicConstraints=CA:FALSE."
+             KMS_CA_CERTIFICATE_FILE) or \"ca_certificate_pem\". Set one of them to it, or give the server a \
+             certificate with basicConstraints=CA:FALSE."
         }
         CertificateProblem::WrongName => {
-            "Set the provider's \"host\" (or KMS_HOST) to a name that the certificate has, or issue the certificate again \
-             with the name of the host in its subjectAltName."
+            "Set the provider's \"host\" (or KMS_HOST) to a name that the certificate has, or issue the \
+             certificate again with the name of the host in its subjectAltName."
         }
         CertificateProblem::NoName => {
             "The common name (CN) does not count. Issue the certificate again with a subjectAltName, such as \
@@ -383,8 +384,8 @@ fn certificate_advice(problem: CertificateProblem) -> &'static str {
         }
         CertificateProblem::Revoked => "Issue a new certificate for the server.",
         CertificateProblem::Version => {
-            "Issue the certificate again as version 3, with a subjectAltName. `openssl x509 -req` does this if it has an \
-             extension file (-extfile)."
+            "Issue the certificate again as version 3, with a subjectAltName. `openssl x509 -req` does this \
+             if it has an extension file (-extfile)."
         }
         CertificateProblem::Purpose => {
             "Issue the certificate again with extendedKeyUsage=serverAuth, or without extended key usage."
@@ -397,19 +398,20 @@ fn certificate_advice(problem: CertificateProblem) -> &'static str {
              KMS_CA_CERTIFICATE_FILE) or \"ca_certificate_pem\" to its current certificate."
         }
         CertificateProblem::Algorithm => {
-            "Issue the certificate again with an RSA key of 2048 to 8192 bits or an ECDSA key on P-256, P-384 or P-521, and \
-             with a signature with SHA-256 or better. SHA-1 is not supported."
+            "Issue the certificate again with an RSA key of 2048 to 8192 bits or an ECDSA key on P-256, \
+             P-384 or P-521, and with a signature with SHA-256 or better. SHA-1 is not supported."
         }
         CertificateProblem::Constraint => {
-            "Check the basic constraints, name constraints and path length of the authorities in the chain, and issue the \
-             certificate by one that may issue it."
+            "Check the basic constraints, name constraints and path length of the authorities in the chain, \
+             and issue the certificate by one that may issue it."
         }
         CertificateProblem::Malformed => {
             "Issue the certificate again. `openssl x509 -in FILE -noout -text` shows what it contains."
         }
         CertificateProblem::Other => {
             "Correct the certificate of the server. If a private authority issued it, set the provider's \
-             \"ca_certificate_file\" (or KMS_CA_CERTIFICATE_FILE) or \"ca_certificate_pem\" to that authority's certificate."
+             \"ca_certificate_file\" (or KMS_CA_CERTIFICATE_FILE) or \"ca_certificate_pem\" to that \
+             authority's certificate."
         }
     }
 }

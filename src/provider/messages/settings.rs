@@ -57,7 +57,8 @@ pub fn no_certificate_file(subject: &str, file: &str, diagnostics: &mut Diagnost
 /// The setting for a file has a certificate. It isn't quoted, because it may contain a private key.
 pub fn certificate_as_path(subject: &str, diagnostics: &mut Diagnostics) {
     let detail = format!(
-        "{subject} must be the path of a PEM file, but its value is PEM text. Set \"ca_certificate_pem\" to the text instead."
+        "{subject} must be the path of a PEM file, but its value is PEM text. Set \"ca_certificate_pem\" to \
+         the text instead."
     );
     diagnostics.error(Some(Path::attribute("ca_certificate_file")), UNREADABLE_FILE, detail);
 }
