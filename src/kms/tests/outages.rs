@@ -216,7 +216,7 @@ async fn a_missing_client_certificate_is_named_whenever_the_server_looks() {
 #[tokio::test]
 async fn a_self_signed_certificate_of_an_authority_is_trusted_when_it_is_listed() {
     let authority = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let (url, pem) = tls_server_as(&["localhost"], authority.clone()).await;
+    let (url, pem) = tls_server_as(&["localhost"], authority).await;
     let mut config = config(&url).await;
     config.ca_certificates = CaCertificates::from_pem(&pem).unwrap();
     // The server's response is not that of a KMS, but it is a response.
