@@ -8,7 +8,7 @@ use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use url::Url;
 
-use super::messages;
+use super::{certificates::CaCertificates, messages};
 use crate::secret::Secret;
 
 /// The configuration of a [`Client`](super::Client), except for the proxies and AWS settings that libraries read from
@@ -21,8 +21,9 @@ pub struct Config {
     pub auth: Auth,
     /// The slug of the sub-organization, sent with every login.
     pub organization_slug: Option<String>,
-    /// Additional certificates to trust.
-    pub ca_certificate: Option<CaCertificate>,
+    /// Certificates to trust in addition to the system's. On Linux, `SSL_CERT_FILE` and `SSL_CERT_DIR`
+    /// replace the system's trust store.
+    pub ca_certificates: CaCertificates,
     /// The time limit of one HTTP exchange, from connecting to the last byte of the response.
     pub request_timeout: Duration,
     /// How often a request is repeated after a fault, if that is safe. Waiting for a rate limit isn't a fault.
@@ -126,24 +127,6 @@ pub enum HostError {
     /// It has a query or a fragment.
     #[error("{}", messages::host_has_query())]
     QueryOrFragment,
-}
-
-/// Additional certificates to trust, in PEM form.
-#[derive(Clone, PartialEq, Eq)]
-pub enum CaCertificate {
-    /// The text itself: one certificate or several.
-    Pem(Vec<u8>),
-    /// A file with the text. It is read at the first call.
-    File(PathBuf),
-}
-
-impl fmt::Debug for CaCertificate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CaCertificate::Pem(pem) => write!(f, "Pem({} bytes)", pem.len()),
-            CaCertificate::File(path) => write!(f, "File({})", path.display()),
-        }
-    }
 }
 
 /// The auth method.

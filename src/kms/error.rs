@@ -19,7 +19,7 @@ use super::{
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The configuration is invalid: for instance, a CA certificate is unreadable, or an ID can't be part of a URL.
+    /// The configuration is invalid: for instance, an ID can't be part of a URL.
     #[error("{message}")]
     Config {
         /// The problem.
@@ -27,6 +27,10 @@ pub enum Error {
         /// The error of the system or of the library.
         source: Option<Cause>,
     },
+
+    /// This machine has no certificates of authorities, and the configuration lists none.
+    #[error("{}", messages::no_trust_store())]
+    NoTrustStore,
 
     /// There is no usable access token. A repeat doesn't help: the configuration has to change.
     #[error(transparent)]

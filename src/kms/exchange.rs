@@ -3,14 +3,16 @@
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use rustls::AlertDescription;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::{
+    certificates::RefusedCertificate,
     config::Host,
-    fate::{Effect, Obstacle, Reason},
+    fate::{Cause, Effect, Obstacle, Reason},
     messages,
     request::{MAX_OBJECT, Request},
 };
@@ -153,20 +155,34 @@ async fn read_start(response: &mut reqwest::Response) -> Zeroizing<Vec<u8>> {
 fn no_response(error: reqwest::Error, host: &Host, effect: Effect) -> Reason {
     // Errors contain the route instead of the URL, which has IDs and names.
     let error = error.without_url();
-    let obstacle = obstacle(&error);
     let is_unsent = error.is_connect() || error.is_builder();
-    let source = Arc::new(error);
+    let (obstacle, source): (Option<Obstacle>, Cause) = match obstacle(&error) {
+        // The library's text has codes and times in numbers.
+        Some(Found::Certificate(refused)) => {
+            (Some(Obstacle::Certificate(refused.problem)), Arc::new(refused))
+        }
+        Some(Found::Other(obstacle)) => (Some(obstacle), Arc::new(error)),
+        None => (None, Arc::new(error)),
+    };
     let host = host.to_string();
     match obstacle {
         // The response isn't HTTP, so the peer can't have understood the request.
         Some(Obstacle::NotHttp) if !effect.is_change() => Reason::NoConnection { host, obstacle, source },
+        // With TLS 1.3, the server refuses the handshake after the client has completed it.
+        Some(Obstacle::ClientCertificate) => Reason::NoConnection { host, obstacle, source },
         _ if is_unsent => Reason::NoConnection { host, obstacle, source },
         _ => Reason::NoResponse { host, source },
     }
 }
 
+/// A permanent obstacle in an error chain.
+enum Found {
+    Certificate(RefusedCertificate),
+    Other(Obstacle),
+}
+
 /// The permanent obstacle in an error chain, if any.
-fn obstacle(error: &reqwest::Error) -> Option<Obstacle> {
+fn obstacle(error: &reqwest::Error) -> Option<Found> {
     let mut cause = StdError::source(error);
     while let Some(error) = cause {
         // Only a first line of another protocol counts. A header that is damaged or too large is a broken response.
@@ -174,42 +190,73 @@ fn obstacle(error: &reqwest::Error) -> Option<Obstacle> {
             && error.is_parse()
             && format!("{error:?}").contains("Parse(Version)")
         {
-            return Some(Obstacle::NotHttp);
+            return Some(Found::Other(Obstacle::NotHttp));
         }
         // An I/O error doesn't return the wrapped error as its source.
         let mut wrapped: &(dyn StdError + 'static) = error;
         while let Some(inner) = wrapped.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
             wrapped = inner;
         }
-        if let Some(error) = wrapped.downcast_ref::<rustls::Error>() {
-            return obstacle_of_tls(error);
+        match wrapped.downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidCertificate(refused)) => {
+                return Some(Found::Certificate(RefusedCertificate::of(refused)));
+            }
+            Some(error) => return obstacle_of_tls(error).map(Found::Other),
+            None if is_client_certificate_alert(&wrapped.to_string()) => {
+                return Some(Found::Other(Obstacle::ClientCertificate));
+            }
+            None => cause = error.source(),
         }
-        cause = error.source();
     }
     None
 }
 
 fn obstacle_of_tls(error: &rustls::Error) -> Option<Obstacle> {
-    use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error, InvalidMessage};
+    use rustls::{Error, InvalidMessage};
     match error {
-        Error::InvalidCertificate(problem) => Some(match problem {
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => Obstacle::WrongName,
-            Certificate::Expired
-            | Certificate::ExpiredContext { .. }
-            | Certificate::NotValidYet
-            | Certificate::NotValidYetContext { .. } => Obstacle::CertificateDates,
-            // The verifier's error is of a crate that this one doesn't use otherwise.
-            Certificate::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
-                Obstacle::AuthorityAsServer
-            }
-            _ => Obstacle::UntrustedCertificate,
-        }),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(Obstacle::NotTls),
-        Error::PeerIncompatible(_)
-        | Error::AlertReceived(Alert::ProtocolVersion | Alert::InsufficientSecurity) => {
-            Some(Obstacle::NoCommonTls)
-        }
-        Error::AlertReceived(Alert::CertificateRequired) => Some(Obstacle::ClientCertificate),
+        Error::PeerIncompatible(_) => Some(Obstacle::NoCommonTls),
+        Error::NoApplicationProtocol => Some(Obstacle::NotHttp),
+        Error::AlertReceived(alert) => obstacle_of_alert(*alert),
+        _ => None,
+    }
+}
+
+/// The alerts about the certificate of the client. The client has none, so the server misses it.
+const CLIENT_CERTIFICATE_ALERTS: [AlertDescription; 8] = [
+    AlertDescription::CertificateRequired,
+    AlertDescription::NoCertificate,
+    AlertDescription::BadCertificate,
+    AlertDescription::UnsupportedCertificate,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::UnknownCA,
+];
+
+/// Whether this is the text of such an alert: it is all that HTTP/2 keeps of an error of TLS.
+fn is_client_certificate_alert(text: &str) -> bool {
+    let mut alerts = CLIENT_CERTIFICATE_ALERTS.iter();
+    alerts.any(|alert| text == rustls::Error::AlertReceived(*alert).to_string())
+}
+
+/// The obstacle behind an alert of the server. The others, such as `internal_error`, may be gone at the next
+/// attempt.
+fn obstacle_of_alert(alert: AlertDescription) -> Option<Obstacle> {
+    use AlertDescription as Alert;
+    match alert {
+        Alert::HandshakeFailure
+        | Alert::ProtocolVersion
+        | Alert::InsufficientSecurity
+        | Alert::ExportRestriction
+        | Alert::InappropriateFallback
+        | Alert::IllegalParameter
+        | Alert::MissingExtension
+        | Alert::UnsupportedExtension => Some(Obstacle::NoCommonTls),
+        Alert::UnrecognisedName => Some(Obstacle::UnknownName),
+        alert if CLIENT_CERTIFICATE_ALERTS.contains(&alert) => Some(Obstacle::ClientCertificate),
+        Alert::AccessDenied => Some(Obstacle::AccessDenied),
+        Alert::NoApplicationProtocol => Some(Obstacle::NotHttp),
         _ => None,
     }
 }

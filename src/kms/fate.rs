@@ -27,7 +27,10 @@ use std::{error::Error as StdError, sync::Arc};
 
 use http::StatusCode;
 
-use super::api_error::{ApiError, ApiErrorKind};
+use super::{
+    api_error::{ApiError, ApiErrorKind},
+    certificates::CertificateProblem,
+};
 
 /// A cause, shared because one failure can be reported to several callers.
 pub type Cause = Arc<dyn StdError + Send + Sync + 'static>;
@@ -118,20 +121,18 @@ pub enum Reason {
 /// A permanent reason why a connection can't be established.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Obstacle {
-    /// The server's certificate isn't signed by a trusted authority.
-    UntrustedCertificate,
-    /// The server's certificate is that of an authority, which no server may use for itself.
-    AuthorityAsServer,
-    /// The server's certificate is for another name.
-    WrongName,
-    /// The server's certificate has expired or isn't valid yet.
-    CertificateDates,
+    /// The server's certificate is refused.
+    Certificate(CertificateProblem),
     /// The server doesn't speak TLS on this port.
     NotTls,
     /// The server has no version or cipher suite of TLS that the provider has.
     NoCommonTls,
+    /// The server has no certificate for this host name.
+    UnknownName,
     /// The server requires a certificate of the client.
     ClientCertificate,
+    /// The server refused the client in the TLS handshake.
+    AccessDenied,
     /// The server doesn't speak HTTP on this port.
     NotHttp,
 }

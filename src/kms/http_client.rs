@@ -2,14 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rustls::RootCertStore;
-use rustls_pki_types::{CertificateDer, pem::PemObject};
-
-use super::{
-    config::{CaCertificate, Config},
-    error::Error,
-    messages,
-};
+use super::{certificates::tls_config, config::Config, error::Error, fate::Cause, messages};
 
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 
@@ -30,47 +23,24 @@ pub(super) fn http_client(config: &Config) -> Result<reqwest::Client, Error> {
         .referer(false)
         .connect_timeout(connect_timeout)
         .pool_idle_timeout(IDLE_TIMEOUT);
-    if let Some(ca_certificate) = &config.ca_certificate {
-        builder = builder.tls_certs_merge(certificates(ca_certificate)?);
-    } else if config.host.is_plain_http() {
+    builder = if config.host.is_plain_http() && config.ca_certificates.is_empty() {
         // Nothing needs verification, and a minimal container may have no trust store.
-        builder = builder.tls_certs_only([]);
-    }
+        builder.tls_certs_only([])
+    } else {
+        let tls = tls_config(&config.ca_certificates).map_err(|error| match error {
+            // The library has no variant for it, and no other use of this one here.
+            rustls::Error::General(_) => Error::NoTrustStore,
+            error => no_http_client(Arc::new(error)),
+        })?;
+        builder.tls_backend_preconfigured(tls)
+    };
     if config.host.is_loopback() {
         // A proxy can't reach loopback addresses, and must not see plain text sent there.
         builder = builder.no_proxy();
     }
-    builder.build().map_err(|error| Error::Config {
-        message: messages::no_http_client().to_owned(),
-        source: Some(Arc::new(error)),
-    })
+    builder.build().map_err(|error| no_http_client(Arc::new(error)))
 }
 
-fn certificates(ca_certificate: &CaCertificate) -> Result<Vec<reqwest::Certificate>, Error> {
-    let (name, pem) = match ca_certificate {
-        CaCertificate::Pem(pem) => (messages::ca_certificate(None), pem.clone()),
-        CaCertificate::File(path) => {
-            let name = messages::ca_certificate(Some(path));
-            let pem = std::fs::read(path).map_err(|error| Error::Config {
-                message: messages::unreadable_ca_certificate(&name),
-                source: Some(Arc::new(error)),
-            })?;
-            (name, pem)
-        }
-    };
-    let unusable =
-        |source| Error::Config { message: messages::invalid_ca_certificate(&name), source: Some(source) };
-    let mut certificates = Vec::new();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| unusable(Arc::new(error)))?;
-        // The HTTP library skips a certificate that it can't parse, but the user should get an error.
-        RootCertStore::empty().add(certificate.clone()).map_err(|error| unusable(Arc::new(error)))?;
-        let certificate =
-            reqwest::Certificate::from_der(&certificate).map_err(|error| unusable(Arc::new(error)))?;
-        certificates.push(certificate);
-    }
-    if certificates.is_empty() {
-        return Err(Error::Config { message: messages::no_ca_certificate(&name), source: None });
-    }
-    Ok(certificates)
+fn no_http_client(source: Cause) -> Error {
+    Error::Config { message: messages::no_http_client().to_owned(), source: Some(source) }
 }

@@ -266,29 +266,6 @@ pub(super) fn no_http_client() -> &'static str {
     "could not set up the HTTP client"
 }
 
-/// The CA certificate in a sentence: its file, if it has one.
-pub(super) fn ca_certificate(file: Option<&Path>) -> String {
-    match file {
-        Some(path) => format!("the CA certificate file {}", path.display()),
-        None => "the CA certificate".to_owned(),
-    }
-}
-
-/// The file can't be read. `name` is the result of [`ca_certificate`], here and below.
-pub(super) fn unreadable_ca_certificate(name: &str) -> String {
-    format!("could not read {name}")
-}
-
-/// A certificate is malformed.
-pub(super) fn invalid_ca_certificate(name: &str) -> String {
-    format!("could not use {name}")
-}
-
-/// There is no certificate.
-pub(super) fn no_ca_certificate(name: &str) -> String {
-    format!("{name} contains no PEM certificate")
-}
-
 /// The body of a request can't be encoded.
 pub(super) fn no_json_body() -> &'static str {
     "could not encode the request as JSON"
@@ -299,6 +276,127 @@ pub(super) fn invalid_id(value: &str) -> String {
     format!("{value:?} is not a valid ID or name in the KMS")
 }
 
+// Certificates.
+
+/// A bundle of certificates can't be used. `problems` are the results of the functions below, of which only
+/// the first `most` are looked for.
+pub(super) fn unusable_bundle(problems: &[String], most: usize) -> String {
+    let rest = if problems.len() < most { "" } else { "; the rest was not checked" };
+    format!("{}{rest}", problems.join("; "))
+}
+
+/// The problem of a block of a bundle, by its number and its first line.
+pub(super) fn unusable_block(number: usize, line: usize, problem: &str) -> String {
+    format!("block {number} (line {line}) {problem}")
+}
+
+/// A line belongs to no block.
+pub(super) fn stray_line(line: usize) -> String {
+    format!("line {line} has a BEGIN or END line that is damaged or lacks its counterpart")
+}
+
+/// The problems of a block. They complete the sentence "block 2 ...".
+pub(super) mod block_problem {
+    pub(in super::super) const PRIVATE_KEY: &str =
+        "is a private key: remove it, only certificates belong there";
+    pub(in super::super) const TRUSTED_CERTIFICATE: &str = "is a TRUSTED CERTIFICATE, a format of OpenSSL: \
+        convert it with `openssl x509 -in FILE -out ca.pem`";
+    pub(in super::super) const REVOCATION_LIST: &str =
+        "is a certificate revocation list, which is not used: remove it";
+    pub(in super::super) const PKCS7: &str = "is a PKCS #7 container: extract its \
+        certificates with `openssl pkcs7 -print_certs -in FILE -out ca.pem`";
+    pub(in super::super) const REQUEST: &str =
+        "is a certificate signing request: replace it with the certificate that was issued for it";
+    pub(in super::super) const OTHER: &str = "is not a certificate: remove it";
+    pub(in super::super) const NO_END: &str = "is incomplete: it has no END line";
+    pub(in super::super) const INCOMPLETE_BASE64: &str = "is damaged: its base64 text is incomplete";
+    pub(in super::super) const NOT_A_CERTIFICATE: &str =
+        "is damaged: its content is not an X.509 certificate";
+
+    /// The type in the last line differs from the one in the first.
+    pub(in super::super) fn other_end(line: usize) -> String {
+        format!("is damaged: its END line, line {line}, does not match its BEGIN line")
+    }
+
+    /// A line has other characters.
+    pub(in super::super) fn not_base64(line: usize) -> String {
+        format!("is damaged: line {line} is not base64")
+    }
+}
+
+/// The problems of a bundle without any block. They complete the sentence "the file ...".
+pub(super) mod bundle_problem {
+    pub(in super::super) const EMPTY: &str = "it is empty";
+    pub(in super::super) const DER: &str =
+        "it is in the binary format DER: convert it with `openssl x509 -inform DER -in FILE -out ca.pem`";
+    pub(in super::super) const UTF16: &str = "it is encoded in UTF-16: save it as UTF-8";
+    pub(in super::super) const BINARY: &str = "it is a binary file, not PEM: convert it with openssl";
+    pub(in super::super) const BASE64: &str =
+        "it is PEM that was encoded in base64 once more: decode it first";
+    pub(in super::super) const NO_CERTIFICATE: &str =
+        "it contains no certificate in PEM format, which begins with -----BEGIN CERTIFICATE-----";
+
+    /// The bundle is too large.
+    pub(in super::super) fn too_large(limit: usize) -> String {
+        format!("it is larger than {} MiB", limit / (1024 * 1024))
+    }
+}
+
+/// The reasons why the certificate of a server is refused.
+pub(super) mod refused_certificate {
+    pub(in super::super) const UNKNOWN_ISSUER: &str =
+        "the server's certificate was not issued by an authority that this machine trusts";
+    pub(in super::super) const SELF_SIGNED: &str = "the server's certificate is self-signed and not trusted";
+    pub(in super::super) const AUTHORITY: &str = "the server's certificate is that of an authority (CA:TRUE)";
+    pub(in super::super) const WRONG_NAME: &str = "the server's certificate is for another host name";
+    pub(in super::super) const NO_NAME: &str = "the server's certificate has no subjectAltName";
+    pub(in super::super) const EXPIRED: &str =
+        "the server's certificate, or one that it depends on, has expired";
+    pub(in super::super) const NOT_YET_VALID: &str =
+        "the server's certificate, or one that it depends on, is not valid yet";
+    pub(in super::super) const REVOKED: &str = "the server's certificate has been revoked";
+    pub(in super::super) const VERSION: &str =
+        "the server's certificate, or one that it depends on, has X.509 version 1";
+    pub(in super::super) const PURPOSE: &str =
+        "the extended key usage of the server's certificate does not allow TLS servers";
+    pub(in super::super) const CRITICAL_EXTENSION: &str =
+        "the server's certificate, or one that it depends on, has an unsupported critical extension";
+    pub(in super::super) const SIGNATURE: &str =
+        "the server's certificate was not signed with the key of the authority that it names";
+    pub(in super::super) const ALGORITHM: &str =
+        "the server's certificate, or one that it depends on, uses an unsupported key or signature algorithm";
+    pub(in super::super) const CONSTRAINT: &str =
+        "an authority that issued the server's certificate was not allowed to issue it";
+    pub(in super::super) const MALFORMED: &str =
+        "the server's certificate, or one that it depends on, is malformed";
+
+    /// The names that the certificate has instead, at most `most` of them.
+    pub(in super::super) fn other_names(names: &[String], most: usize) -> String {
+        let more = if names.len() > most { " and others" } else { "" };
+        format!("the server's certificate is for {}{more}", names[..names.len().min(most)].join(", "))
+    }
+
+    /// The end of its validity, as a date.
+    pub(in super::super) fn expired(date: &str) -> String {
+        format!("{EXPIRED} (on {date})")
+    }
+
+    /// The beginning of its validity, as a date.
+    pub(in super::super) fn not_yet_valid(date: &str) -> String {
+        format!("{NOT_YET_VALID} (before {date})")
+    }
+
+    /// The system has a reason of its own.
+    pub(in super::super) fn other(reason: &str) -> String {
+        format!("the server's certificate is refused by this machine: {reason}")
+    }
+}
+
+/// The system has no certificates to trust.
+pub(super) fn no_trust_store() -> &'static str {
+    "this machine has no certificates of trusted authorities"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,7 +405,7 @@ mod tests {
     #[test]
     fn texts() {
         let (method, route, host) = ("POST", "/api/v1/things/:id", "https://kms.example.com");
-        let (minute, path) = (Duration::from_secs(60), Path::new("/etc/kms.pem"));
+        let minute = Duration::from_secs(60);
         let issues =
             [issue(&["credentials".to_owned(), "accountId".to_owned()], "Required"), issue(&[], "Invalid")];
         let response = api_error(422, invalid_request(), &issues, Some("req-1"));
@@ -360,11 +458,45 @@ mod tests {
             host_has_credentials().to_owned(),
             host_has_query().to_owned(),
             no_http_client().to_owned(),
-            unreadable_ca_certificate(&ca_certificate(Some(path))),
-            invalid_ca_certificate(&ca_certificate(None)),
-            no_ca_certificate(&ca_certificate(None)),
             no_json_body().to_owned(),
             invalid_id(".."),
+            "\n# Certificates".to_owned(),
+            unusable_bundle(&[unusable_block(2, 30, block_problem::PRIVATE_KEY), stray_line(51)], 3),
+            unusable_bundle(&[unusable_block(1, 1, block_problem::NO_END)], 1),
+            block_problem::TRUSTED_CERTIFICATE.to_owned(),
+            block_problem::REVOCATION_LIST.to_owned(),
+            block_problem::PKCS7.to_owned(),
+            block_problem::REQUEST.to_owned(),
+            block_problem::OTHER.to_owned(),
+            block_problem::INCOMPLETE_BASE64.to_owned(),
+            block_problem::NOT_A_CERTIFICATE.to_owned(),
+            block_problem::other_end(20),
+            block_problem::not_base64(7),
+            bundle_problem::EMPTY.to_owned(),
+            bundle_problem::DER.to_owned(),
+            bundle_problem::UTF16.to_owned(),
+            bundle_problem::BINARY.to_owned(),
+            bundle_problem::BASE64.to_owned(),
+            bundle_problem::NO_CERTIFICATE.to_owned(),
+            bundle_problem::too_large(16 << 20),
+            refused_certificate::UNKNOWN_ISSUER.to_owned(),
+            refused_certificate::SELF_SIGNED.to_owned(),
+            refused_certificate::AUTHORITY.to_owned(),
+            refused_certificate::WRONG_NAME.to_owned(),
+            refused_certificate::other_names(&["kms.example.com".to_owned(), "10.0.0.1".to_owned()], 1),
+            refused_certificate::NO_NAME.to_owned(),
+            refused_certificate::expired("2026-01-31"),
+            refused_certificate::not_yet_valid("2026-01-31"),
+            refused_certificate::REVOKED.to_owned(),
+            refused_certificate::VERSION.to_owned(),
+            refused_certificate::PURPOSE.to_owned(),
+            refused_certificate::CRITICAL_EXTENSION.to_owned(),
+            refused_certificate::SIGNATURE.to_owned(),
+            refused_certificate::ALGORITHM.to_owned(),
+            refused_certificate::CONSTRAINT.to_owned(),
+            refused_certificate::MALFORMED.to_owned(),
+            refused_certificate::other("error -67901"),
+            no_trust_store().to_owned(),
         ];
         insta::assert_snapshot!(texts.join("\n"));
     }

@@ -8,6 +8,7 @@
 //!
 //! ```text
 //! messages        the texts of all errors
+//! certificates    the certificates of servers: which are trusted, and why one is refused
 //! config          the configuration of a client; no I/O
 //! api_error       the KMS's error responses; only this file interprets the server's messages
 //! fate            whether a request was performed; only this file decides it
@@ -34,6 +35,7 @@
 mod api_error;
 mod attempt;
 mod auth;
+mod certificates;
 mod client;
 mod config;
 mod dbt_connection;
@@ -76,8 +78,9 @@ pub use tokio_util::sync::CancellationToken;
 pub use self::{
     api_error::{ApiError, ApiErrorKind, Issue},
     auth::AwsError,
+    certificates::{BundleError, CaCertificates, CertificateProblem, cipher_suites},
     client::{Client, Listed, Operation},
-    config::{Auth, CaCertificate, Config, Host, HostError, ServiceAccountToken},
+    config::{Auth, Config, Host, HostError, ServiceAccountToken},
     dbt_connection::{
         ConnectionPlace, DbtConnection, DbtConnectionPatch, DbtCredentials, NewDbtConnection,
         StoredDbtCredentials,

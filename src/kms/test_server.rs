@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use time::{
     OffsetDateTime,
@@ -22,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Auth, Client, Config, Host, ManagedIds, Operation, Redactor};
+use super::{Auth, CaCertificates, Client, Config, Host, ManagedIds, Operation, Redactor};
 use crate::secret::Secret;
 
 const EPOCH: OffsetDateTime = datetime!(2031-03-04 05:06:07.5 UTC);
@@ -212,7 +213,7 @@ impl Server {
                 client_secret: Secret::new("client-secret-1"),
             },
             organization_slug: None,
-            ca_certificate: None,
+            ca_certificates: CaCertificates::default(),
             request_timeout: Duration::from_secs(30),
             max_retries: 3,
             max_retry_wait: Duration::from_secs(600),
@@ -242,20 +243,54 @@ pub(super) async fn tls_server(names: &[&str]) -> (String, Vec<u8>) {
 
 /// As [`tls_server`], with a certificate that may be that of an authority.
 pub(super) async fn tls_server_as(names: &[&str], is_ca: rcgen::IsCa) -> (String, Vec<u8>) {
+    let (certificate, key, pem) = server_certificate(names, is_ca);
+    let config = server_config(rustls::ALL_VERSIONS)
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    (start_tls(config).await, pem)
+}
+
+/// As [`tls_server`], for clients with a certificate of its own authority, which nobody has.
+pub(super) async fn tls_server_for_clients(
+    version: &'static rustls::SupportedProtocolVersion,
+    protocols: &[&[u8]],
+) -> (String, Vec<u8>) {
+    let (certificate, key, pem) = server_certificate(&["localhost"], rcgen::IsCa::NoCa);
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let crypto = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let clients =
+        rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), crypto).build().unwrap();
+    let mut config = server_config(&[version])
+        .with_client_cert_verifier(clients)
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    (start_tls(config).await, pem)
+}
+
+fn server_certificate(
+    names: &[&str],
+    is_ca: rcgen::IsCa,
+) -> (CertificateDer<'static>, PrivateKeyDer<'static>, Vec<u8>) {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let key = rcgen::KeyPair::generate().unwrap();
     let mut parameters = rcgen::CertificateParams::new(names).unwrap();
     parameters.is_ca = is_ca;
     let certificate = parameters.self_signed(&key).unwrap();
     let pem = certificate.pem().into_bytes();
-    let key = rustls_pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .unwrap();
+    (certificate.der().clone(), PrivateKeyDer::Pkcs8(key.serialize_der().into()), pem)
+}
+
+fn server_config(
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> rustls::ConfigBuilder<rustls::ServerConfig, rustls::WantsVerifier> {
+    let crypto = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    rustls::ServerConfig::builder_with_provider(crypto).with_protocol_versions(versions).unwrap()
+}
+
+async fn start_tls(config: rustls::ServerConfig) -> String {
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
@@ -268,7 +303,7 @@ pub(super) async fn tls_server_as(names: &[&str], is_ca: rcgen::IsCa) -> (String
             }
         }
     });
-    (url, pem)
+    url
 }
 
 pub(super) fn is_login(seen: &Seen) -> bool {

@@ -5,6 +5,7 @@
 mod aws;
 mod host;
 
+mod certificates;
 mod fates;
 mod handshake;
 mod logging;

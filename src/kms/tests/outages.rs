@@ -7,8 +7,9 @@ use tokio::{io::AsyncWriteExt, net::TcpListener, time::Instant};
 use super::{is_lost, is_unsent};
 use crate::{
     kms::{
-        Auth, CaCertificate, CancellationToken, Client, Config, DbtConnection, Error, Host, Obstacle, Reason,
-        test_server::{Reply, Server, new_client, tls_server, tls_server_as},
+        Auth, CaCertificates, CancellationToken, CertificateProblem, Client, Config, DbtConnection, Error,
+        Host, Obstacle, Reason,
+        test_server::{Reply, Server, new_client, tls_server, tls_server_as, tls_server_for_clients},
     },
     secret::Secret,
 };
@@ -127,41 +128,103 @@ async fn server_that_sends(response: &'static [u8]) -> String {
     url
 }
 
+/// Reads once, and returns the obstacle that ended it without a repeat.
+async fn obstacle(url: &str, trusted: &[u8]) -> Obstacle {
+    let mut config = config(url).await;
+    if !trusted.is_empty() {
+        config.ca_certificates = CaCertificates::from_pem(trusted).unwrap();
+    }
+    let started = Instant::now();
+    let error = read(&new_client(config)).await.unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(5), "{error:?} was repeated");
+    match error.reason() {
+        Some(Reason::NoConnection { obstacle: Some(obstacle), .. }) => *obstacle,
+        _ => panic!("{error:?}"),
+    }
+}
+
 #[tokio::test]
 async fn what_can_not_get_better_is_not_repeated_and_named() {
     let (host, pem) = tls_server(&["localhost"]).await;
     let (other, other_pem) = tls_server(&["elsewhere.example"]).await;
     let (_, unrelated) = tls_server(&["localhost"]).await;
     let plain = server_that_sends(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n").await;
-    // A fatal alert of TLS 1.0: protocol_version.
-    let old = server_that_sends(&[21, 3, 1, 0, 2, 2, 70]).await;
-    // certificate_required.
-    let of_clients = server_that_sends(&[21, 3, 3, 0, 2, 2, 116]).await;
     let authority = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let (self_signed, self_signed_pem) = tls_server_as(&["localhost"], authority).await;
+    let (self_signed, _) = tls_server_as(&["localhost"], authority).await;
     // Windows and macOS verify certificates themselves, and have no word for this.
     let by_the_library = !cfg!(any(windows, target_vendor = "apple"));
-    let of_authority = (self_signed, self_signed_pem, Obstacle::AuthorityAsServer);
+    let of_self_signed = [
+        (host.clone(), unrelated.clone(), Obstacle::Certificate(CertificateProblem::SelfSigned)),
+        (self_signed, unrelated, Obstacle::Certificate(CertificateProblem::SelfSigned)),
+    ];
     for (url, trusted, expected) in [
-        (host.clone(), unrelated, Obstacle::UntrustedCertificate),
-        (other, other_pem, Obstacle::WrongName),
+        (other, other_pem, Obstacle::Certificate(CertificateProblem::WrongName)),
         (plain, pem.clone(), Obstacle::NotTls),
-        (old, pem.clone(), Obstacle::NoCommonTls),
-        (of_clients, pem, Obstacle::ClientCertificate),
         (host.replace("https:", "http:"), Vec::new(), Obstacle::NotHttp),
     ]
     .into_iter()
-    .chain(by_the_library.then_some(of_authority))
+    .chain(of_self_signed.into_iter().filter(|_| by_the_library))
     {
-        let mut config = config(&url).await;
-        config.ca_certificate = (!trusted.is_empty()).then_some(CaCertificate::Pem(trusted));
-        let client = new_client(config);
-        let started = Instant::now();
-        let error = read(&client).await.unwrap_err();
-        let Some(Reason::NoConnection { obstacle, .. }) = error.reason() else { panic!("{error:?}") };
-        assert_eq!(*obstacle, Some(expected), "{error:?}");
-        assert!(started.elapsed() < Duration::from_secs(5), "{expected:?} was repeated");
+        assert_eq!(obstacle(&url, &trusted).await, expected, "{url}");
     }
+}
+
+#[tokio::test]
+async fn alerts_of_the_server_tell_what_can_not_get_better() {
+    let (_, pem) = tls_server(&["localhost"]).await;
+    for (alert, expected) in [
+        (&[21, 3, 3, 0, 2, 2, 40], Obstacle::NoCommonTls),
+        // As TLS 1.0 sends it.
+        (&[21, 3, 1, 0, 2, 2, 70], Obstacle::NoCommonTls),
+        (&[21, 3, 3, 0, 2, 2, 71], Obstacle::NoCommonTls),
+        (&[21, 3, 3, 0, 2, 2, 112], Obstacle::UnknownName),
+        (&[21, 3, 3, 0, 2, 2, 42], Obstacle::ClientCertificate),
+        (&[21, 3, 3, 0, 2, 2, 43], Obstacle::ClientCertificate),
+        (&[21, 3, 3, 0, 2, 2, 48], Obstacle::ClientCertificate),
+        (&[21, 3, 3, 0, 2, 2, 116], Obstacle::ClientCertificate),
+        (&[21, 3, 3, 0, 2, 2, 49], Obstacle::AccessDenied),
+        (&[21, 3, 3, 0, 2, 2, 120], Obstacle::NotHttp),
+    ] {
+        assert_eq!(obstacle(&server_that_sends(alert).await, &pem).await, expected, "{alert:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn alerts_that_may_be_gone_at_the_next_attempt_are_repeated() {
+    let (_, pem) = tls_server(&["localhost"]).await;
+    for alert in [&[21, 3, 3, 0, 2, 2, 80], &[21, 3, 3, 0, 2, 2, 50], &[21, 3, 3, 0, 2, 2, 90]] {
+        let mut config = config(&server_that_sends(alert).await).await;
+        config.ca_certificates = CaCertificates::from_pem(&pem).unwrap();
+        let started = Instant::now();
+        let error = read(&new_client(config)).await.unwrap_err();
+        assert!(matches!(error.reason(), Some(Reason::NoConnection { obstacle: None, .. })), "{error:?}");
+        assert!(started.elapsed() > Duration::from_secs(5), "{alert:?} was not repeated");
+    }
+}
+
+/// With TLS 1.3, the server looks at the client's certificate after the client has sent its request.
+#[tokio::test]
+async fn a_missing_client_certificate_is_named_whenever_the_server_looks() {
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        for protocols in [&[&b"http/1.1"[..]][..], &[b"h2"]] {
+            let (url, pem) = tls_server_for_clients(version, protocols).await;
+            assert_eq!(obstacle(&url, &pem).await, Obstacle::ClientCertificate, "{version:?} {protocols:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_of_an_authority_is_trusted_when_it_is_listed() {
+    let authority = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let (url, pem) = tls_server_as(&["localhost"], authority).await;
+    let mut config = config(&url).await;
+    config.ca_certificates = CaCertificates::from_pem(&pem).unwrap();
+    // The server's response is not that of a KMS, but it is a response.
+    let error = read(&new_client(config)).await.unwrap_err();
+    assert!(matches!(error.reason(), Some(Reason::Unreadable { .. })), "{error:?}");
+
+    let (other, other_pem) = tls_server_as(&["elsewhere.example"], authority).await;
+    assert_eq!(obstacle(&other, &other_pem).await, Obstacle::Certificate(CertificateProblem::WrongName));
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use tracing::{Level, field::Visit, span};
 use super::{is_lost, is_unreadable, is_unsent};
 use crate::{
     kms::{
-        Auth, CaCertificate, CancellationToken, DbtConnection, Error, Host, ListScope, Reason, report,
+        Auth, CaCertificates, CancellationToken, Error, Host, Reason, report,
         request::{MAX_OBJECT, Request},
         test_server::{Reply, Server, is_login, new_client, tls_server},
     },
@@ -117,7 +117,7 @@ async fn a_server_that_never_finishes_the_tls_handshake_was_never_sent_anything(
     config.request_timeout = Duration::from_secs(5);
     config.max_retries = 0;
     let (_, pem) = tls_server(&["localhost"]).await;
-    config.ca_certificate = Some(CaCertificate::Pem(pem));
+    config.ca_certificates = CaCertificates::from_pem(&pem).unwrap();
     let operation = new_client(config).operation(CancellationToken::new());
     let error = operation.send::<Value>(&post()).await.unwrap_err();
     assert!(is_unsent(&error), "{error:?}");
@@ -423,39 +423,13 @@ async fn a_private_certificate_must_be_configured() {
     config.auth = Auth::Token(Secret::new("st.1"));
     config.max_retries = 0;
     let (_, other) = tls_server(&["localhost"]).await;
-    config.ca_certificate = Some(CaCertificate::Pem(other));
+    config.ca_certificates = CaCertificates::from_pem(&other).unwrap();
     let operation = new_client(config.clone()).operation(CancellationToken::new());
     let error = operation.send::<Value>(&get()).await.unwrap_err();
     assert!(is_unsent(&error), "{error:?}");
     assert!(report(&error).contains("certificate"), "{}", report(&error));
 
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), pem).unwrap();
-    config.ca_certificate = Some(CaCertificate::File(file.path().to_owned()));
+    config.ca_certificates = CaCertificates::from_pem(&pem).unwrap();
     let operation = new_client(config).operation(CancellationToken::new());
     operation.send::<Value>(&get()).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_ca_certificate_that_can_not_be_used_is_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(|_, _| ok()).await;
-    let garbled = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
-    for (name, content, problem) in [
-        ("missing.pem", None, "could not read"),
-        ("empty.pem", Some("hello"), "contains no PEM certificate"),
-        ("garbled.pem", Some(garbled), "could not use"),
-    ] {
-        let path = folder.path().join(name);
-        if let Some(content) = content {
-            std::fs::write(&path, content).unwrap();
-        }
-        let mut config = server.config();
-        config.ca_certificate = Some(CaCertificate::File(path));
-        let operation = new_client(config).operation(CancellationToken::new());
-        let error = operation.list::<DbtConnection>(ListScope::All).await.unwrap_err();
-        assert!(matches!(error, Error::Config { .. }), "{error:?}");
-        assert!(error.to_string().contains(name) && error.to_string().contains(problem), "{error}");
-    }
-    assert!(!server.seen().iter().any(is_login));
 }

@@ -19,9 +19,11 @@ model! {
         client_id: String = optional().sensitive().deprecated("Use auth.universal.client_id instead."),
         /// Client secret for Universal Auth.
         client_secret: Secret = optional().sensitive().deprecated("Use auth.universal.client_secret instead."),
-        /// Path of a PEM file with CA certificates to trust in addition to the system's, for a KMS with a private CA.
+        /// Path of a PEM file with CA certificates to trust in addition to the system's, for a KMS with a
+        /// private CA. The KMS's own certificate, such as a self-signed one, can be in it too.
         ca_certificate_file: String = optional(),
-        /// CA certificates in PEM format to trust in addition to the system's. Conflicts with `ca_certificate_file`.
+        /// CA certificates in PEM format to trust in addition to the system's. Line ends may be written as
+        /// `\n`. Conflicts with `ca_certificate_file`.
         ca_certificate_pem: String = optional(),
         /// Whether to allow an `http://` URL for a `host` other than this machine. Secrets are then sent unencrypted.
         allow_plain_http: bool = optional(),

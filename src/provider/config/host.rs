@@ -1,6 +1,10 @@
 //! The KMS's address, and the certificates to trust there.
 
-use std::path::PathBuf;
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
 
 use super::{
     block::{ALLOW_PLAIN_HTTP, CA_CERTIFICATE_FILE, HOST, ProviderConfig},
@@ -18,6 +22,13 @@ const DEFAULT_HOST: &str = "https://app.kms.hanzo.ai";
 pub fn validate(config: &ProviderConfig, diagnostics: &mut Diagnostics) {
     if [&config.ca_certificate_file, &config.ca_certificate_pem].into_iter().all(is_set) {
         settings::two_certificates(diagnostics);
+    }
+    // A file may not exist yet where `terraform validate` runs.
+    if let Some(pem) = pem(config)
+        && let Err(problems) = kms::CaCertificates::from_pem(pem.as_bytes())
+    {
+        let is_path = !pem.contains(['\n', '\\']) && Path::new(pem.trim()).extension().is_some();
+        settings::unusable_certificates(is_path, &problems, diagnostics);
     }
     // Where the block doesn't say, the environment may allow it: that is seen when the provider is configured.
     if config.allow_plain_http.known() == Some(&false)
@@ -63,21 +74,54 @@ fn refuse_plain_http(host: &kms::Host, diagnostics: &mut Diagnostics) {
 }
 
 /// The certificates to trust besides the system's.
-pub fn ca_certificate(
+pub fn ca_certificates(
     config: &ProviderConfig,
     source: Source<'_>,
     diagnostics: &mut Diagnostics,
-) -> Option<kms::CaCertificate> {
-    if let Some(pem) = config.ca_certificate_pem.as_str().filter(|pem| !pem.is_empty()) {
-        return Some(kms::CaCertificate::Pem(pem.as_bytes().to_vec()));
+) -> kms::CaCertificates {
+    if let Some(pem) = pem(config) {
+        // Validation has refused it already if it can't be used.
+        return kms::CaCertificates::from_pem(pem.as_bytes()).unwrap_or_default();
     }
-    let file = source.text(&CA_CERTIFICATE_FILE, Some(&config.ca_certificate_file))?;
-    // It is read at the first call. That it can be read is worth knowing before, while the error can name the attribute.
-    if let Err(error) = std::fs::File::open(&file) {
-        let subject = CA_CERTIFICATE_FILE.subject(is_set(&config.ca_certificate_file));
-        settings::unreadable_certificate(&subject, &file, &error, diagnostics);
+    let Some(file) = source.text(&CA_CERTIFICATE_FILE, Some(&config.ca_certificate_file)) else {
+        return kms::CaCertificates::default();
+    };
+    let subject = CA_CERTIFICATE_FILE.subject(is_set(&config.ca_certificate_file));
+    if file.contains("-----BEGIN") {
+        settings::certificate_as_path(&subject, diagnostics);
+        return kms::CaCertificates::default();
     }
-    Some(kms::CaCertificate::File(PathBuf::from(file)))
+    match read(&file) {
+        Ok(Some(pem)) => kms::CaCertificates::from_pem(&pem).unwrap_or_else(|problems| {
+            settings::unusable_certificate_file(&subject, &file, &problems, diagnostics);
+            kms::CaCertificates::default()
+        }),
+        Ok(None) => {
+            settings::no_certificate_file(&subject, &file, diagnostics);
+            kms::CaCertificates::default()
+        }
+        Err(error) => {
+            settings::unreadable_certificate(&subject, &file, &error, diagnostics);
+            kms::CaCertificates::default()
+        }
+    }
+}
+
+/// The certificates in the block.
+fn pem(config: &ProviderConfig) -> Option<&str> {
+    config.ca_certificate_pem.as_str().filter(|pem| !pem.is_empty())
+}
+
+/// The content of a file, up to the first byte that is too many; `None` if it is a folder or a device, which
+/// may have no end.
+fn read(file: &str) -> io::Result<Option<Vec<u8>>> {
+    if !std::fs::metadata(file)?.is_file() {
+        return Ok(None);
+    }
+    let limit = u64::try_from(kms::CaCertificates::MAX_SIZE + 1).unwrap_or(u64::MAX);
+    let mut content = Vec::new();
+    File::open(file)?.take(limit).read_to_end(&mut content)?;
+    Ok(Some(content))
 }
 
 #[cfg(test)]
@@ -116,33 +160,87 @@ mod tests {
         assert!(no_url.contains("The variable KMS_HOST must be"), "{no_url}");
     }
 
+    fn certificate() -> String {
+        let key = rcgen::KeyPair::generate().unwrap();
+        rcgen::CertificateParams::default().self_signed(&key).unwrap().pem()
+    }
+
+    fn with_file(file: &str) -> ProviderConfig {
+        ProviderConfig { ca_certificate_file: text(file), ..with_token() }
+    }
+
+    fn with_pem(pem: &str) -> ProviderConfig {
+        ProviderConfig { ca_certificate_pem: text(pem), ..with_token() }
+    }
+
     #[test]
     fn certificates_come_from_one_place() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
-        let (block_file, env_file, missing) = (path("block.pem"), path("env.pem"), path("missing.pem"));
-        for file in [&block_file, &env_file] {
-            std::fs::write(file, "PEM").unwrap();
-        }
-        let with_file = |file: &str| ProviderConfig { ca_certificate_file: text(file), ..with_token() };
-        let both = ProviderConfig { ca_certificate_pem: text("PEM"), ..with_file(&block_file) };
+        let (block_file, env_file) = (path("block.pem"), path("env.pem"));
+        let (of_block, of_env, of_text) = (certificate(), certificate(), certificate());
+        std::fs::write(&block_file, &of_block).unwrap();
+        std::fs::write(&env_file, &of_env).unwrap();
+        let both = ProviderConfig { ca_certificate_pem: text(&of_text), ..with_file(&block_file) };
         assert!(error(&both, &[]).starts_with("Certificates from two places"));
-        for (file, pem) in [("", ""), (block_file.as_str(), ""), ("", "PEM")] {
+        for (file, pem) in [("", ""), (block_file.as_str(), ""), ("", of_text.as_str())] {
             let block = ProviderConfig { ca_certificate_pem: text(pem), ..with_file(file) };
             let mut diagnostics = Diagnostics::new();
             validate(&block, &mut diagnostics);
             assert!(!diagnostics.has_errors(), "{file:?} and {pem:?}: an empty text counts as not set");
         }
         let variables = [("KMS_CA_CERTIFICATE_FILE", env_file.as_str())];
-        let file = |path: &str| Some(kms::CaCertificate::File(PathBuf::from(path)));
-        assert_eq!(ready(&with_token(), &[]).ca_certificate, None);
-        assert_eq!(ready(&with_token(), &variables).ca_certificate, file(&env_file));
-        assert_eq!(ready(&with_file(&block_file), &variables).ca_certificate, file(&block_file));
-        let block = ProviderConfig { ca_certificate_pem: text("PEM"), ..with_token() };
-        assert_eq!(ready(&block, &variables).ca_certificate, Some(kms::CaCertificate::Pem(b"PEM".to_vec())));
-        let unreadable = error(&with_file(&missing), &[]);
-        assert!(unreadable.contains("\"ca_certificate_file\" names"), "{unreadable}");
-        let unreadable = error(&with_token(), &[("KMS_CA_CERTIFICATE_FILE", missing.as_str())]);
-        assert!(unreadable.contains("The variable KMS_CA_CERTIFICATE_FILE names"), "{unreadable}");
+        let of = |pem: &str| kms::CaCertificates::from_pem(pem.as_bytes()).unwrap();
+        assert_eq!(ready(&with_token(), &[]).ca_certificates, kms::CaCertificates::default());
+        assert_eq!(ready(&with_token(), &variables).ca_certificates, of(&of_env));
+        assert_eq!(ready(&with_file(&block_file), &variables).ca_certificates, of(&of_block));
+        assert_eq!(ready(&with_pem(&of_text), &variables).ca_certificates, of(&of_text));
+    }
+
+    #[test]
+    fn a_certificate_file_that_can_not_be_used_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n";
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::write(path("key.pem"), certificate() + key).unwrap();
+        std::fs::write(path("empty.pem"), "").unwrap();
+        let large = std::fs::File::create(path("large.pem")).unwrap();
+        large.set_len(1 << 40).unwrap();
+        for (file, summary, problem) in [
+            (path("missing.pem"), "Unreadable certificate file", "can't be read"),
+            (path(""), "Unreadable certificate file", "which is not a file"),
+            (certificate() + key, "Unreadable certificate file", "its value is PEM text"),
+            (path("key.pem"), "Unusable CA certificates", "is a private key"),
+            (path("empty.pem"), "Unusable CA certificates", "it is empty"),
+            (path("large.pem"), "Unusable CA certificates", "larger than 16 MiB"),
+        ] {
+            let in_block = error(&with_file(&file), &[]);
+            assert!(in_block.starts_with(&format!("{summary}: \"ca_certificate_file\" ")), "{in_block}");
+            let variable = error(&with_token(), &[("KMS_CA_CERTIFICATE_FILE", &file)]);
+            let expected = format!("{summary}: The variable KMS_CA_CERTIFICATE_FILE ");
+            assert!(variable.starts_with(&expected), "{variable}");
+            for text in [in_block, variable] {
+                assert!(text.contains(problem) && !text.contains("c2VjcmV0"), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn certificates_in_the_block_are_checked_in_validation() {
+        let key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n";
+        for (pem, problem) in [
+            ((certificate() + key).replace('\n', "\\n"), "block 2 (line 1) is a private key"),
+            ("./ca.pem".to_owned(), "For the path of a file, set \"ca_certificate_file\" instead."),
+        ] {
+            let mut diagnostics = Diagnostics::new();
+            validate(&with_pem(&pem), &mut diagnostics);
+            let errors: Vec<_> = diagnostics.iter().collect();
+            let [refused] = errors[..] else { panic!("{errors:?}") };
+            assert_eq!(refused.attribute.as_ref().unwrap().to_string(), "ca_certificate_pem");
+            assert!(refused.detail.contains(problem), "{refused:?}");
+            assert!(!refused.detail.contains("c2VjcmV0"), "{refused:?}");
+            let refused = error(&with_pem(&pem), &[]);
+            assert!(refused.starts_with("Unusable CA certificates: \"ca_certificate_pem\" "), "{refused}");
+        }
     }
 }

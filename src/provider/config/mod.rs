@@ -110,7 +110,7 @@ pub fn resolve(
     let host = host::host(config, source, &mut diagnostics);
     let login = if diagnostics.has_errors() { None } else { login::login(config, source, &mut diagnostics) };
     let limits = limits::limits(config, source, &mut diagnostics);
-    let ca_certificate = host::ca_certificate(config, source, &mut diagnostics);
+    let ca_certificates = host::ca_certificates(config, source, &mut diagnostics);
     let slug = config.auth.known().map(|auth| &auth.organization_slug);
     match (host, login) {
         (Some(_), Some(Login::Missing(error))) if !diagnostics.has_errors() => {
@@ -121,7 +121,7 @@ pub fn resolve(
                 host,
                 auth,
                 organization_slug: source.text(&ORGANIZATION_SLUG, slug),
-                ca_certificate,
+                ca_certificates,
                 request_timeout: limits.request_timeout,
                 max_retries: limits.max_retries,
                 max_retry_wait: limits.max_retry_wait,

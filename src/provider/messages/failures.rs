@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::attribute_map::AttributeMap;
 use crate::{
-    kms::{self, ApiError, ApiErrorKind, AuthError, AwsError, Error, Obstacle, Reason},
+    kms::{self, ApiError, ApiErrorKind, AuthError, AwsError, CertificateProblem, Error, Obstacle, Reason},
     plugin::{diagnostics::Diagnostics, path::Path},
 };
 
@@ -38,6 +38,16 @@ pub fn failure(task: &str, error: &Error, attributes: AttributeMap) -> Diagnosti
             let detail = format!("Could not {task}: {}.", kms::report(error));
             diagnostics.error(None, "The KMS client can't be set up", detail);
         }
+        Error::NoTrustStore => {
+            let detail = format!(
+                "Could not {task}: {}.\n\nInstall the package ca-certificates, or set the provider's \
+                 \"ca_certificate_file\" (or KMS_CA_CERTIFICATE_FILE) or the variable SSL_CERT_FILE to a PEM \
+                 file with the authority of the KMS. If SSL_CERT_FILE or SSL_CERT_DIR is set already, no \
+                 other place is searched: check that its files can be read.",
+                kms::report(error)
+            );
+            diagnostics.error(None, "No trusted certificates on this machine", detail);
+        }
         Error::RateLimited { .. } => {
             let detail = format!(
                 "Could not {task}: {}.\n\nRun Terraform again later, or let it wait longer: set the provider's \
@@ -70,49 +80,13 @@ pub fn value_hidden(task: &str, error: Option<&ApiError>, name: &'static str) ->
 const CHECK_NETWORK: &str = "Check the provider's \"host\", the network and any proxy on the way, for instance with: \
                              curl --verbose HOST/api/status";
 
+const NO_CONNECTION: &str = "No connection to the KMS";
+
 /// Summary and advice for a request that failed without a response of the KMS.
 fn advice(reason: &Reason) -> (&'static str, String) {
     match reason {
-        Reason::NoConnection { obstacle: Some(obstacle), .. } => {
-            let advice = match obstacle {
-                Obstacle::UntrustedCertificate => {
-                    "The server's certificate is not trusted. If a private authority signed it, set the provider's \
-                     \"ca_certificate_file\" (or KMS_CA_CERTIFICATE_FILE) or \"ca_certificate_pem\" to that authority's \
-                     certificate."
-                }
-                Obstacle::AuthorityAsServer => {
-                    "The server's certificate is marked as that of an authority, as self-signed certificates often \
-                     are, and is not accepted for a server. Give the server a certificate that an authority signed, \
-                     or a self-signed one with basicConstraints=CA:FALSE, and trust that with \"ca_certificate_file\"."
-                }
-                Obstacle::WrongName => {
-                    "The server's certificate is for another host name. Set the provider's \"host\" (or KMS_HOST) to a \
-                     name that the certificate has."
-                }
-                Obstacle::CertificateDates => {
-                    "The server's certificate has expired or is not valid yet. Renew it, or correct the clock of this \
-                     machine."
-                }
-                Obstacle::NotTls => {
-                    "The server does not speak TLS on this port. Check the scheme and the port of the provider's \
-                     \"host\" (or KMS_HOST)."
-                }
-                Obstacle::NoCommonTls => {
-                    "The server supports neither TLS 1.2 nor TLS 1.3 with a secure cipher suite. Update the server or \
-                     the proxy in front of it."
-                }
-                Obstacle::ClientCertificate => {
-                    "The server requires a TLS certificate of the client, which the provider does not support. Set the \
-                     provider's \"host\" (or KMS_HOST) to an address that does not require one."
-                }
-                Obstacle::NotHttp => {
-                    "The server does not speak HTTP on this port. Check the scheme and the port of the provider's \
-                     \"host\" (or KMS_HOST): a port for TLS needs https://."
-                }
-            };
-            ("No connection to the KMS", advice.to_owned())
-        }
-        Reason::NoConnection { obstacle: None, .. } => ("No connection to the KMS", CHECK_NETWORK.to_owned()),
+        Reason::NoConnection { obstacle: Some(obstacle), .. } => obstacle_advice(*obstacle),
+        Reason::NoConnection { obstacle: None, .. } => (NO_CONNECTION, CHECK_NETWORK.to_owned()),
         Reason::NoResponse { .. } => ("No response from the KMS", CHECK_NETWORK.to_owned()),
         Reason::Page { .. } => (
             "Response not from the KMS",
@@ -328,4 +302,125 @@ fn said_by_server(error: &ApiError) -> String {
 
 fn request_id(error: &ApiError) -> String {
     error.req_id.as_ref().map(|id| format!("\nRequest ID: {id}")).unwrap_or_default()
+}
+
+/// Summary and advice for a connection that can't be established, whatever is tried again.
+fn obstacle_advice(obstacle: Obstacle) -> (&'static str, String) {
+    match obstacle {
+        Obstacle::Certificate(problem) => {
+            ("Certificate of the server refused", certificate_advice(problem).to_owned())
+        }
+        Obstacle::NoCommonTls => (NO_CONNECTION, no_common_tls()),
+        Obstacle::NotTls => (
+            NO_CONNECTION,
+            "The server does not speak TLS on this port. Check the scheme and the port of the provider's \
+             \"host\" (or KMS_HOST)."
+                .to_owned(),
+        ),
+        Obstacle::UnknownName => (
+            NO_CONNECTION,
+            "The server has no certificate for this host name. Set the provider's \"host\" (or KMS_HOST) to \
+             a name that the server knows."
+                .to_owned(),
+        ),
+        Obstacle::ClientCertificate => (
+            NO_CONNECTION,
+            "The server requires a TLS certificate of the client, which the provider does not support. Set \
+             the provider's \"host\" (or KMS_HOST) to an address that does not require one."
+                .to_owned(),
+        ),
+        Obstacle::AccessDenied => (
+            NO_CONNECTION,
+            "The server, or a firewall in front of it, refused this client in the TLS handshake. Ask its \
+             operator which addresses may connect."
+                .to_owned(),
+        ),
+        Obstacle::NotHttp => (
+            NO_CONNECTION,
+            "The server does not speak HTTP on this port. Check the scheme and the port of the provider's \
+             \"host\" (or KMS_HOST): a port for TLS needs https://."
+                .to_owned(),
+        ),
+    }
+}
+
+fn no_common_tls() -> String {
+    let offer = kms::cipher_suites();
+    let suites = |version: &str| {
+        let suites = offer.iter().filter(|(of, _)| *of == version).map(|(_, suite)| suite.as_str());
+        suites.collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "The server and the provider have no TLS version or cipher suite in common. The provider has:\n  TLS \
+         1.3 with {}\n  TLS 1.2 with {}\n\nEnable one of these on the server, or on the proxy in front of \
+         it. Suites with CBC or without ECDHE are not supported. Some servers respond like this too if they \
+         do not know the host name, or if they require a TLS certificate of the client.",
+        suites("TLS 1.3"),
+        suites("TLS 1.2")
+    )
+}
+
+fn certificate_advice(problem: CertificateProblem) -> &'static str {
+    match problem {
+        CertificateProblem::UnknownIssuer => {
+            "If a private authority issued it, or that of a proxy which inspects TLS, set the provider's \
+             \"ca_certificate_file\" (or KMS_CA_CERTIFICATE_FILE) or \"ca_certificate_pem\" to that \
+             authority's certificate. If it is set, check that it is the authority of this server, and that \
+             the server sends the intermediate certificates."
+        }
+        CertificateProblem::SelfSigned => {
+            "Get the certificate from the operator of the server, and set the provider's \
+             \"ca_certificate_file\" (or KMS_CA_CERTIFICATE_FILE) or \"ca_certificate_pem\" to it."
+        }
+        CertificateProblem::Authority => {
+            "A server may use such a certificate only if it is itself in \"ca_certificate_file\" (or \
+             KMS_CA_CERTIFICATE_FILE) or \"ca_certificate_pem\". Set one of them to it, or give the server a \
+             certificate with basicConstraints=CA:FALSE."
+        }
+        CertificateProblem::WrongName => {
+            "Set the provider's \"host\" (or KMS_HOST) to a name that the certificate has, or issue the \
+             certificate again with the name of the host in its subjectAltName."
+        }
+        CertificateProblem::NoName => {
+            "The common name (CN) does not count. Issue the certificate again with a subjectAltName, such as \
+             DNS:kms.example.com or IP:10.0.0.1."
+        }
+        CertificateProblem::Expired => {
+            "Renew the certificate, or correct the clock of this machine if it is wrong."
+        }
+        CertificateProblem::NotYetValid => {
+            "Correct the clock of this machine if it is behind, or issue the certificate again."
+        }
+        CertificateProblem::Revoked => "Issue a new certificate for the server.",
+        CertificateProblem::Version => {
+            "Issue the certificate again as version 3, with a subjectAltName. `openssl x509 -req` does this \
+             if it has an extension file (-extfile)."
+        }
+        CertificateProblem::Purpose => {
+            "Issue the certificate again with extendedKeyUsage=serverAuth, or without extended key usage."
+        }
+        CertificateProblem::CriticalExtension => {
+            "Issue the certificate again without the extension, or with the extension not marked as critical."
+        }
+        CertificateProblem::Signature => {
+            "Most often, the authority was set up again under the same name. Set \"ca_certificate_file\" (or \
+             KMS_CA_CERTIFICATE_FILE) or \"ca_certificate_pem\" to its current certificate."
+        }
+        CertificateProblem::Algorithm => {
+            "Issue the certificate again with an RSA key of 2048 to 8192 bits or an ECDSA key on P-256, \
+             P-384 or P-521, and with a signature with SHA-256 or better. SHA-1 is not supported."
+        }
+        CertificateProblem::Constraint => {
+            "Check the basic constraints, name constraints and path length of the authorities in the chain, \
+             and issue the certificate by one that may issue it."
+        }
+        CertificateProblem::Malformed => {
+            "Issue the certificate again. `openssl x509 -in FILE -noout -text` shows what it contains."
+        }
+        CertificateProblem::Other => {
+            "Correct the certificate of the server. If a private authority issued it, set the provider's \
+             \"ca_certificate_file\" (or KMS_CA_CERTIFICATE_FILE) or \"ca_certificate_pem\" to that \
+             authority's certificate."
+        }
+    }
 }

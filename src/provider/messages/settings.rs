@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::{
-    kms::Host,
+    kms::{self, Host},
     plugin::{
         diagnostics::{Deferral, Diagnostics},
         path::Path,
@@ -12,6 +12,8 @@ use crate::{
 
 const AUTH: &str = "auth";
 const SEVERAL_LOGINS: &str = "Several ways to log in";
+const UNREADABLE_FILE: &str = "Unreadable certificate file";
+const UNUSABLE_CERTIFICATES: &str = "Unusable CA certificates";
 
 /// The part of `--help` about the provider block: the login methods, and the other environment variables.
 pub fn help(logins: &str, variables: &[&str]) -> String {
@@ -43,10 +45,43 @@ pub fn two_certificates(diagnostics: &mut Diagnostics) {
     );
 }
 
-/// A file of CA certificates can't be opened.
+/// A file of CA certificates can't be read.
 pub fn unreadable_certificate(subject: &str, file: &str, error: &io::Error, diagnostics: &mut Diagnostics) {
     let detail = format!("{subject} names {file}, which can't be read: {error}.");
-    diagnostics.error(Some(Path::attribute("ca_certificate_file")), "Unreadable certificate file", detail);
+    diagnostics.error(Some(Path::attribute("ca_certificate_file")), UNREADABLE_FILE, detail);
+}
+
+/// A file of CA certificates is a folder or a device.
+pub fn no_certificate_file(subject: &str, file: &str, diagnostics: &mut Diagnostics) {
+    let detail = format!("{subject} names {file}, which is not a file.");
+    diagnostics.error(Some(Path::attribute("ca_certificate_file")), UNREADABLE_FILE, detail);
+}
+
+/// The setting for a file has a certificate. It isn't quoted, because it may contain a private key.
+pub fn certificate_as_path(subject: &str, diagnostics: &mut Diagnostics) {
+    let detail = format!(
+        "{subject} must be the path of a PEM file, but its value is PEM text. Set \"ca_certificate_pem\" to \
+         the text instead."
+    );
+    diagnostics.error(Some(Path::attribute("ca_certificate_file")), UNREADABLE_FILE, detail);
+}
+
+/// The content of a file of CA certificates can't be used. `problems` completes the sentence.
+pub fn unusable_certificate_file(
+    subject: &str,
+    file: &str,
+    problems: &kms::BundleError,
+    diagnostics: &mut Diagnostics,
+) {
+    let detail = format!("{subject} names {file}, which can't be used: {problems}.");
+    diagnostics.error(Some(Path::attribute("ca_certificate_file")), UNUSABLE_CERTIFICATES, detail);
+}
+
+/// The text of CA certificates can't be used. `problems` completes the sentence.
+pub fn unusable_certificates(is_path: bool, problems: &kms::BundleError, diagnostics: &mut Diagnostics) {
+    let hint = if is_path { " For the path of a file, set \"ca_certificate_file\" instead." } else { "" };
+    let detail = format!("\"ca_certificate_pem\" can't be used: {problems}.{hint}");
+    diagnostics.error(Some(Path::attribute("ca_certificate_pem")), UNUSABLE_CERTIFICATES, detail);
 }
 
 /// Tokens would travel in plain text.

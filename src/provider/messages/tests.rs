@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     kms::{
-        self, AdoptError, ApiError, ApiErrorKind, AuthError, AwsError, Cause, CreateError, Effect, Error,
-        Existing, HostError, Issue, Obstacle, Reason, RequestError,
+        self, AdoptError, ApiError, ApiErrorKind, AuthError, AwsError, Cause, CertificateProblem,
+        CreateError, Effect, Error, Existing, HostError, Issue, Obstacle, Reason, RequestError,
     },
     plugin::diagnostics::Diagnostics,
     provider::{
@@ -154,13 +154,34 @@ fn failures() {
     ] {
         failure(&format!("rotation: {kind:?} {status}"), &refused(kind, status), of_rotation);
     }
-    use Obstacle::{
-        AuthorityAsServer, CertificateDates, ClientCertificate, NoCommonTls, NotHttp, NotTls,
-        UntrustedCertificate, WrongName,
-    };
-    let of_certificates = [UntrustedCertificate, AuthorityAsServer, WrongName, CertificateDates];
-    let of_protocols = [NotTls, NoCommonTls, ClientCertificate, NotHttp];
-    for obstacle in of_certificates.into_iter().chain(of_protocols).map(Some).chain([None]) {
+    let of_certificates = [
+        CertificateProblem::UnknownIssuer,
+        CertificateProblem::SelfSigned,
+        CertificateProblem::Authority,
+        CertificateProblem::WrongName,
+        CertificateProblem::NoName,
+        CertificateProblem::Expired,
+        CertificateProblem::NotYetValid,
+        CertificateProblem::Revoked,
+        CertificateProblem::Version,
+        CertificateProblem::Purpose,
+        CertificateProblem::CriticalExtension,
+        CertificateProblem::Signature,
+        CertificateProblem::Algorithm,
+        CertificateProblem::Constraint,
+        CertificateProblem::Malformed,
+        CertificateProblem::Other,
+    ];
+    let others = [
+        Obstacle::NotTls,
+        Obstacle::NoCommonTls,
+        Obstacle::UnknownName,
+        Obstacle::ClientCertificate,
+        Obstacle::AccessDenied,
+        Obstacle::NotHttp,
+    ];
+    let obstacles = of_certificates.map(Obstacle::Certificate).into_iter().chain(others);
+    for obstacle in obstacles.map(Some).chain([None]) {
         let error = failed(Effect::Write, Reason::NoConnection { host: host(), obstacle, source: cause() });
         failure(&format!("NoConnection {obstacle:?}"), &error, of_connection);
     }
@@ -180,9 +201,10 @@ fn failures() {
     failure("Unreachable", &Error::Unreachable { source: Box::new(lost()) }, of_connection);
     failure(
         "Config",
-        &Error::Config { message: "the CA certificate can't be read".to_owned(), source: None },
+        &Error::Config { message: "could not set up the HTTP client".to_owned(), source: None },
         of_connection,
     );
+    failure("NoTrustStore", &Error::NoTrustStore, of_connection);
     let (waited, asked) = (Duration::from_secs(600), Duration::from_secs(60));
     let request = "GET /api/v1/app-connections/dbt".to_owned();
     failure("RateLimited", &Error::RateLimited { request, waited, asked, message: None }, of_connection);
@@ -337,6 +359,14 @@ fn settings() {
     texts.added("unreadable_certificate", |d| {
         settings::unreadable_certificate("ca_certificate_file", "/ca.pem", &missing, d);
     });
+    let unusable = kms::CaCertificates::from_pem(b"/etc/kms/ca.pem").unwrap_err();
+    texts.added("no_certificate_file", |d| settings::no_certificate_file("ca_certificate_file", "/etc", d));
+    texts.added("certificate_as_path", |d| settings::certificate_as_path("ca_certificate_file", d));
+    texts.added("unusable_certificate_file", |d| {
+        settings::unusable_certificate_file("ca_certificate_file", "/ca.pem", &unusable, d);
+    });
+    texts.added("unusable_certificates", |d| settings::unusable_certificates(false, &unusable, d));
+    texts.added("unusable_certificates, a path", |d| settings::unusable_certificates(true, &unusable, d));
     texts.added("plain_http", |d| settings::plain_http(&host, d));
     texts.added("several_logins", |d| {
         settings::several_logins(&["auth.token".to_owned(), "auth.oidc".to_owned()], d)
