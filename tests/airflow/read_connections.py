@@ -2,19 +2,25 @@
 
     python read_connections.py TEXTS ANSWERS
 
-TEXTS is a file with a JSON list of connections, each a text in one of the forms that Airflow takes. ANSWERS becomes a
-JSON object: `read` has an answer for each text, and `more` one for each connection that is made up here.
+TEXTS is a file with a JSON object of two lists of texts: `written`, connections in one of the forms that Airflow takes,
+and `judged`, of which some are none. ANSWERS becomes a JSON object: `written` has an answer for each of the former,
+`judged` for each of the latter, null where Airflow has no connection to dbt, and `more` one for each connection that is
+made up here.
 """
 
+import ipaddress
 import json
+import logging
 import os
 import pathlib
+import re
 import sys
 from urllib.parse import urlsplit
 
 from airflow.models.connection import Connection as CoreConnection
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from airflow.sdk import Connection
+from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
 from requests import PreparedRequest
 
 # As people fill the form in: no host or a URL for one, fields that the hook doesn't use.
@@ -60,6 +66,8 @@ TEXTS = [
     '{"conn_type": "dbt_cloud", "login": "1", "password": "dbtc_abc", "host": "EMEA.dbt.com", "extra": {"a": [{}]}}',
 ]
 
+BACKEND = ensure_secrets_backend_loaded()[0]
+
 
 def read(text):
     """What Airflow makes of a text in the environment, where tasks find it, and in its own database's class."""
@@ -85,6 +93,70 @@ def read(text):
     }
 
 
+def judge(text):
+    """What a task's dbt hook makes of a text, or None if Airflow refuses it as a connection to dbt.
+
+    It is such a connection if all of this holds:
+    - A secrets backend reads it, into the class that tasks use, `airflow.sdk.Connection`. (The server's class differs:
+      it requires `extra` to be an object and the password to be text, and it accepts `team_name`, an empty `uri`, and
+      null beside a `uri`.)
+    - Its type is `dbt_cloud`, for which Airflow has the hook.
+    - It has a token, which the hook requires, and the token is text or a whole number.
+    - It has no login, or the login is text, or `int` takes it: that is what the hook asks dbt for.
+    - It has no host, or the host is text that names one, as `host_name` says.
+
+    The hook gets the connection here without the lookup by its ID. That writes the connection as a URI for its cache,
+    which fails on numbers.
+    """
+    try:
+        connection = BACKEND.deserialize_connection("x", text)
+    except Exception:
+        return None
+    if connection.conn_type != DbtCloudHook.conn_type:
+        return None
+    hook = DbtCloudHook("x")
+    hook.get_connection = lambda _: connection
+    try:
+        request = PreparedRequest()
+        request.headers = {}
+        hook.get_conn().auth(request)
+        token = request.headers["Authorization"].removeprefix("Token ")
+        # JSON has half surrogates, which no UTF-8 has: they reach neither dbt nor a provider.
+        token.encode()
+        answer = {"host": host_name(hook), "account_id": account_id(hook), "token": token}
+    except Exception:
+        return None
+    return answer if type(connection.password) in (str, int) else None
+
+
+def account_id(hook):
+    login = hook.connection.login
+    if isinstance(login, str):
+        login.encode()
+        return login or None
+    return str(hook._resolve_account_id()) if login else None
+
+
+def host_name(hook):
+    """The host that the hook's requests go to, as Airflow's HTTP library has it, without port and path.
+
+    With a URL as host the hook would not get far, but what it means is plain, and Airflow's own URIs can have it. A
+    host name is what a URL can have unencoded, or an IPv6 address in brackets.
+    """
+    tenant = hook._get_tenant_domain(hook.connection)
+    url = tenant if "://" in tenant else hook.base_url
+    if not re.match("https?://", url, re.IGNORECASE):
+        raise ValueError("a URL of another scheme")
+    request = PreparedRequest()
+    request.prepare_url(url, None)
+    name = urlsplit(request.url).hostname
+    if ":" in name:
+        return f"[{ipaddress.IPv6Address(name)}]"
+    if not re.fullmatch("[a-z0-9._~!$&'()*+,;=-]+", name):
+        raise ValueError("not a host name")
+    return name
+
+
 def made_up():
     for form in FORMS:
         for password in PASSWORDS:
@@ -96,6 +168,9 @@ def made_up():
 
 def main():
     texts, answers = map(pathlib.Path, sys.argv[1:])
+    # Airflow logs a traceback for every `extra` that is not JSON.
+    logging.disable()
+    given = json.loads(texts.read_text(encoding="utf-8"))
     more = []
     for text in made_up():
         answer = read(text)
@@ -103,8 +178,8 @@ def main():
         # The hook would not get far with a URL for a tenant, but what it means is plain.
         host = urlsplit(tenant).hostname if "://" in tenant else tenant.lower()
         more.append({"text": text, "host": host, "login": answer["login"], "password": answer["password"]})
-    given = json.loads(texts.read_text(encoding="utf-8"))
-    answers.write_text(json.dumps({"read": [read(text) for text in given], "more": more}), encoding="utf-8")
+    said = {"written": [read(text) for text in given["written"]], "judged": [judge(text) for text in given["judged"]]}
+    answers.write_text(json.dumps(said | {"more": more}), encoding="utf-8")
 
 
 if __name__ == "__main__":

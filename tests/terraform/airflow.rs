@@ -217,12 +217,32 @@ variable "text" {
     }
 }
 
+#[test]
+fn accounts_may_be_missing_or_numbers() {
+    let configuration = r#"
+output "connections" {
+  value = [
+    provider::kms::parse_airflow_connection("dbt-cloud://:dbtc_x@ab123.us1.dbt.com"),
+    provider::kms::parse_airflow_connection(jsonencode({
+      conn_type = "dbt_cloud", login = 12345, password = "dbtc_x", host = "ab123.us1.dbt.com"
+    })),
+  ]
+}
+"#;
+    for version in clients::asked_for() {
+        let workspace = Workspace::new(&version, &format!("{REQUIRED_PROVIDERS}{configuration}"));
+        let mut expected = [(); 2].map(|()| connection("ab123.us1.dbt.com", "12345", "dbtc_x"));
+        expected[0]["account_id"] = Value::Null;
+        assert_eq!(workspace.output("connections"), json!(expected), "{version}");
+    }
+}
+
 const EVERY_CASE: &str = r#"
 variable "cases" {
   type = list(object({ instance_url = string, account_id = string, api_token = string }))
 }
 
-variable "airflows" {
+variable "texts" {
   type    = list(string)
   default = []
 }
@@ -241,7 +261,7 @@ output "results" {
       uri  = provider::kms::parse_airflow_connection(made.uri)
       json = provider::kms::parse_airflow_connection(made.json)
     }]
-    airflows = [for text in var.airflows : provider::kms::parse_airflow_connection(text)]
+    texts    = [for text in var.texts : try(provider::kms::parse_airflow_connection(text), null)]
   }
 }
 "#;
@@ -251,12 +271,13 @@ fn connection(host: &str, account_id: &str, api_token: &str) -> Value {
     json!({ "instance_url": format!("https://{host}"), "account_id": account_id, "api_token": api_token })
 }
 
-/// Has Airflow read texts.
-fn ask_airflow(texts: &[&str]) -> Value {
+/// Has Airflow read texts that the functions wrote, and judge others.
+fn ask_airflow(written: &[&str], judged: &[String]) -> Value {
     let python = clients::script("airflow-venv", &[]);
     let dir = TempDir::new().unwrap();
     let path = |name| dir.path().join(name);
-    fs::write(path("texts.json"), serde_json::to_vec(texts).unwrap()).unwrap();
+    let texts = json!({ "written": written, "judged": judged });
+    fs::write(path("texts.json"), texts.to_string()).unwrap();
     let output = Command::new(python)
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/airflow/read_connections.py"))
         .args([path("texts.json"), path("answers.json")])
@@ -287,8 +308,8 @@ fn with_airflow(what: &str) -> bool {
 }
 
 #[test]
-fn airflow_reads_exactly_what_the_functions_were_given() {
-    if !with_airflow("what the functions make") {
+fn the_functions_write_and_read_connections_as_airflow_does() {
+    if !with_airflow("what the functions write and read") {
         return;
     }
     let cases = cases::generate(400);
@@ -300,9 +321,8 @@ fn airflow_reads_exactly_what_the_functions_were_given() {
         .collect();
     let newest = clients::asked_for().pop().unwrap();
     let workspace = Workspace::new(&newest, &format!("{REQUIRED_PROVIDERS}{EVERY_CASE}"));
-    let terraform = |airflows: &[&str]| {
-        workspace
-            .write("terraform.tfvars.json", &json!({ "cases": given, "airflows": airflows }).to_string());
+    let terraform = |texts: &[&str]| {
+        workspace.write("terraform.tfvars.json", &json!({ "cases": given, "texts": texts }).to_string());
         workspace.output("results")
     };
 
@@ -311,8 +331,9 @@ fn airflow_reads_exactly_what_the_functions_were_given() {
     assert_eq!(made.len(), cases.len());
     let texts: Vec<&str> =
         made.iter().flat_map(|made| ["uri", "json"].map(|form| made[form].as_str().unwrap())).collect();
-    let answers = ask_airflow(&texts);
-    let read = answers["read"].as_array().unwrap();
+    let others = cases::texts(1_000);
+    let answers = ask_airflow(&texts, &others);
+    let read = answers["written"].as_array().unwrap();
     assert_eq!(read.len(), 2 * cases.len());
     for (index, (text, answer)) in texts.iter().zip(read).enumerate() {
         let (case, form) = (&cases[index / 2], ["uri", "json"][index % 2]);
@@ -346,11 +367,49 @@ fn airflow_reads_exactly_what_the_functions_were_given() {
             (text(&made_up["text"]), connection(&host, &login, &password))
         }))
         .collect();
-    let results = terraform(&airflows.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>());
-    for (number, (text, expected)) in airflows.iter().enumerate() {
-        assert_eq!(&results["airflows"][number], expected, "{text}");
-    }
-    eprintln!("{} texts for Airflow and {} of Airflow's were compared.", texts.len(), airflows.len());
+    // And what anybody may have written: either both read the same, or both refuse.
+    let judged = others.iter().cloned().zip(answers["judged"].as_array().unwrap().iter().map(|judgement| {
+        let attribute = |name: &str| judgement[name].as_str();
+        match attribute("host") {
+            None => Value::Null,
+            Some(host) => json!({
+                "instance_url": format!("https://{host}"),
+                "account_id": attribute("account_id"),
+                "api_token": attribute("token"),
+            }),
+        }
+    }));
+    let expected: Vec<(String, Value)> = airflows.into_iter().chain(judged).collect();
+    let results = terraform(&expected.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>());
+    let differences: Vec<String> = expected
+        .iter()
+        .zip(results["texts"].as_array().unwrap())
+        .filter(|((_, expected), got)| expected != *got)
+        .map(|((text, expected), got)| format!("{text:?}: Airflow has {expected}, the function {got}"))
+        .collect();
+    assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+
+    let accepted = |json: bool| {
+        let (refused, accepted): (Vec<_>, Vec<_>) = others
+            .iter()
+            .zip(answers["judged"].as_array().unwrap())
+            .filter(|(text, _)| text.trim().starts_with('{') == json)
+            .partition(|(_, judgement)| judgement.is_null());
+        [accepted.len(), refused.len()]
+    };
+    let [uris, jsons] = [accepted(false), accepted(true)];
+    assert!(uris.into_iter().chain(jsons).all(|count| count > 100), "{uris:?} {jsons:?}");
+    eprintln!(
+        "{} connections for Airflow and {} of Airflow's were compared, and {} others: Airflow and the \
+         function read {} and {} of them, URIs and JSON, and refuse {} and {}.",
+        texts.len(),
+        expected.len() - others.len(),
+        others.len(),
+        uris[0],
+        jsons[0],
+        uris[1],
+        jsons[1],
+    );
 }
 
 /// The example, applied to an emulated KMS by a Terraform that gives the connection to a real Airflow.

@@ -1,16 +1,15 @@
 //! A dbt connection in Airflow: its two written forms, and what Airflow reads in them.
 //!
-//! Airflow's connection type `dbt_cloud` has the account ID as login, the API token as password, and the host name of
-//! the dbt instance as host; without host it means `cloud.getdbt.com`. It always calls `https://HOST/`, and uses neither
-//! schema nor port. A URI is taken apart by Python's `urlsplit` and its parts are percent-decoded; JSON is taken as it
-//! is. Both forms are written here exactly as Airflow's `Connection.get_uri` and `as_json` write them.
+//! Airflow's connection type `dbt_cloud` has the account ID as login, the API token as password, and the host
+//! name of the dbt instance as host; without host it means `cloud.getdbt.com`. It always calls
+//! `https://HOST/`, and uses neither schema nor port. The forms are written here exactly as Airflow's
+//! `Connection.get_uri` and `as_json` write them, and read as [`Fields`] says.
 
-use std::borrow::Cow;
-
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use serde_json::{Map, Value as Json};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value as Json;
 use url::Url;
 
+use super::fields::Fields;
 use crate::{
     plugin::{
         function::{FunctionError, Parameter},
@@ -36,8 +35,8 @@ pub(super) fn connection_parameters() -> Vec<Parameter> {
     vec![
         parameter(
             "instance_url",
-            "URL of the dbt instance, such as `https://emea.dbt.com`. Only the host name is used, in lower case, as in \
-             the KMS: Airflow always connects over HTTPS, without a port or path.",
+            "URL of the dbt instance, such as `https://emea.dbt.com`. Only the host name is used, in lower \
+             case, as in the KMS: Airflow always connects over HTTPS, without a port or path.",
         ),
         parameter("account_id", "ID of the dbt account. Airflow's dbt operators only accept digits."),
         parameter("api_token", "API token for dbt."),
@@ -55,6 +54,7 @@ pub(super) fn texts<const N: usize>(arguments: Vec<Value>) -> Result<[String; N]
 pub(super) struct AirflowConnection {
     /// As [`Url::host_str`] gives it.
     host: String,
+    /// Empty if it has none.
     account_id: String,
     api_token: Secret,
 }
@@ -95,105 +95,62 @@ impl AirflowConnection {
         [&self.host, &self.account_id, self.api_token.expose()]
     }
 
-    /// Reads either form.
+    /// Reads either form. The connection may have no account.
     ///
     /// # Errors
     /// What is wrong, to follow the argument's name. Quotes nothing of the text.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        // Airflow distinguishes the forms in the same way.
-        match text.trim() {
-            "" => Err(reason::EMPTY.into()),
-            json if json.starts_with('{') => Self::parse_json(json),
-            uri => Self::parse_uri(uri),
-        }
-    }
-
-    fn parse_json(json: &str) -> Result<Self, String> {
-        let fields: Map<String, Json> =
-            serde_json::from_str(json).map_err(|error| reason::invalid_json(error.line(), error.column()))?;
-        let field = |name: &str| match fields.get(name) {
-            None | Some(Json::Null) => Ok(String::new()),
-            Some(Json::String(text)) => Ok(text.clone()),
-            Some(_) => Err(reason::not_a_string(name)),
-        };
-        match field("conn_type")? {
-            name if is_dbt_cloud(&name) => {}
-            name if name.is_empty() => return Err(reason::NO_TYPE.into()),
-            _ => return Err(reason::OTHER_TYPE.into()),
-        }
-        Self::from_fields(&field("host")?, field("login")?, field("password")?)
-    }
-
-    fn parse_uri(uri: &str) -> Result<Self, String> {
-        // `urlsplit` drops these wherever they are, for instance where a long line was folded.
-        let uri: String = uri.chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).collect();
-        let (_, rest) =
-            uri.split_once("://").filter(|(scheme, _)| is_dbt_cloud(scheme)).ok_or(reason::NEITHER_FORM)?;
-        // Where the host is a URL, Airflow puts that URL's scheme first: `dbt-cloud://https://LOGIN:PASSWORD@HOST`.
-        let rest =
-            ["https://", "http://"].iter().find_map(|scheme| rest.strip_prefix(scheme)).unwrap_or(rest);
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let (userinfo, location) = authority.rsplit_once('@').ok_or(reason::NO_USER_INFO)?;
-        let (login, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
-        let host = decoded("host", without_port(location)?)?;
-        Self::from_fields(&host, decoded("login", login)?, decoded("password", password)?)
-    }
-
-    fn from_fields(host: &str, login: String, password: String) -> Result<Self, String> {
-        if login.is_empty() {
-            return Err(reason::NO_LOGIN.into());
-        }
+        let Fields { host, login, password } = Fields::read(text)?;
         if password.is_empty() {
             return Err(reason::NO_PASSWORD.into());
         }
-        let url = match host {
-            "" => format!("https://{DEFAULT_HOST}"),
-            url if url.contains("://") => url.to_owned(),
-            name => format!("https://{name}"),
+        let host = match host.as_str() {
+            "" => DEFAULT_HOST.into(),
+            host => tenant_host(host).ok_or(reason::INVALID_HOST)?,
         };
-        let host = host_name(&url).map_err(|_| reason::INVALID_HOST)?;
-        Ok(Self { host, account_id: login, api_token: Secret::new(password) })
+        Ok(Self { host, account_id: login, api_token: password })
     }
 
     /// The object with the arguments of a `kms_dbt_connection`.
     pub(super) fn into_value(self) -> Value {
         let attributes = [
             ("instance_url", Value::String(format!("https://{}", self.host))),
-            ("account_id", Value::String(self.account_id)),
+            ("account_id", if self.account_id.is_empty() { Value::Null } else { self.account_id.into() }),
             ("api_token", self.api_token.into_value()),
         ];
         Value::Map(attributes.map(|(name, value)| (name.into(), value)).into())
     }
 }
 
-/// Whether this is the type's name. Only the hyphen is legal in a URI's scheme, but people write the underscore too.
-fn is_dbt_cloud(name: &str) -> bool {
-    name.eq_ignore_ascii_case("dbt_cloud") || name.eq_ignore_ascii_case("dbt-cloud")
-}
-
 /// The host name in a dbt instance's URL, as the KMS takes it.
 fn host_name(instance_url: &str) -> Result<String, String> {
     rules::instance_url(instance_url)?;
     let url = Url::parse(instance_url).ok();
-    url.as_ref().and_then(Url::host_str).map(str::to_owned).ok_or_else(|| NOT_AN_INSTANCE_URL.into())
+    let host = url.as_ref().and_then(Url::host_str).filter(|host| is_host(host));
+    host.map(str::to_owned).ok_or_else(|| NOT_AN_INSTANCE_URL.into())
 }
 
-/// What is before the port, which must be a number if there is one.
-fn without_port(location: &str) -> Result<&str, String> {
-    // The colons of an IPv6 address are within brackets.
-    let after_address = location.find(']').unwrap_or(0);
-    match location[after_address..].split_once(':') {
-        None => Ok(location),
-        Some((_, port)) if !port.is_empty() && port.parse::<u16>().is_err() => {
-            Err(reason::INVALID_PORT.into())
+/// Whether Airflow can call a host: it is an address, or has only what a URL can have unencoded.
+fn is_host(host: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&b);
+    host.starts_with('[') || !host.starts_with(['*', '.']) && host.bytes().all(is_plain)
+}
+
+/// The host that Airflow calls with `https://TENANT/`, or the host of a tenant that is a URL itself.
+fn tenant_host(tenant: &str) -> Option<String> {
+    let rest = match tenant.split_once("://") {
+        None => tenant,
+        Some((scheme, rest)) if ["http", "https"].iter().any(|http| scheme.eq_ignore_ascii_case(http)) => {
+            rest
         }
-        Some((rest, _)) => Ok(&location[..after_address + rest.len()]),
-    }
-}
-
-fn decoded(part: &str, text: &str) -> Result<String, String> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(Cow::into_owned).map_err(|_| reason::not_utf8(part))
+        Some(_) => return None,
+    };
+    let authority = rest.split(['/', '\\', '?', '#']).next()?;
+    let location = authority.rsplit_once('@').map_or(authority, |(_, location)| location);
+    // `Url` drops white space and invisible characters, where Airflow's HTTP library refuses the name.
+    let is_visible = |c: char| c.is_ascii_graphic() || !c.is_ascii() && c.is_alphanumeric();
+    let host = host_name(&format!("https://{location}"));
+    host.ok().filter(|_| location.chars().all(is_visible))
 }
 
 /// Writes a JSON string in ASCII, as Python's `json.dumps` does.
@@ -217,7 +174,7 @@ mod generated;
 
 #[cfg(test)]
 pub(super) mod cases {
-    pub(in crate::provider::airflow) use super::generated::generate;
+    pub(in crate::provider::airflow) use super::generated::{generate, texts};
     use crate::plugin::value::Value;
 
     pub(in crate::provider::airflow) fn arguments(texts: &[&str]) -> Vec<Value> {

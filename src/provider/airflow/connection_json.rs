@@ -13,12 +13,14 @@ impl Function for AirflowConnectionJson {
     fn signature(&self) -> Signature {
         Signature {
             summary: "Formats a dbt connection as an Airflow connection in JSON",
-            description: "Formats a dbt connection as JSON for Airflow's connection type `dbt_cloud`, with `conn_type`, \
-                          `host`, `login` (the account ID) and `password` (the API token). Use it for the environment \
-                          variable `AIRFLOW_CONN_<ID>` or for an Airflow secrets backend. The result is byte for byte \
-                          the same as Airflow's own output: keys in this order, ASCII only.\n\n\
-                          The result contains the API token. It is ephemeral or sensitive if an argument is. To keep the \
-                          token out of state, pass an ephemeral value, and pass the result to a write-only attribute.",
+            description: "Formats a dbt connection as JSON for Airflow's connection type `dbt_cloud`, with \
+                          `conn_type`, `host`, `login` (the account ID) and `password` (the API token). Use \
+                          it for the environment variable `AIRFLOW_CONN_<ID>` or for an Airflow secrets \
+                          backend. The result is byte for byte the same as Airflow's own output: keys in \
+                          this order, ASCII only.\n\n\
+                          The result contains the API token. It is ephemeral or sensitive if an argument is. \
+                          To keep the token out of state, pass an ephemeral value, and pass the result to a \
+                          write-only attribute.",
             parameters: connection::connection_parameters(),
             result: Type::String,
         }

@@ -16,9 +16,11 @@ impl Function for AirflowConnectionUri {
             description: "Formats a dbt connection as a URI for Airflow's connection type `dbt_cloud`: \
                           `dbt-cloud://ACCOUNT_ID:API_TOKEN@HOST`. Use it for the environment variable \
                           `AIRFLOW_CONN_<ID>` or for an Airflow secrets backend. Special characters are \
-                          percent-encoded, and the result is byte for byte the same as Airflow's own output.\n\n\
-                          The result contains the API token. It is ephemeral or sensitive if an argument is. To keep the \
-                          token out of state, pass an ephemeral value, and pass the result to a write-only attribute.",
+                          percent-encoded, and the result is byte for byte the same as Airflow's own \
+                          output.\n\n\
+                          The result contains the API token. It is ephemeral or sensitive if an argument is. \
+                          To keep the token out of state, pass an ephemeral value, and pass the result to a \
+                          write-only attribute.",
             parameters: connection::connection_parameters(),
             result: Type::String,
         }

@@ -3,7 +3,9 @@
 mod connection;
 mod connection_json;
 mod connection_uri;
+mod fields;
 mod parse_connection;
+mod python;
 
 pub(super) use self::{
     connection_json::AirflowConnectionJson, connection_uri::AirflowConnectionUri,

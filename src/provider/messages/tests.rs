@@ -438,16 +438,21 @@ fn airflow() {
     insta::assert_snapshot!(listed(&[
         ("EMPTY", airflow::EMPTY),
         ("NEITHER_FORM", airflow::NEITHER_FORM),
+        ("UNDERSCORE", airflow::UNDERSCORE),
         ("NO_TYPE", airflow::NO_TYPE),
         ("OTHER_TYPE", airflow::OTHER_TYPE),
         ("NO_USER_INFO", airflow::NO_USER_INFO),
-        ("NO_LOGIN", airflow::NO_LOGIN),
         ("NO_PASSWORD", airflow::NO_PASSWORD),
+        ("FURTHER_URL", airflow::FURTHER_URL),
+        ("BRACKET", airflow::BRACKET),
+        ("LOOKALIKE", airflow::LOOKALIKE),
+        ("UNKNOWN_FIELD", airflow::UNKNOWN_FIELD),
+        ("URI_AND_FIELDS", airflow::URI_AND_FIELDS),
         ("INVALID_HOST", airflow::INVALID_HOST),
         ("INVALID_PORT", airflow::INVALID_PORT),
         ("invalid_json", &airflow::invalid_json(2, 26)),
-        ("not_a_string", &airflow::not_a_string("login")),
-        ("not_utf8", &airflow::not_utf8("password")),
+        ("not_text", &airflow::not_text("host")),
+        ("not_text_or_number", &airflow::not_text_or_number("login")),
     ]));
 }
 
