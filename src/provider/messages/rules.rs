@@ -6,10 +6,16 @@ use crate::kms::HostError;
 pub const EMPTY: &str = "must not be empty.";
 pub const EMPTY_PROJECT: &str =
     "must not be empty. Leave it out, or set it to null, for a connection of the whole organization.";
-pub const NOT_TRIMMED: &str = "must not begin or end with white space: the server would remove it.";
+pub const NOT_TRIMMED: &str = "must not begin or end with white space, because the server would remove it. \
+                               Remove it from the value, for instance with trimspace().";
+pub const BYTE_ORDER_MARK: &str = "must not begin or end with a byte-order mark (U+FEFF), because the server would \
+                                   remove it. Remove it from the value, for instance with trim(VALUE, \"\\uFEFF\").";
+pub const ZERO_CHARACTER: &str = "must not contain the character U+0000: the server can't store it.";
 pub const NOT_A_SLUG: &str = "must be a slug: lower-case letters, digits, and single hyphens between them, such as \
                               \"analytics-prod\".";
 pub const NOT_AN_INSTANCE_URL: &str = "must be a URL with a host, such as \"https://cloud.getdbt.com\".";
+pub const NO_SLASHES: &str =
+    "must begin with \"https://\", with both slashes, such as \"https://cloud.getdbt.com\".";
 pub const CREDENTIALS_IN_URL: &str =
     "must not contain a user name or password: it is stored and shown in plain text.";
 pub const NOT_A_UUID: &str = "must be a UUID, such as 6f1f7c0e-6a5b-4d0e-9c3a-0123456789ab.";
@@ -23,6 +29,14 @@ pub const ZERO_DURATION: &str = "must be longer than zero.";
 /// A text with more characters than the server takes.
 pub fn too_long(limit: usize, length: usize) -> String {
     format!("must have at most {limit} characters, and has {length}.")
+}
+
+/// A text with few enough characters, which the server still counts as too many.
+pub fn too_many_units(limit: usize, units: usize) -> String {
+    format!(
+        "must have at most {limit} characters as the server counts them, and has {units}: it counts emoji and \
+         other characters beyond U+FFFF twice."
+    )
 }
 
 /// A number of retries out of range.

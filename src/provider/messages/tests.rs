@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use super::{
     actions, airflow, arguments,
     attribute_map::{self, AttributeMap},
-    failures, lifecycle, rotation, rules, settings,
+    connection, failures, lifecycle, rotation, rules, settings,
 };
 use crate::{
     kms::{
@@ -116,9 +116,10 @@ fn refused(kind: ApiErrorKind, status: u16) -> Error {
 #[test]
 fn failures() {
     use ApiErrorKind::{
-        CredentialsRefused, InProgress, InUse, Invalid, NameTaken, NotFound, Other, OtherApp,
-        PermissionDenied, PlanRestricted, RotationFailed, SecretTaken, Unauthorized, UnknownFolder,
-        UnknownProject, ValueHidden,
+        CredentialsRefused, DbtUnavailable, InProgress, InUse, InstanceUrlRefused, Invalid, NameTaken,
+        NotFound, Other, OtherApp, PermissionDenied, PlanRestricted, RotationFailed, SecretTaken,
+        TokenUnconfirmed, Unauthorized, UnknownAccount, UnknownFolder, UnknownProject, ValidationFailed,
+        ValueHidden,
     };
     let mut texts = Texts::default();
     let task = "create the dbt connection \"orders\"";
@@ -129,6 +130,10 @@ fn failures() {
     };
     for (kind, status) in [
         (CredentialsRefused, 400),
+        (UnknownAccount, 400),
+        (DbtUnavailable, 400),
+        (InstanceUrlRefused, 400),
+        (ValidationFailed, 400),
         (InUse, 400),
         (Invalid, 422),
         (NameTaken, 400),
@@ -144,6 +149,11 @@ fn failures() {
     }
     for (kind, status) in [
         (CredentialsRefused, 400),
+        (UnknownAccount, 400),
+        (DbtUnavailable, 400),
+        (TokenUnconfirmed, 400),
+        (InstanceUrlRefused, 400),
+        (ValidationFailed, 400),
         (InProgress, 400),
         (OtherApp, 400),
         (PlanRestricted, 400),
@@ -242,6 +252,16 @@ fn lifecycle() {
             CreateError::Failed(lost()),
         ),
     );
+    for (case, error) in [
+        ("Unconfirmed", CreateError::Unconfirmed { found: None, error: lost() }),
+        ("server error", CreateError::Failed(refused(ApiErrorKind::Other, 500))),
+        ("token unconfirmed", CreateError::Failed(refused(ApiErrorKind::TokenUnconfirmed, 400))),
+    ] {
+        texts.add(
+            &format!("create_failure of a rotation, {case}"),
+            &lifecycle::create_failure::<ServiceTokenRotation>(&of_rotation, &place_of_rotation, error),
+        );
+    }
     texts.added("create_still_open", |d| lifecycle::create_still_open::<T>("orders", d));
     texts.add("taken_by_the_replaced", &lifecycle::taken_by_the_replaced::<T>(&place, ID));
     texts.add("taken_by_another", &lifecycle::taken_by_another::<T>(&place, &existing));
@@ -291,6 +311,14 @@ fn lifecycle() {
     texts.add("nothing_at", &lifecycle::nothing_at::<T>(&place));
     texts.add("nothing_at, rotation", &lifecycle::nothing_at::<ServiceTokenRotation>(&place_of_rotation));
     texts.add("invalid_import", &lifecycle::invalid_import::<T>("a b"));
+    insta::assert_snapshot!(texts.0);
+}
+
+#[test]
+fn connection_warnings() {
+    let mut texts = Texts::default();
+    texts.added("only_the_host_is_used", |d| connection::only_the_host_is_used("cloud.getdbt.com", d));
+    texts.added("account_is_no_number", connection::account_is_no_number);
     insta::assert_snapshot!(texts.0);
 }
 
@@ -378,8 +406,11 @@ fn rules() {
         ("EMPTY", rules::EMPTY),
         ("EMPTY_PROJECT", rules::EMPTY_PROJECT),
         ("NOT_TRIMMED", rules::NOT_TRIMMED),
+        ("BYTE_ORDER_MARK", rules::BYTE_ORDER_MARK),
+        ("ZERO_CHARACTER", rules::ZERO_CHARACTER),
         ("NOT_A_SLUG", rules::NOT_A_SLUG),
         ("NOT_AN_INSTANCE_URL", rules::NOT_AN_INSTANCE_URL),
+        ("NO_SLASHES", rules::NO_SLASHES),
         ("CREDENTIALS_IN_URL", rules::CREDENTIALS_IN_URL),
         ("NOT_A_UUID", rules::NOT_A_UUID),
         ("UPPER_CASE", rules::UPPER_CASE),
@@ -389,6 +420,7 @@ fn rules() {
         ("NOT_A_DURATION", rules::NOT_A_DURATION),
         ("ZERO_DURATION", rules::ZERO_DURATION),
         ("too_long", &rules::too_long(64, 65)),
+        ("too_many_units", &rules::too_many_units(256, 258)),
         ("not_retries", &rules::not_retries(100)),
         ("host: not a URL", rules::host(HostError::NotAUrl)),
         ("host: scheme", rules::host(HostError::Scheme)),
