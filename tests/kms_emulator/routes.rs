@@ -335,6 +335,9 @@ fn perform(
     {
         validation::uuid(id, "connectionId")?;
     }
+    if let Call::OlderSecret(name) | Call::NewerSecret(name) = &call {
+        storable(Some(name.clone()))?;
+    }
     let name_rule = state.options.name_rule;
     match call {
         Call::List => state.list(caller, request.scope()?.as_deref()),

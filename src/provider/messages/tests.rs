@@ -454,6 +454,8 @@ fn credentials() {
         ("STORED_CREDENTIALS", attribute_map::STORED_CREDENTIALS),
         ("ROTATING_CREDENTIALS", attribute_map::ROTATING_CREDENTIALS),
         ("CREDENTIALS_OF_ROTATION", attribute_map::CREDENTIALS_OF_ROTATION),
+        ("OF_THE_CONNECTION", attribute_map::OF_THE_CONNECTION),
+        ("LOOK_FOR_TOKENS_FIRST", attribute_map::LOOK_FOR_TOKENS_FIRST),
         ("LOOK_BEFORE_ROTATING_AGAIN", attribute_map::LOOK_BEFORE_ROTATING_AGAIN),
     ]));
 }
