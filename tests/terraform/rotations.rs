@@ -387,7 +387,6 @@ fn bad_input_is_refused_in_validation() {
             ("rotation_interval", "1.5", "whole number"),
             ("rotate_at_utc", "{ hours = 24 }", "from 0 to 23"),
             ("rotate_at_utc", "{ minutes = 60 }", "from 0 to 59"),
-            ("description", "join(\"\", [for number in range(257) : \"x\"])", "256"),
         ];
         for (attribute, expression, expected) in cases {
             workspace.write("main.tf", &rotation("orders", &connection, &[(attribute, expression)]));

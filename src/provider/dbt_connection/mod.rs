@@ -8,7 +8,7 @@ use super::{
     lifecycle::{ManagedObject, SecretAttribute, SentWith, object},
     messages::{
         attribute_map::{self, AttributeMap},
-        connection as messages,
+        rules as messages,
     },
     rules,
 };

@@ -4,7 +4,6 @@
 //! attribute_map   which attribute a failure belongs to
 //! failures        failed calls to the KMS
 //! lifecycle       create, update, import and adoption, for every kind of object
-//! connection      dbt connections
 //! rotation        rotations of dbt service tokens
 //! settings        the provider block and the environment
 //! arguments       arguments of data sources and list resources
@@ -17,7 +16,6 @@ pub mod actions;
 pub mod airflow;
 pub mod arguments;
 pub mod attribute_map;
-pub mod connection;
 pub mod failures;
 pub mod lifecycle;
 pub mod rotation;

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use super::{
     actions, airflow, arguments,
     attribute_map::{self, AttributeMap},
-    connection, failures, lifecycle, rotation, rules, settings,
+    failures, lifecycle, rotation, rules, settings,
 };
 use crate::{
     kms::{
@@ -315,10 +315,10 @@ fn lifecycle() {
 }
 
 #[test]
-fn connection_warnings() {
+fn odd_values() {
     let mut texts = Texts::default();
-    texts.added("only_the_host_is_used", |d| connection::only_the_host_is_used("cloud.getdbt.com", d));
-    texts.added("account_is_no_number", connection::account_is_no_number);
+    texts.added("only_the_host_is_used", |d| rules::only_the_host_is_used("cloud.getdbt.com", d));
+    texts.added("account_is_no_number", rules::account_is_no_number);
     insta::assert_snapshot!(texts.0);
 }
 
