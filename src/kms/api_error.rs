@@ -67,8 +67,19 @@ pub enum ApiErrorKind {
     PlanRestricted,
     /// The object exists, but it belongs to another app.
     OtherApp,
-    /// dbt refused the credentials, or could not be reached with them.
+    /// dbt refused the credentials.
     CredentialsRefused,
+    /// dbt has no such account.
+    UnknownAccount,
+    /// dbt could not be reached, or is busy. Nothing was changed, so the request may be repeated.
+    DbtUnavailable,
+    /// dbt did not confirm that it created a service token. The KMS stored nothing, but dbt may have created
+    /// tokens.
+    TokenUnconfirmed,
+    /// The KMS itself refuses to call the URL of the dbt instance.
+    InstanceUrlRefused,
+    /// The KMS could not validate the credentials with dbt, for another or an unknown reason.
+    ValidationFailed,
     /// The machine identity lacks a permission.
     PermissionDenied,
     /// The access token is missing, unknown, malformed, expired or used up, or a login was refused.
@@ -101,7 +112,7 @@ pub(super) fn read(status: StatusCode, body: &[u8], clean: impl Fn(&str) -> Stri
         return None;
     }
     let (message, issues) = match body.get("message")? {
-        Value::String(message) => (message.trim(), Vec::new()),
+        Value::String(message) => (reason(status, error, message.trim()), Vec::new()),
         Value::Array(issues) => {
             let issues = issues.iter().filter_map(|value| issue(value, &clean));
             (messages::invalid_request(), issues.collect())
@@ -110,6 +121,18 @@ pub(super) fn read(status: StatusCode, body: &[u8], clean: impl Fn(&str) -> Stri
     };
     let kind = kind(status, error, message);
     Some(ApiError { kind, status, message: clean(message), issues, req_id: Some(clean(req_id)) })
+}
+
+/// The message, or the name of the error where that is the reason: some refusals have a sentence as their name,
+/// such as "You are not member of this project", and a message that is always the same.
+fn reason<'b>(status: StatusCode, error: &'b str, message: &'b str) -> &'b str {
+    const ALWAYS_THE_SAME: &str = "You are not allowed to access this resource";
+    let is_sentence = error.trim().contains(' ');
+    let is_refusal = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    if is_refusal && is_sentence && (message.is_empty() || message == ALWAYS_THE_SAME) {
+        return error.trim();
+    }
+    message
 }
 
 /// Whether this is the web framework's response to an unknown route.
@@ -173,29 +196,93 @@ fn names_missing_prerequisite(message: &str) -> bool {
     ["kms with id", "kms key", "organization with id"].iter().any(|start| message.starts_with(start))
 }
 
-/// The beginnings of messages that forward an error of dbt. The rest is the text of dbt or of the HTTP library.
-const DBT_REFUSALS: [&str; 8] = [
+/// The beginnings of messages that forward an error of a call to dbt. The rest is the text of dbt or of the HTTP
+/// library.
+const CALLS_OF_DBT: [&str; 4] = [
     "failed to validate credentials",
-    "unable to validate connection",
-    "failed to validate connection credentials",
-    "failed to create service token",
     "failed to list projects",
-    "unable to list projects",
+    "failed to remove service token",
+    CREATION_OF_TOKEN,
+];
+
+/// The only call whose failure can leave something at dbt. The KMS itself repeats it.
+const CREATION_OF_TOKEN: &str = "failed to create service token";
+
+/// The beginnings of messages without a reason. The KMS found no address for the host, for instance.
+const WITHOUT_REASON: [&str; 3] =
+    ["unable to validate connection", "unable to list projects", "failed to validate connection credentials"];
+
+/// The beginnings of messages about a URL that the KMS doesn't call.
+const URLS_NOT_CALLED: [&str; 5] = [
     "invalid dbt instance url",
-    "invalid credential format",
+    "local ips not allowed",
+    "local ip not allowed",
+    "private ip",
+    "urls with user credentials",
 ];
 
 /// The text of failed rotations, after the vendor's name.
 const ROTATION_FAILURE: &str = "encountered an issue while generating credentials with the configured inputs";
 
-/// The texts that refuse a host in a private network.
-const LOCAL_HOSTS: [&str; 3] = ["local ips not allowed", "local ip not allowed", "private ip"];
+/// The text of the HTTP library about a status, which follows it.
+const STATUS: &str = "request failed with status code ";
+
+/// Words of the HTTP library and of Node about the network, and of dbt about its own state.
+const UNAVAILABLE: [&str; 18] = [
+    "getaddrinfo",
+    "econnrefused",
+    "econnreset",
+    "econnaborted",
+    "etimedout",
+    "ehostunreach",
+    "enetunreach",
+    "eai_again",
+    "epipe",
+    "socket hang up",
+    "socket disconnected",
+    "network error",
+    "timeout of ",
+    "timed out",
+    "throttled",
+    "too many requests",
+    "unavailable",
+    "try again",
+];
+
+/// What became of a call of dbt, by the text of dbt or of the HTTP library. Both are in lower case.
+fn kind_of_dbt_error(call: &str, reason: &str) -> ApiErrorKind {
+    let status = reason.split_once(STATUS).and_then(|(_, status)| {
+        let digits = status.find(|c: char| !c.is_ascii_digit()).unwrap_or(status.len());
+        status[..digits].parse::<u16>().ok()
+    });
+    let has = |words: &[&str]| words.iter().any(|words| reason.contains(words));
+    let unavailable =
+        if call == CREATION_OF_TOKEN { ApiErrorKind::TokenUnconfirmed } else { ApiErrorKind::DbtUnavailable };
+    match status {
+        Some(401 | 403) => ApiErrorKind::CredentialsRefused,
+        Some(404) => ApiErrorKind::UnknownAccount,
+        Some(408 | 425 | 429 | 500..) => unavailable,
+        Some(_) => ApiErrorKind::ValidationFailed,
+        None if has(&UNAVAILABLE) => unavailable,
+        None if has(&["not found"]) => ApiErrorKind::UnknownAccount,
+        None if has(&["certificate", "altnames", "ssl", "tls", "unknown error"]) => {
+            ApiErrorKind::ValidationFailed
+        }
+        // A reason of dbt, such as "Invalid token.". Of a validation, the KMS forwards none.
+        None if call == CALLS_OF_DBT[0] => ApiErrorKind::ValidationFailed,
+        None => ApiErrorKind::CredentialsRefused,
+    }
+}
 
 fn kind_of_bad_request(message: &str) -> ApiErrorKind {
     let message = message.to_ascii_lowercase();
     let begins_with = |starts: &[&str]| starts.iter().any(|start| message.starts_with(start));
-    if begins_with(&DBT_REFUSALS) || begins_with(&LOCAL_HOSTS) {
-        ApiErrorKind::CredentialsRefused
+    if begins_with(&URLS_NOT_CALLED) {
+        ApiErrorKind::InstanceUrlRefused
+    } else if begins_with(&WITHOUT_REASON) {
+        ApiErrorKind::ValidationFailed
+    } else if let Some(call) = CALLS_OF_DBT.into_iter().find(|call| message.starts_with(call)) {
+        kind_of_dbt_error(call, &message[call.len()..])
     } else if message.contains("access token number of uses limit reached") {
         ApiErrorKind::Unauthorized
     } else if message.contains("due to plan restriction") {
@@ -206,7 +293,10 @@ fn kind_of_bad_request(message: &str) -> ApiErrorKind {
         ApiErrorKind::SecretTaken
     } else if message.starts_with("a rotation is already in progress") {
         ApiErrorKind::InProgress
-    } else if message.contains("is not for app \"") || message.contains("is not configured for") {
+    } else if message.contains("is not for app \"")
+        || message.contains("is not configured for")
+        || message.starts_with("invalid credential format")
+    {
         ApiErrorKind::OtherApp
     } else if message.contains(ROTATION_FAILURE) {
         ApiErrorKind::RotationFailed
@@ -272,8 +362,7 @@ mod tests {
         let uses = "Unable to renew because access token number of uses limit reached";
         let table = [
             (400, "BadRequest", "An App Connection with the name \"a\" already exists", NameTaken),
-            (400, "BadRequest", "Failed to validate credentials: 401 Unauthorized", CredentialsRefused),
-            (400, "BadRequest", refused, CredentialsRefused),
+            (400, "BadRequest", refused, ValidationFailed),
             (
                 400,
                 "BadRequest",
@@ -292,7 +381,6 @@ mod tests {
                 "Could not find folder with path \"/x\" in environment \"dev\" for project with ID \"p\"",
                 UnknownFolder,
             ),
-            (400, "BadRequest", "Failed to create service token: Invalid token.", CredentialsRefused),
             (
                 400,
                 "BadRequest",
@@ -313,17 +401,6 @@ mod tests {
                 "Hanzo KMS encountered an issue while generating credentials with the configured inputs: Invalid token.",
                 RotationFailed,
             ),
-            (400, "BadRequest", "Unable to validate connection - verify credentials", CredentialsRefused),
-            (400, "BadRequest", "Failed to list projects: Invalid token.", CredentialsRefused),
-            (
-                400,
-                "BadRequest",
-                "Failed to list projects: The requested resource was not found.",
-                CredentialsRefused,
-            ),
-            (400, "BadRequest", "Unable to list projects", CredentialsRefused),
-            (400, "BadRequest", "Invalid DBT instance URL: x", CredentialsRefused),
-            (400, "BadRequest", "Local IPs not allowed as URL", CredentialsRefused),
             (400, "BadRequest", in_use, InUse),
             (400, "BadRequest", "The App Connection is in use by 2 secret syncs", InUse),
             (400, "BadRequest", "Project with ID 'p' not found", UnknownProject),
@@ -342,6 +419,12 @@ mod tests {
             (403, "PermissionDenied", "You are not allowed to read on app-connections", PermissionDenied),
             (403, "TokenError", "Your token has expired", Unauthorized),
             (403, "You are not member of this project", "You are not allowed", PermissionDenied),
+            (
+                400,
+                "BadRequest",
+                "Invalid credential format for github Connection with method API Token",
+                OtherApp,
+            ),
             (403, "Forbidden", "This IP address is not allowed", PermissionDenied),
             (401, "UnauthorizedError", uses, Unauthorized),
             (429, "RateLimitExceeded", "Failed to acquire lock: rate limit exceeded", RateLimited),
@@ -369,6 +452,87 @@ mod tests {
             let read = read_plainly(status, &response(status, error, message)).unwrap();
             assert_eq!(read.kind, kind, "{status} {message}");
             assert_eq!((read.message.as_str(), read.req_id.as_deref()), (message, Some("r")));
+        }
+    }
+
+    #[test]
+    fn causes_of_a_failed_call_of_dbt_are_told_apart() {
+        let table = [
+            ("Failed to validate credentials: Request failed with status code 401", CredentialsRefused),
+            ("Failed to validate credentials: Request failed with status code 403", CredentialsRefused),
+            ("Failed to validate credentials: Request failed with status code 404", UnknownAccount),
+            ("Failed to validate credentials: Request failed with status code 429", DbtUnavailable),
+            ("Failed to validate credentials: Request failed with status code 500", DbtUnavailable),
+            ("Failed to validate credentials: Request failed with status code 503", DbtUnavailable),
+            ("Failed to validate credentials: Request failed with status code 409", ValidationFailed),
+            ("Failed to validate credentials: Request failed with status code 302", ValidationFailed),
+            ("Failed to validate credentials: getaddrinfo ENOTFOUND dbt.example.com", DbtUnavailable),
+            ("Failed to validate credentials: getaddrinfo EAI_AGAIN dbt.example.com", DbtUnavailable),
+            ("Failed to validate credentials: connect ECONNREFUSED 192.0.2.1:443", DbtUnavailable),
+            ("Failed to validate credentials: connect ETIMEDOUT 192.0.2.1:443", DbtUnavailable),
+            ("Failed to validate credentials: read ECONNRESET", DbtUnavailable),
+            ("Failed to validate credentials: socket hang up", DbtUnavailable),
+            ("Failed to validate credentials: timeout of 30000ms exceeded", DbtUnavailable),
+            (
+                "Failed to validate credentials: Client network socket disconnected before secure TLS connection was \
+                 established",
+                DbtUnavailable,
+            ),
+            ("Failed to validate credentials: certificate has expired", ValidationFailed),
+            ("Failed to validate credentials: self-signed certificate", ValidationFailed),
+            ("Failed to validate credentials: Unknown error", ValidationFailed),
+            ("Unable to validate connection - verify credentials", ValidationFailed),
+            ("Failed to list projects: Invalid token.", CredentialsRefused),
+            (
+                "Failed to list projects: You do not have permission to perform this action.",
+                CredentialsRefused,
+            ),
+            ("Failed to list projects: The requested resource was not found.", UnknownAccount),
+            ("Failed to list projects: Request failed with status code 503", DbtUnavailable),
+            ("Failed to list projects: Request was throttled.", DbtUnavailable),
+            ("Failed to list projects: connect ECONNREFUSED 192.0.2.1:443", DbtUnavailable),
+            ("Failed to list projects: Unknown error", ValidationFailed),
+            ("Unable to list projects", ValidationFailed),
+            ("Failed to create service token: Invalid token.", CredentialsRefused),
+            ("Failed to create service token: Request failed with status code 403", CredentialsRefused),
+            ("Failed to create service token: Request failed with status code 504", TokenUnconfirmed),
+            ("Failed to create service token: socket hang up", TokenUnconfirmed),
+            (
+                "Failed to remove service token with tokenId 7: Request failed with status code 502",
+                DbtUnavailable,
+            ),
+            ("Failed to remove service token with tokenId 7: Not an owner.", CredentialsRefused),
+            (
+                "Failed to validate connection credentials. Are you sure your configured DBT app connection \
+                 credentials are valid?",
+                ValidationFailed,
+            ),
+            ("Invalid DBT instance URL: urn:a", InstanceUrlRefused),
+            ("Local IPs not allowed as URL", InstanceUrlRefused),
+            ("URLs with user credentials (e.g., user:pass@) are not allowed", InstanceUrlRefused),
+        ];
+        for (message, kind) in table {
+            let read = read_plainly(400, &response(400, "BadRequest", message)).unwrap();
+            assert_eq!(read.kind, kind, "{message}");
+        }
+    }
+
+    #[test]
+    fn the_reason_of_a_refusal_is_shown_wherever_it_stands() {
+        let always = "You are not allowed to access this resource";
+        let reason = "You are not member of this project";
+        for (status, error, message, shown) in [
+            (403, reason, always, reason),
+            (403, reason, "", reason),
+            (401, "Service token is expired", always, "Service token is expired"),
+            (403, reason, "Ask an admin.", "Ask an admin."),
+            (403, "ForbiddenError", always, always),
+            (403, "PermissionDenied", "You are not allowed to read on x", "You are not allowed to read on x"),
+            // The name of a failed operation isn't a reason.
+            (500, "Update by id", "Something went wrong", "Something went wrong"),
+        ] {
+            let read = read_plainly(status, &response(status, error, message)).unwrap();
+            assert_eq!(read.message, shown, "{error}: {message}");
         }
     }
 

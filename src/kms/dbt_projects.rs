@@ -31,8 +31,8 @@ impl Operation {
     ///
     /// # Errors
     /// `Api` with [`NotFound`](super::ApiErrorKind::NotFound) if there is no such connection, and with
-    /// [`CredentialsRefused`](super::ApiErrorKind::CredentialsRefused) if dbt refused them; and all other errors of
-    /// reads.
+    /// [`CredentialsRefused`](super::ApiErrorKind::CredentialsRefused) or another kind of a failed call of dbt; and all
+    /// other errors of reads.
     pub async fn dbt_projects(&self, id: &str) -> Result<Vec<DbtProject>, Error> {
         let request = Request::get("/api/v1/app-connections/dbt/:id/projects", &[id])?.of_list();
         Ok(self.send::<Projects>(&request).await?.projects)

@@ -215,6 +215,11 @@ impl Error {
         }
     }
 
+    /// Whether dbt may have created service tokens that the KMS doesn't know.
+    pub fn may_have_left_tokens(&self) -> bool {
+        self.may_have_changed_something() || self.api_kind() == Some(ApiErrorKind::TokenUnconfirmed)
+    }
+
     /// Whether something may have been changed although the request for it failed.
     pub fn may_have_changed_something(&self) -> bool {
         matches!(self.fate(), Fate::Unknown { .. })

@@ -11,6 +11,7 @@
 //! | no response, or part of one | unknown | repeated | repeated sparingly | looked up |
 //! | an error of the KMS, 4xx | refused | fails | fails | fails |
 //! | a response of the KMS that it has no such route | refused | fails | fails | fails |
+//! | an error of the KMS: dbt is unavailable | refused | repeated | fails | repeated |
 //! | an error of the KMS, 429 | refused | waits | waits | waits |
 //! | an error of the KMS about the access token | refused | renews the token | fails | renews the token |
 //! | an error of the KMS, 5xx | unknown | repeated | repeated sparingly | looked up |
@@ -194,6 +195,8 @@ impl Reason {
             Reason::Api(error) => match error.kind {
                 ApiErrorKind::RateLimited => Repetition::AfterLimit,
                 ApiErrorKind::Unauthorized if has_token => Repetition::WithNewToken,
+                // The KMS asks dbt before it changes anything. Where it asks for a token, this is another kind.
+                ApiErrorKind::DbtUnavailable if effect != Effect::Login => Repetition::Freely,
                 _ if error.status.is_server_error() => in_doubt,
                 _ => Repetition::Never,
             },
@@ -232,7 +235,9 @@ mod tests {
 
     #[test]
     fn every_end_of_an_exchange_has_one_fate() {
-        use ApiErrorKind::{NotFound, Other, PermissionDenied, RateLimited, Unauthorized};
+        use ApiErrorKind::{
+            DbtUnavailable, NotFound, Other, PermissionDenied, RateLimited, TokenUnconfirmed, Unauthorized,
+        };
         let unknown = Fate::Unknown { is_over: false };
         let over = Fate::Unknown { is_over: true };
         let obstacle = Some(Obstacle::NotTls);
@@ -253,6 +258,8 @@ mod tests {
             (api(400, Other), Fate::Refused, [Never; 4]),
             (api(403, PermissionDenied), Fate::Refused, [Never; 4]),
             (api(404, NotFound), Fate::Refused, [Never; 4]),
+            (api(400, DbtUnavailable), Fate::Refused, [Freely, Freely, Never, Freely]),
+            (api(400, TokenUnconfirmed), Fate::Refused, [Never; 4]),
             (api(429, RateLimited), Fate::Refused, [AfterLimit; 4]),
             (api(403, Unauthorized), Fate::Refused, [WithNewToken; 4]),
             (api(500, Other), over, [Freely, Freely, Sparingly, Never]),

@@ -10,16 +10,21 @@ use crate::kms::Host;
 
 /// The longest name, in characters. Servers of older releases take only 32.
 const NAME_LENGTH: usize = 64;
-/// The longest description, in characters as JavaScript counts them.
-const DESCRIPTION_LENGTH: usize = 256;
+/// The longest description that the server's database has room for, in characters of Unicode.
+const DESCRIPTION_LENGTH: usize = 255;
+/// The longest description that the server's validation takes, in UTF-16 units.
+const DESCRIPTION_UNITS: usize = 256;
 /// The longest account ID or token, likewise.
 const CREDENTIAL_LENGTH: usize = 255;
 
 type Checked = Result<(), String>;
 
+/// White space to JavaScript, but not to `trimspace`.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// What JavaScript's `trim` takes away. Rust's own notion of white space differs by two characters.
 fn is_trimmed_by_server(c: char) -> bool {
-    (c.is_whitespace() && c != '\u{85}') || c == '\u{feff}'
+    (c.is_whitespace() && c != '\u{85}') || c == BYTE_ORDER_MARK
 }
 
 /// The length as the server counts it: in UTF-16 units.
@@ -28,15 +33,30 @@ fn server_length(text: &str) -> usize {
 }
 
 fn trimmed(text: &str) -> Checked {
+    storable(text)?;
+    if text.starts_with(BYTE_ORDER_MARK) || text.ends_with(BYTE_ORDER_MARK) {
+        return Err(reason::BYTE_ORDER_MARK.into());
+    }
     if text.starts_with(is_trimmed_by_server) || text.ends_with(is_trimmed_by_server) {
         return Err(reason::NOT_TRIMMED.into());
     }
     Ok(())
 }
 
+/// The server's database fails for a text with U+0000, after the server has asked dbt.
+fn storable(text: &str) -> Checked {
+    if text.contains('\0') { Err(reason::ZERO_CHARACTER.into()) } else { Ok(()) }
+}
+
 /// Any text but an empty one.
 pub fn not_empty(text: &str) -> Checked {
     if text.is_empty() { Err(reason::EMPTY.into()) } else { Ok(()) }
+}
+
+/// Any text but an empty one, for the server to look for.
+pub fn searchable(text: &str) -> Checked {
+    storable(text)?;
+    not_empty(text)
 }
 
 /// Any text but an empty one, without white space around it.
@@ -68,7 +88,15 @@ pub fn slug(text: &str) -> Checked {
 /// An object's description.
 pub fn description(text: &str) -> Checked {
     trimmed(text)?;
-    at_most(text, DESCRIPTION_LENGTH)
+    let characters = text.chars().count();
+    if characters > DESCRIPTION_LENGTH {
+        return Err(reason::too_long(DESCRIPTION_LENGTH, characters));
+    }
+    let units = server_length(text);
+    if units > DESCRIPTION_UNITS {
+        return Err(reason::too_many_units(DESCRIPTION_UNITS, units));
+    }
+    Ok(())
 }
 
 /// A project's ID where there has to be one.
@@ -94,10 +122,31 @@ pub fn instance_url(text: &str) -> Checked {
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err(wrong());
     }
+    // The URL standard adds missing slashes, but the server reads another URL then.
+    if !text[url.scheme().len()..].starts_with("://") {
+        return Err(reason::NO_SLASHES.into());
+    }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(reason::CREDENTIALS_IN_URL.into());
     }
     Ok(())
+}
+
+/// The host that the KMS calls, if it ignores a part of this URL of a dbt instance. `None` if the URL has nothing but
+/// a host.
+pub fn host_without_the_rest(text: &str) -> Option<String> {
+    let url = url::Url::parse(text).ok()?;
+    let has_more = url.scheme() != "https"
+        || url.port().is_some()
+        || !matches!(url.path(), "" | "/")
+        || url.query().is_some()
+        || url.fragment().is_some();
+    has_more.then(|| url.host_str().map(str::to_owned))?
+}
+
+/// Whether this can be the ID of a dbt account: dbt's are numbers.
+pub fn is_account_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A dbt account's ID.
@@ -133,6 +182,7 @@ pub fn is_uuid(text: &str) -> bool {
 
 /// The path of a folder of secrets.
 pub fn folder_path(text: &str) -> Checked {
+    storable(text)?;
     if text.starts_with('/') { Ok(()) } else { Err(reason::NOT_A_PATH.into()) }
 }
 
@@ -191,6 +241,40 @@ pub fn positive_duration(text: &str) -> Checked {
 mod tests {
     use super::*;
 
+    #[test]
+    fn only_a_url_with_more_than_a_host_loses_a_part() {
+        for url in ["https://cloud.getdbt.com", "https://cloud.getdbt.com/", "HTTPS://x:443", "not a URL", ""]
+        {
+            assert_eq!(host_without_the_rest(url), None, "{url}");
+        }
+        for url in [
+            "http://x",
+            "http://x:80/",
+            "https://x:8443",
+            "https://x/deploy",
+            "https://x//",
+            "https://x/?a",
+            "https://x#a",
+        ] {
+            assert_eq!(host_without_the_rest(url).as_deref(), Some("x"), "{url}");
+        }
+    }
+
+    #[test]
+    fn accounts_of_dbt_are_numbers() {
+        assert!(is_account_number("70471823"));
+        for text in ["7047.5", "-5", "my-account", "1e5", "٣", "0x1"] {
+            assert!(!is_account_number(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn white_space_and_a_byte_order_mark_have_their_own_remedies() {
+        assert_eq!(trimmed("x\n").unwrap_err(), reason::NOT_TRIMMED);
+        assert_eq!(trimmed("\u{feff}x").unwrap_err(), reason::BYTE_ORDER_MARK);
+        assert!(reason::NOT_TRIMMED.contains("trimspace()"));
+    }
+
     /// Every rule with what it takes and what it refuses.
     #[test]
     fn each_rule_draws_the_servers_line() {
@@ -210,14 +294,26 @@ mod tests {
             (
                 "description",
                 description,
-                vec!["".into(), "Any text, with ünïcode.".into(), x(256), "😀".repeat(128), "\u{85}x".into()],
+                vec![
+                    "".into(),
+                    "Any text, with ünïcode.".into(),
+                    x(255),
+                    "é".repeat(255),
+                    "😀".repeat(128),
+                    // 129 characters, and 256 units.
+                    format!("{}xx", "😀".repeat(127)),
+                    "\u{85}x".into(),
+                ],
                 vec![
                     " x".into(),
                     "x\n".into(),
-                    x(257),
+                    x(256),
+                    "é".repeat(256),
                     "😀".repeat(129),
+                    format!("{}x", "😀".repeat(128)),
                     "\u{feff}x".into(),
                     "x\u{a0}".into(),
+                    "a\0b".into(),
                 ],
             ),
             ("id", known_project_id, vec!["p".into()], vec!["".into(), " p".into()]),
@@ -229,13 +325,41 @@ mod tests {
                     "https://cloud.getdbt.com".into(),
                     "https://ab123.us1.dbt.com/".into(),
                     "http://x".into(),
+                    "HTTPS://cloud.getdbt.com:443/path".into(),
                 ],
-                ["", "emea.dbt.com", " https://x", "https://", "ftp://x", "mailto:a@b", "https://u:p@x"]
-                    .map(String::from)
-                    .into(),
+                [
+                    "",
+                    "emea.dbt.com",
+                    " https://x",
+                    "https://",
+                    "https:cloud.getdbt.com",
+                    "https:/cloud.getdbt.com",
+                    "https:\\\\cloud.getdbt.com",
+                    "ftp://x",
+                    "mailto:a@b",
+                    "javascript:alert(1)",
+                    "data:text/plain,x",
+                    "urn:a:b",
+                    "https://u:p@x",
+                    "https://x/\0",
+                ]
+                .map(String::from)
+                .into(),
             ),
-            ("account_id", account_id, vec!["1".into(), x(255)], vec!["".into(), "1 ".into(), x(256)]),
-            ("api_token", api_token, vec!["dbtc_1".into(), x(255)], vec!["".into(), "\tt".into(), x(256)]),
+            (
+                "account_id",
+                account_id,
+                vec!["1".into(), x(255)],
+                vec!["".into(), "1 ".into(), x(256), "1\0".into()],
+            ),
+            (
+                "api_token",
+                api_token,
+                vec!["dbtc_1".into(), x(255)],
+                vec!["".into(), "\tt".into(), x(256), "\0t".into()],
+            ),
+            ("workspace_id", searchable, vec![" ".into()], vec!["".into(), "a\0b".into()]),
+            ("token_name", trimmed_text, vec!["orders".into()], vec!["".into(), "a\0b".into()]),
             (
                 "id",
                 uuid,
@@ -252,15 +376,20 @@ mod tests {
                 "secret_path",
                 canonical_folder_path,
                 vec!["/".into(), "/dbt".into(), "/a/b".into()],
-                ["", "dbt", "/a/", "//", "/a//b", "/a "].map(String::from).into(),
+                ["", "dbt", "/a/", "//", "/a//b", "/a ", "/\0"].map(String::from).into(),
             ),
             (
                 "secret_name",
                 secret_name,
                 vec!["DBT_TOKEN".into(), "a.b-c".into()],
-                ["", "A B", "a\tb", "a:b", "a/b", " a"].map(String::from).into(),
+                ["", "A B", "a\tb", "a:b", "a/b", " a", "a\0"].map(String::from).into(),
             ),
-            ("folder_path", folder_path, vec!["/".into(), "/dbt".into()], vec!["".into(), "dbt".into()]),
+            (
+                "folder_path",
+                folder_path,
+                vec!["/".into(), "/dbt".into()],
+                vec!["".into(), "dbt".into(), "/\0".into()],
+            ),
             (
                 "host",
                 host,

@@ -27,11 +27,11 @@ model! {
     /// A secret, named and read.
     pub struct SecretData {
         /// Name of the secret.
-        name: String = required().rule(rules::not_empty),
+        name: String = required().rule(rules::searchable),
         /// ID of the project that holds the secret.
-        workspace_id: String = required().rule(rules::not_empty),
+        workspace_id: String = required().rule(rules::searchable),
         /// Slug of the environment, such as `prod`.
-        env_slug: String = required().rule(rules::not_empty),
+        env_slug: String = required().rule(rules::searchable),
         /// Path of the folder. Default: `/`.
         folder_path: String = optional_computed().rule(rules::folder_path),
         /// Version of the secret to read. Versions start at 1 and increase with every change of the secret. If the secret was

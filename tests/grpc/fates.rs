@@ -110,6 +110,8 @@ enum Sort {
     Refusal,
     /// The KMS asks to wait.
     Limit,
+    /// The KMS asked dbt before it did anything, and dbt was not available.
+    DbtUnavailable,
     /// The KMS failed.
     ServerError,
     /// Nobody knows.
@@ -136,6 +138,7 @@ impl Case {
             (Reply::Reset | Reply::Close | Reply::Hang | Reply::Cut, _) => Sort::NoResponse,
             (Reply::Kms, 200) if self.performed => Sort::Success,
             (Reply::Kms | Reply::Gateway | Reply::Oversized, 200) => Sort::Unusable,
+            (Reply::DbtUnavailable, _) => Sort::DbtUnavailable,
             (Reply::Kms, 429) => Sort::Limit,
             (Reply::Kms, 500..) => Sort::ServerError,
             (Reply::Kms, _) => Sort::Refusal,
@@ -150,6 +153,8 @@ impl Case {
         let sort = self.sort();
         let repeats = match (sort, call) {
             (Sort::Success | Sort::Refusal | Sort::Unusable, _) => 0,
+            // A login has nothing to do with dbt.
+            (Sort::DbtUnavailable, Call::Login) => 0,
             (Sort::Limit | Sort::ForeignLimit, _) => usize::MAX,
             (Sort::Lasting, _) | (_, Call::Login) => 2,
             _ => retries,
@@ -157,6 +162,8 @@ impl Case {
         let (summary, is_refusal) = match sort {
             Sort::Success => return Expected::Success { sent: 1 },
             Sort::Refusal => (self.refusal(), true),
+            Sort::DbtUnavailable if self.call == Call::Login => (self.refusal(), true),
+            Sort::DbtUnavailable => ("dbt is not available", true),
             Sort::Limit => ("Rate limit reached", true),
             Sort::ForeignLimit => ("Rate limit reached", false),
             Sort::ServerError => ("Server error of the KMS", false),
@@ -193,7 +200,7 @@ impl Case {
 
     /// Whether a repeat succeeded while the KMS may still perform the first create.
     fn leaves_a_create_open(self) -> bool {
-        let is_open = !matches!(self.sort(), Sort::Limit | Sort::ServerError);
+        let is_open = !matches!(self.sort(), Sort::Limit | Sort::ServerError | Sort::DbtUnavailable);
         self.call == Call::Create && is_open && self.expected() == Expected::Success { sent: 2 }
     }
 
@@ -297,7 +304,8 @@ fn cases() -> Vec<Case> {
                     .into_iter()
                     .flat_map(|status| Reply::WITH_STATUS.into_iter().map(move |reply| (status, reply)));
                 let without = Reply::WITHOUT_STATUS.into_iter().map(|reply| (200, reply));
-                for (status, reply) in with_status.chain(without) {
+                let busy = [(400, Reply::DbtUnavailable)];
+                for (status, reply) in with_status.chain(without).chain(busy) {
                     cases.push(Case { call, status, reply, performed, always });
                 }
             }
@@ -305,7 +313,7 @@ fn cases() -> Vec<Case> {
     }
     // What the KMS itself refuses it has not performed, and a read or a login performs nothing.
     cases.retain(|case| {
-        let refused = matches!(case.sort(), Sort::Refusal | Sort::Limit);
+        let refused = matches!(case.sort(), Sort::Refusal | Sort::Limit | Sort::DbtUnavailable);
         !(case.performed && (refused || !case.call.is_change()))
     });
     cases
@@ -367,6 +375,7 @@ fn table() -> String {
     let rows: BTreeMap<&str, (u16, Reply)> = BTreeMap::from([
         ("1. an error of the KMS with a 4xx status", (400, Reply::Kms)),
         ("2. status 429 of the KMS", (429, Reply::Kms)),
+        ("2b. an error of the KMS: dbt is not available", (400, Reply::DbtUnavailable)),
         ("3. an error of the KMS with a 5xx status", (500, Reply::Kms)),
         ("4. no response, or one that is cut off", (200, Reply::Reset)),
         ("5. a page of something else: 200, 408, 499 or 5xx", (502, Reply::Html)),

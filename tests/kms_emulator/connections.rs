@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{
     answer::Refusal,
     rights::{Action, Caller},
+    rotation_rules::fits_description,
     state::{AppConnection, State},
     validation::{CreateBody, UpdateBody},
 };
@@ -12,15 +13,20 @@ use super::{
 impl State {
     pub fn create(&mut self, caller: &Caller, body: CreateBody) -> Result<Value, Refusal> {
         match &body.project_id {
-            Some(project_id) => {
+            // An empty text is falsy, so the organization's right counts.
+            Some(project_id) if !project_id.is_empty() => {
                 self.existing_project(project_id)?;
                 caller.in_project(project_id, &self.projects)?.require(Action::Create, None)?;
             }
-            None => caller.in_organization(&caller.org_id)?.require(Action::Create, None)?,
+            _ => caller.in_organization(&caller.org_id)?.require(Action::Create, None)?,
         }
         self.dbt.check(&body.credentials)?;
-        self.check_name_free(&caller.org_id, &body.name, body.project_id.as_deref(), None)?;
         storable(body.description.as_deref(), "Create")?;
+        self.check_name_free(&caller.org_id, &body.name, body.project_id.as_deref(), None)?;
+        if body.project_id.as_deref() == Some("") {
+            // There is no such project for the foreign key.
+            return Err(Refusal::database("Create"));
+        }
         let (description, project_id) = (body.description.as_deref(), body.project_id.as_deref());
         let created =
             self.insert(&body.name, description, project_id, &caller.org_id, &body.credentials).clone();
@@ -45,10 +51,10 @@ impl State {
             }
             self.dbt.check(credentials)?;
         }
+        storable(body.description.as_ref().and_then(Option::as_deref), "Update by id")?;
         if let Some(name) = &body.name {
             self.check_name_free(&found.org_id, name, found.project_id.as_deref(), Some(&found.id))?;
         }
-        storable(body.description.as_ref().and_then(Option::as_deref), "Update by id")?;
         let updated = self.write(&found.id, |connection, sealer| {
             if let Some(name) = body.name {
                 connection.name = name;
@@ -159,6 +165,14 @@ impl State {
         Ok(json!({"appConnections": found.collect::<Vec<_>>()}))
     }
 
+    /// dbt connections have no rotation of their own credentials, so there is nothing to rotate.
+    pub fn rotate_credentials(&self, caller: &Caller, id: &str) -> Result<Value, Refusal> {
+        let connection = self.find(id)?;
+        of_dbt(connection, "ID", id)?;
+        caller.over(connection, &self.projects)?.require(Action::RotateCredentials, Some(&connection.id))?;
+        Err(Refusal::not_found("Credential rotation is not configured for this connection"))
+    }
+
     /// The dbt projects that the stored credentials see.
     pub fn dbt_projects(&self, caller: &Caller, id: &str) -> Result<Value, Refusal> {
         let connection = self.connect(caller, id)?;
@@ -240,10 +254,7 @@ fn of_dbt(connection: &AppConnection, called: &str, as_given: &str) -> Result<()
     Err(Refusal::bad_request(format!("App Connection with {called} {as_given} is not for App \"dbt\"")))
 }
 
-/// The server's database can't store U+0000 in a text.
-fn storable(text: Option<&str>, operation: &'static str) -> Result<(), Refusal> {
-    if text.is_some_and(|text| text.contains('\0')) {
-        return Err(Refusal::database(operation));
-    }
-    Ok(())
+/// Whether the database can store a description.
+fn storable(description: Option<&str>, operation: &'static str) -> Result<(), Refusal> {
+    if fits_description(description) { Ok(()) } else { Err(Refusal::database(operation)) }
 }

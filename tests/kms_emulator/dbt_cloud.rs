@@ -92,6 +92,12 @@ pub struct DbtCloud {
     pub unreachable: Option<String>,
     /// The service tokens that were made, the revoked ones included.
     pub service_tokens: Vec<ServiceToken>,
+    /// dbt answers every call about an account or its projects like this.
+    pub answers: Option<DbtRefusal>,
+    /// dbt makes the service tokens that it is asked for, and then answers with this status.
+    pub creates_then_answers: Option<u16>,
+    /// How often dbt was asked for a service token.
+    pub asked_for_tokens: usize,
     /// No service token is made.
     pub refuses_to_create: Option<DbtRefusal>,
     /// No service token is revoked.
@@ -107,6 +113,9 @@ impl Default for DbtCloud {
             allow_private_hosts: false,
             unreachable: None,
             service_tokens: Vec::new(),
+            answers: None,
+            creates_then_answers: None,
+            asked_for_tokens: 0,
             refuses_to_create: None,
             refuses_to_delete: None,
         }
@@ -116,6 +125,8 @@ impl Default for DbtCloud {
 /// Why credentials are no good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Unusable {
+    /// The KMS itself finds no host in the URL, which it shows.
+    InvalidUrl(String),
     /// The KMS itself refuses the host.
     PrivateHost,
     /// The name server doesn't know the host, which the KMS asks before it calls dbt.
@@ -123,8 +134,36 @@ enum Unusable {
     /// The connection to the host fails with this text.
     Unreachable(String),
     /// dbt answers with this status, and with this reason in its body.
-    Refused(u16, &'static str),
+    Refused(u16, String),
 }
+
+impl Unusable {
+    /// What the KMS says of a URL that it doesn't call.
+    fn of_kms(&self) -> Option<String> {
+        match self {
+            Self::InvalidUrl(url) => Some(format!("Invalid DBT instance URL: {url}")),
+            Self::PrivateHost => Some("Local IPs not allowed as URL".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Whether the KMS repeats a call that ends like this, where it repeats calls at all.
+    fn is_repeated(&self) -> bool {
+        match self {
+            // The one network error that a repeat can't help.
+            Self::Unreachable(reason) => !reason.contains("ENOTFOUND"),
+            Self::Refused(status, _) => is_repeated(*status),
+            _ => false,
+        }
+    }
+}
+
+fn is_repeated(status: u16) -> bool {
+    status == 429 || status >= 500
+}
+
+/// The calls for one token: the KMS repeats one that fails up to three times.
+const CALLS_FOR_A_TOKEN: usize = 4;
 
 /// The words of an answer that refuses: dbt's, or those of the KMS's HTTP library.
 fn words(status: u16, reason: &str) -> String {
@@ -139,14 +178,14 @@ impl DbtCloud {
     /// dbt's response it has the status only.
     pub fn check(&self, credentials: &Credentials) -> Result<(), Refusal> {
         self.look_up(credentials).map(|_| ()).map_err(|unusable| {
-            Refusal::bad_request(match unusable {
-                Unusable::PrivateHost => "Local IPs not allowed as URL".to_owned(),
-                Unusable::UnknownHost => "Unable to validate connection - verify credentials".to_owned(),
+            let own_words = unusable.of_kms();
+            Refusal::bad_request(own_words.unwrap_or_else(|| match unusable {
                 Unusable::Unreachable(reason) => format!("Failed to validate credentials: {reason}"),
                 Unusable::Refused(status, _) => {
                     format!("Failed to validate credentials: Request failed with status code {status}")
                 }
-            })
+                _ => "Unable to validate connection - verify credentials".to_owned(),
+            }))
         })
     }
 
@@ -156,14 +195,14 @@ impl DbtCloud {
     /// The server's refusal, which has dbt's own reason here.
     pub fn projects(&self, credentials: &Credentials) -> Result<Vec<DbtProject>, Refusal> {
         self.look_up(credentials).map_err(|unusable| {
-            Refusal::bad_request(match unusable {
-                Unusable::PrivateHost => "Local IPs not allowed as URL".to_owned(),
-                Unusable::UnknownHost => "Unable to list projects".to_owned(),
+            let own_words = unusable.of_kms();
+            Refusal::bad_request(own_words.unwrap_or_else(|| match unusable {
                 Unusable::Unreachable(reason) => format!("Failed to list projects: {reason}"),
                 Unusable::Refused(status, reason) => {
-                    format!("Failed to list projects: {}", words(status, reason))
+                    format!("Failed to list projects: {}", words(status, &reason))
                 }
-            })
+                _ => "Unable to list projects".to_owned(),
+            }))
         })
     }
 
@@ -179,21 +218,40 @@ impl DbtCloud {
     ) -> Result<ServiceToken, NotIssued> {
         let refused =
             |words: String| Err(NotIssued::Explained(format!("Failed to create service token: {words}")));
-        match self.look_up(credentials) {
-            Ok(_) => {}
-            Err(Unusable::PrivateHost) => {
-                return Err(NotIssued::Explained("Local IPs not allowed as URL".to_owned()));
+        if let Err(unusable) = self.look_up(credentials) {
+            if let Some(own_words) = unusable.of_kms() {
+                return Err(NotIssued::Explained(own_words));
             }
-            Err(Unusable::UnknownHost) => {
-                let host = host(credentials).unwrap_or_default();
-                return Err(NotIssued::Unexpected(format!("queryA ENOTFOUND {host}")));
-            }
-            Err(Unusable::Unreachable(reason)) => return refused(reason),
-            Err(Unusable::Refused(status, reason)) => return refused(words(status, reason)),
+            self.asked_for_tokens += if unusable.is_repeated() { CALLS_FOR_A_TOKEN } else { 1 };
+            return match unusable {
+                Unusable::Unreachable(reason) => refused(reason),
+                Unusable::Refused(status, reason) => refused(words(status, &reason)),
+                _ => {
+                    let host = host(credentials).unwrap_or_default();
+                    Err(NotIssued::Unexpected(format!("queryA ENOTFOUND {host}")))
+                }
+            };
         }
         if let Some(refusal) = &self.refuses_to_create {
+            self.asked_for_tokens += if is_repeated(refusal.status) { CALLS_FOR_A_TOKEN } else { 1 };
             return refused(words(refusal.status, &refusal.reason));
         }
+        if let Some(status) = self.creates_then_answers {
+            for _ in 0..if is_repeated(status) { CALLS_FOR_A_TOKEN } else { 1 } {
+                self.make_service_token(credentials, name, grants);
+            }
+            return refused(words(status, ""));
+        }
+        Ok(self.make_service_token(credentials, name, grants))
+    }
+
+    fn make_service_token(
+        &mut self,
+        credentials: &Credentials,
+        name: &str,
+        grants: &[Grant],
+    ) -> ServiceToken {
+        self.asked_for_tokens += 1;
         let token = ServiceToken {
             id: 1001 + self.service_tokens.len() as u64,
             host: host(credentials).unwrap_or_default(),
@@ -204,7 +262,7 @@ impl DbtCloud {
             revoked: false,
         };
         self.service_tokens.push(token.clone());
-        Ok(token)
+        token
     }
 
     /// Revokes a service token. One that dbt doesn't show is taken for revoked.
@@ -239,13 +297,12 @@ impl DbtCloud {
     }
 
     fn look_up(&self, credentials: &Credentials) -> Result<Vec<DbtProject>, Unusable> {
-        const INVALID: Unusable = Unusable::Refused(401, "Invalid token.");
-        const NOT_FOUND: Unusable = Unusable::Refused(404, "The requested resource was not found.");
+        let invalid = || Err(Unusable::Refused(401, "Invalid token.".into()));
         let Some(host) = host(credentials) else {
-            return Err(Unusable::UnknownHost);
+            return Err(Unusable::InvalidUrl(credentials.instance_url.clone()));
         };
         // The name server is asked for everything but IPv4 addresses, and knows no IPv6 address by name.
-        if host.starts_with('[') {
+        if host.is_empty() || host.starts_with('[') {
             return Err(Unusable::UnknownHost);
         }
         if is_private(&host) && !self.allow_private_hosts {
@@ -253,6 +310,9 @@ impl DbtCloud {
         }
         if let Some(reason) = &self.unreachable {
             return Err(Unusable::Unreachable(reason.clone()));
+        }
+        if let Some(refusal) = &self.answers {
+            return Err(Unusable::Refused(refusal.status, refusal.reason.clone()));
         }
         let account = &credentials.account_id;
         let token = &credentials.api_token;
@@ -265,7 +325,7 @@ impl DbtCloud {
             if made || known.tokens.contains(token) && !self.revoked.contains(token) {
                 return Ok(known.projects.clone());
             }
-            return Err(INVALID);
+            return invalid();
         }
         let host_known = is_dbt_host(&host) || self.accounts.iter().any(|known| known.host == host);
         if !(host_known || is_private(&host)) {
@@ -274,10 +334,10 @@ impl DbtCloud {
         let revoked = self.revoked.contains(token)
             || self.service_tokens.iter().any(|made| made.token == *token && made.revoked);
         if !token.starts_with("dbtu_") && !token.starts_with("dbtc_") || revoked {
-            return Err(INVALID);
+            return invalid();
         }
         if !self.accept_plausible || !account.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(NOT_FOUND);
+            return Err(Unusable::Refused(404, "The requested resource was not found.".into()));
         }
         Ok(vec![
             DbtProject { id: 70_471, name: "Analytics".into() },
@@ -298,8 +358,17 @@ impl DbtProject {
     }
 }
 
+/// The host that the KMS calls, which is empty where the URL has none. `None` where the KMS can't read the URL: to one
+/// without `://`, it adds `https://`, whatever the URL begins with.
 fn host(credentials: &Credentials) -> Option<String> {
-    Url::parse(&credentials.instance_url).ok().and_then(|url| url.host_str().map(str::to_owned))
+    let text = &credentials.instance_url;
+    let url =
+        if text.contains("://") { Url::parse(text) } else { Url::parse(&format!("https://{text}")) }.ok()?;
+    let host = url.host_str().unwrap_or_default();
+    Some(match Url::parse(&format!("https://{host}")) {
+        Ok(called) => called.host_str().unwrap_or_default().to_owned(),
+        Err(_) => String::new(),
+    })
 }
 
 fn is_dbt_host(host: &str) -> bool {

@@ -52,6 +52,8 @@ pub enum Reply {
     /// The KMS's own JSON: its error for the status, or for a success the result of the request (`{}` if it was not
     /// performed).
     Kms,
+    /// The KMS's error when dbt is busy, which comes before the KMS changes anything. Its status is 400.
+    DbtUnavailable,
     /// A page of a proxy.
     Html,
     /// JSON of a gateway in front, which is not of the KMS's form.
@@ -71,7 +73,7 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// Every reply that has a status.
+    /// Every reply that goes with any status.
     pub const WITH_STATUS: [Self; 6] =
         [Self::Kms, Self::Html, Self::Gateway, Self::Empty, Self::Cut, Self::Oversized];
     /// Every way to get none.

@@ -10,6 +10,8 @@ use super::{
     options::NameRule,
 };
 
+const NOT_SUPPORTED: &str = "Not supported for DBT Connections";
+
 /// The issues found so far in a body.
 #[derive(Default)]
 pub(super) struct Issues(pub(super) Vec<Value>);
@@ -231,32 +233,43 @@ impl Issues {
     }
 
     pub(super) fn not_for_dbt(&mut self, fields: &Map<String, Value>) {
-        const NOT_SUPPORTED: &str = "Not supported for DBT Connections";
-        if let Some(value) =
-            fields.get("isPlatformManagedCredentials").filter(|value| **value != Value::Bool(false))
-        {
+        self.absent_or_false(fields, "isPlatformManagedCredentials");
+        self.absent_or_null(fields, "gatewayId");
+    }
+
+    /// Newer servers can rotate the credentials of some connections, but not those of dbt.
+    pub(super) fn no_rotation(&mut self, fields: &Map<String, Value>) {
+        self.absent_or_false(fields, "isAutoRotationEnabled");
+        self.absent_or_null(fields, "rotation");
+    }
+
+    fn absent_or_false(&mut self, fields: &Map<String, Value>, field: &str) {
+        if let Some(value) = fields.get(field).filter(|value| **value != Value::Bool(false)) {
             self.0.push(json!({
                 "received": value,
                 "code": "invalid_literal",
                 "expected": false,
-                "path": ["isPlatformManagedCredentials"],
+                "path": [field],
                 "message": NOT_SUPPORTED,
             }));
         }
-        if let Some(value) = fields.get("gatewayId").filter(|value| !value.is_null()) {
+    }
+
+    fn absent_or_null(&mut self, fields: &Map<String, Value>, field: &str) {
+        if let Some(value) = fields.get(field).filter(|value| !value.is_null()) {
             let union = |expected: &str| {
                 json!({"name": "ZodError", "issues": [{
                     "code": "invalid_type",
                     "expected": expected,
                     "received": type_of(Some(value)),
-                    "path": ["gatewayId"],
+                    "path": [field],
                     "message": NOT_SUPPORTED,
                 }]})
             };
             self.0.push(json!({
                 "code": "invalid_union",
                 "unionErrors": [union("undefined"), union("null")],
-                "path": ["gatewayId"],
+                "path": [field],
                 "message": "Invalid input",
             }));
         }

@@ -29,6 +29,7 @@ pub mod faults;
 pub mod identities;
 mod issues;
 mod javascript;
+mod json_body;
 pub mod options;
 pub mod projects;
 mod random;
@@ -62,6 +63,7 @@ pub use self::{
     options::{EmptyFields, Options, Rotations, Routes, Server},
     projects::{Folder, Project},
     request_log::{LoggedRequest, Part, fingerprint},
+    rotation_schedule::DueTime,
     rotations::Rotation,
     secrets::StoredSecret,
     state::{AppConnection, State},
@@ -306,14 +308,14 @@ impl Emulator {
     /// The requests that write connections: neither reads nor logins.
     pub fn writes(&self) -> Vec<LoggedRequest> {
         let mut requests = self.requests();
-        requests.retain(|request| request.method != "GET" && request.path.starts_with(CONNECTIONS));
+        requests.retain(|request| request.is_write() && request.path.starts_with(CONNECTIONS));
         requests
     }
 
     /// The requests that write rotations, or rotate.
     pub fn rotation_writes(&self) -> Vec<LoggedRequest> {
         let mut requests = self.requests();
-        requests.retain(|request| request.method != "GET" && request.path.starts_with(ROTATIONS));
+        requests.retain(|request| request.is_write() && request.path.starts_with(ROTATIONS));
         requests
     }
 

@@ -1,6 +1,6 @@
 //! The server's rate limits: per client address and route, in a fixed window that opens with its first request.
 
-use std::{collections::HashMap, net::IpAddr, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -46,11 +46,14 @@ struct Window {
     count: u64,
 }
 
+/// The name of a route, and whether it is that of HEAD.
+pub type Route = (&'static str, bool);
+
 /// Counts requests.
 #[derive(Debug, Default)]
 pub struct RateLimiter {
     limits: Option<RateLimits>,
-    windows: HashMap<(IpAddr, Kind, &'static str), Window>,
+    windows: HashMap<(String, Kind, Route), Window>,
 }
 
 impl RateLimiter {
@@ -61,7 +64,7 @@ impl RateLimiter {
     }
 
     /// Counts one request; `None` when there are no limits.
-    pub fn count(&mut self, client: IpAddr, kind: Kind, route: &'static str) -> Option<Standing> {
+    pub fn count(&mut self, client: &str, kind: Kind, route: Route) -> Option<Standing> {
         let limits = self.limits.as_ref()?;
         let limit = match kind {
             Kind::Read => limits.reads,
@@ -70,7 +73,7 @@ impl RateLimiter {
         };
         let length = Duration::from_secs(limits.window_seconds);
         let now = Instant::now();
-        let key = (client, kind, if limits.shared_by_kind { "" } else { route });
+        let key = (client.to_owned(), kind, if limits.shared_by_kind { ("", false) } else { route });
         let window = self.windows.entry(key).or_insert(Window { opened: now, count: 0 });
         if now - window.opened >= length {
             *window = Window { opened: now, count: 0 };

@@ -303,13 +303,19 @@ pub(super) fn days(interval: f64) -> Option<i32> {
     (interval.fract() == 0.0 && interval.abs() <= f64::from(i32::MAX)).then_some(interval as i32)
 }
 
-/// `None` when a text has U+0000, which the database can't store.
+/// `None` when the database can't store one of these.
 pub(super) fn storable(
     description: Option<&str>,
     parameters: Option<&Parameters>,
     secret_name: Option<&str>,
 ) -> Option<()> {
     let token_name = parameters.map(|parameters| parameters.token_name.as_str());
-    let mut texts = [description, token_name, secret_name].into_iter().flatten();
-    (!texts.any(|text| text.contains('\0'))).then_some(())
+    let mut texts = [token_name, secret_name].into_iter().flatten();
+    (fits_description(description) && !texts.any(|text| text.contains('\0'))).then_some(())
+}
+
+/// Whether the database can store a description. The column has room for 255 characters of Unicode, which are other
+/// ones than those that the validation counts, and no text can have U+0000.
+pub(super) fn fits_description(text: Option<&str>) -> bool {
+    text.is_none_or(|text| text.chars().count() <= 255 && !text.contains('\0'))
 }

@@ -11,7 +11,7 @@ use super::{
     random,
     rights::{Action, Caller, Object},
     rotation_rules::{CreateRotation, Parameters, RotateAt, UpdateRotation, days, storable},
-    rotation_schedule::{next, next_day},
+    rotation_schedule::{DueTime, next, next_day},
     secrets::NoSuchSecret,
     state::{AppConnection, State, with_oddities},
 };
@@ -45,7 +45,7 @@ pub struct Rotation {
     pub last_rotated_at: OffsetDateTime,
     pub last_job_id: Option<String>,
     pub last_message: Option<String>,
-    pub next_at: Option<OffsetDateTime>,
+    pub next_at: Option<DueTime>,
     pub last_manual: bool,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
@@ -285,7 +285,7 @@ impl State {
         let changed = self.rotations.iter().find(|other| other.id == rotation.id);
         let changed = changed.ok_or_else(Refusal::internal)?;
         let answer = json!({"secretRotation": self.show(changed, &connection)});
-        if changed.next_at.is_some_and(|next| next <= now) {
+        if changed.next_at.is_some_and(|next| next.is_over(now)) {
             // A job is queued for a time that is over. What becomes of it is seen in the rotation.
             let _ = self.rotate(&rotation.id, &Cause::Job { manual: true });
         }
@@ -443,7 +443,7 @@ impl State {
             "lastRotationAttemptedAt": time(rotation.last_attempted_at),
             "lastRotatedAt": time(rotation.last_rotated_at),
             "lastRotationJobId": rotation.last_job_id,
-            "nextRotationAt": rotation.next_at.map(time),
+            "nextRotationAt": rotation.next_at.map(DueTime::to_text),
             "isLastRotationManual": rotation.last_manual,
             "connection": {"app": connection.app, "name": connection.name, "id": connection.id},
             "environment": rotation.folder.environment_json(),

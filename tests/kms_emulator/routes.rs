@@ -1,7 +1,7 @@
 //! From a request to the operation it asks for, in the server's order: access token, route, body, rate limit, fields,
 //! and then rights and whatever else the operation itself looks at.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -9,8 +9,9 @@ use serde_json::Value;
 use super::{
     answer::{Answer, Refusal},
     identities::JwtMethod,
-    javascript::js_trim,
-    options::{Options, Rotations},
+    javascript::{js_length, js_trim},
+    json_body,
+    options::{Options, Rotations, Server},
     rate_limit::Kind,
     rights::Caller,
     rotation_rules,
@@ -26,11 +27,15 @@ const BODY_LIMIT: usize = 1 << 20;
 /// A request, read whole.
 #[derive(Clone, Debug)]
 pub struct Request {
-    pub client: IpAddr,
+    /// The client's address, or that which a proxy names.
+    pub client: String,
     pub method: String,
     /// As it came, percent-encoded.
     pub path: String,
+    /// What comes after the first `?` or `;`.
     pub query: String,
+    /// Path and query as they came.
+    pub target: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -41,55 +46,59 @@ impl Request {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    fn url(&self) -> String {
-        if self.query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.query) }
-    }
-
-    /// The JSON body; `None` when there is no body at all. The server's error handler knows none of the errors of
-    /// reading a body, so each is an internal one.
+    /// The body as the server's parser for its type reads it; `None` when there is no body at all. The server's error
+    /// handler knows none of the errors of reading a body, so each is an internal one.
     fn json(&self) -> Result<Option<Value>, Refusal> {
-        if self.method == "GET" {
-            return Ok(None);
-        }
         let content_type = self.header("content-type");
-        if self.body.is_empty() && (content_type.is_none() || self.method == "DELETE") {
+        let is_unread = content_type.is_none() && (self.body.is_empty() || self.method == "DELETE");
+        if is_read(&self.method) || is_unread {
             return Ok(None);
         }
-        if content_type.and_then(|name| name.split(';').next()).map(str::trim) != Some("application/json") {
-            return Err(Refusal::internal());
-        }
-        serde_json::from_slice(&self.body).map(Some).map_err(|_| Refusal::internal())
+        json_body::read(content_type.unwrap_or_default(), &self.body).map_err(|_| Refusal::internal())
     }
 
-    /// A query parameter; `None` when it is absent.
-    fn parameter(&self, name: &str) -> Result<Option<String>, Refusal> {
-        let mut found = url::form_urlencoded::parse(self.query.as_bytes()).filter(|(known, _)| known == name);
-        match (found.next(), found.next()) {
-            (found, None) => Ok(found.map(|(_, value)| value.into_owned())),
-            (_, Some(_)) => Err(Refusal::validation(vec![serde_json::json!({
-                "code": "invalid_type",
-                "expected": "string",
-                "received": "array",
-                "path": [name],
-                "message": "Expected string, received array",
-            })])),
+    /// A query parameter; `None` when it is absent, and an array when it is there more than once.
+    fn value(&self, name: &str) -> Option<Value> {
+        let found = url::form_urlencoded::parse(self.query.as_bytes()).filter(|(known, _)| known == name);
+        let mut found: Vec<_> = found.map(|(_, value)| Value::from(value)).collect();
+        match found.len() {
+            0 => None,
+            1 => found.pop(),
+            _ => Some(found.into()),
         }
+    }
+
+    /// A query parameter that is a text; `None` when it is absent.
+    fn parameter(&self, name: &str) -> Result<Option<String>, Refusal> {
+        validation::text(self.value(name), name)
     }
 
     /// A parameter that counts as absent when it is empty.
     fn scope(&self) -> Result<Option<String>, Refusal> {
-        Ok(self.parameter("projectId")?.filter(|id| !id.is_empty()))
+        storable(self.parameter("projectId")?.filter(|id| !id.is_empty()))
     }
 
     /// A parameter that is `true` or `false`.
     fn flag(&self, name: &str) -> Result<Option<bool>, Refusal> {
-        let text = self.parameter(name)?;
-        validation::choice(text.as_deref(), &["true", "false"], name)?;
-        Ok(text.map(|text| text == "true"))
+        let chosen = validation::choice(self.value(name).as_ref(), &["true", "false"], name)?;
+        Ok(chosen.map(|text| text == "true"))
     }
 
     fn trimmed(&self, name: &str) -> Result<Option<String>, Refusal> {
         Ok(self.parameter(name)?.map(|text| js_trim(&text).to_owned()))
+    }
+}
+
+/// The framework reads no body of these.
+fn is_read(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD")
+}
+
+/// The database fails to look for a text with U+0000.
+fn storable(text: Option<String>) -> Result<Option<String>, Refusal> {
+    match text {
+        Some(text) if text.contains('\0') => Err(Refusal::database("Find one")),
+        text => Ok(text),
     }
 }
 
@@ -105,6 +114,7 @@ enum Call {
     Update(String),
     Delete(String),
     DbtProjects(String),
+    RotateCredentials(String),
     OlderSecret(String),
     NewerSecret(String),
     Projects,
@@ -137,6 +147,7 @@ impl Call {
             Self::OlderProject(_) | Self::OlderProjectBySlug(_) => options.project_routes.has_older(),
             Self::Projects | Self::Project(_) | Self::ProjectBySlug(_) => options.project_routes.has_newer(),
             Self::Rotation(_) => options.rotations != Rotations::Absent,
+            Self::RotateCredentials(_) => options.server == Server::Infisical,
             _ => true,
         }
     }
@@ -147,7 +158,13 @@ pub fn handle(state: &mut State, request: &Request) -> Answer {
     if !well_encoded(&request.path) {
         return Answer::bad_url(&request.path);
     }
-    // The header is looked at before the route is, so a token that is no good spoils a login, and a 404 too.
+    // The headers are looked at before the route is, so a token that is no good spoils a login, and a 404 too.
+    if request.header("x-api-key").is_some_and(|key| !key.is_empty()) {
+        return Refusal::bad_request(
+            "API key authentication is not supported anymore. Please switch to identity authentication.",
+        )
+        .into();
+    }
     let caller = match state.identities.authenticate(request.header("authorization"), &state.options) {
         Ok(caller) => caller,
         Err(refusal) => return refusal.into(),
@@ -156,10 +173,10 @@ pub fn handle(state: &mut State, request: &Request) -> Answer {
     let Some((pattern, kind, call)) = found else {
         let api = request.path.starts_with("/api");
         return match request.method.as_str() {
-            "GET" if !api => {
+            "GET" | "HEAD" if !api => {
                 Answer::html(200, "<!DOCTYPE html><html><body><div id=\"root\"></div></body></html>")
             }
-            _ => Answer::no_route(&request.method, &request.url()),
+            _ => Answer::no_route(&request.method, &request.target),
         };
     };
     let login = matches!(call, Call::UniversalLogin | Call::JwtLogin(_) | Call::AwsLogin);
@@ -175,7 +192,9 @@ pub fn handle(state: &mut State, request: &Request) -> Answer {
         Ok(body) => body,
         Err(refusal) => return refusal.into(),
     };
-    let standing = state.limiter.count(request.client, kind, pattern);
+    // HEAD has a route of its own, and so a limit of its own.
+    let pattern = (pattern, request.method == "HEAD");
+    let standing = state.limiter.count(&request.client, kind, pattern);
     state.replicate();
     let mut answer: Answer = match standing {
         Some(standing) if standing.refused => Refusal::rate_limited(standing.reset_seconds).into(),
@@ -202,13 +221,22 @@ pub fn name(method: &str, path: &str) -> Option<&'static str> {
     route(method, path).map(|(name, ..)| name)
 }
 
+/// The longest parameter in a path, as JavaScript counts.
+const LONGEST_PARAMETER: usize = 100;
+
 fn route(method: &str, path: &str) -> Option<(&'static str, Kind, Call)> {
+    // Every route of GET has one of HEAD.
+    let method = if method == "HEAD" { "GET" } else { method };
     let path = path.strip_prefix('/')?;
     // One trailing slash is ignored, a second one isn't.
     let path = path.strip_suffix('/').unwrap_or(path);
     let segments: Vec<Cow<'_, str>> =
         path.split('/').map(|part| percent_decode_str(part).decode_utf8_lossy()).collect();
     let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+    // All that is not a parameter is short.
+    if segments.iter().any(|segment| js_length(segment) > LONGEST_PARAMETER) {
+        return None;
+    }
     let ("api", version, rest) = (*segments.first()?, *segments.get(1)?, &segments[2..]) else {
         return None;
     };
@@ -236,6 +264,9 @@ fn route(method: &str, path: &str) -> Option<(&'static str, Kind, Call)> {
             ("GET", ["available"]) => ("available", Kind::Read, Call::Available),
             ("GET", ["connection-name", name]) => ("by name", Kind::Read, Call::GetByName((*name).into())),
             ("GET", [id, "projects"]) => ("projects", Kind::Read, Call::DbtProjects((*id).into())),
+            ("POST", [id, "rotate-credentials"]) => {
+                ("rotate credentials", Kind::Write, Call::RotateCredentials((*id).into()))
+            }
             ("GET", [id]) => ("get", Kind::Read, Call::Get((*id).into())),
             ("PATCH", [id]) => ("update", Kind::Write, Call::Update((*id).into())),
             ("DELETE", [id]) => ("delete", Kind::Write, Call::Delete((*id).into())),
@@ -296,8 +327,16 @@ fn perform(
     let Some(caller) = caller else {
         return log_in(state, call, body);
     };
-    if let Call::Get(id) | Call::Update(id) | Call::Delete(id) | Call::DbtProjects(id) = &call {
+    if let Call::Get(id)
+    | Call::Update(id)
+    | Call::Delete(id)
+    | Call::DbtProjects(id)
+    | Call::RotateCredentials(id) = &call
+    {
         validation::uuid(id, "connectionId")?;
+    }
+    if let Call::OlderSecret(name) | Call::NewerSecret(name) = &call {
+        storable(Some(name.clone()))?;
     }
     let name_rule = state.options.name_rule;
     match call {
@@ -306,11 +345,13 @@ fn perform(
         Call::GetByName(name) => {
             let [name] = validation::texts([(Some(name), "connectionName", "Connection name")])?;
             let project_id = request.trimmed("projectId")?.filter(|id| !id.is_empty());
+            let (name, project_id) = (storable(Some(name))?.unwrap_or_default(), storable(project_id)?);
             state.get_by_name(caller, &name, project_id.as_deref())
         }
         Call::Get(id) => state.get(caller, &id),
         Call::DbtProjects(id) => state.dbt_projects(caller, &id),
-        Call::Create => state.create(caller, validation::create(body, name_rule)?),
+        Call::RotateCredentials(id) => state.rotate_credentials(caller, &id),
+        Call::Create => state.create(caller, validation::create(body, name_rule, state.options.server)?),
         Call::Update(id) => state.update(caller, &id, validation::update(body, name_rule)?),
         Call::Delete(id) => state.delete(caller, &id),
         Call::OlderSecret(name) => {
@@ -340,11 +381,8 @@ fn secret_query(
     project_id: Result<Option<String>, Refusal>,
     without_project: &'static str,
 ) -> Result<SecretQuery, Refusal> {
-    let version =
-        request.parameter("version").and_then(|text| validation::number(text.as_deref(), "version"));
-    let kind = request
-        .parameter("type")
-        .and_then(|text| validation::choice(text.as_deref(), &["shared", "personal"], "type"));
+    let version = validation::number(request.value("version").as_ref(), "version");
+    let kind = validation::choice(request.value("type").as_ref(), &["shared", "personal"], "type").map(drop);
     let parts = validation::both(project_id, request.trimmed("environment"));
     let parts = validation::both(parts, request.trimmed("secretPath"));
     let parts = validation::both(validation::both(parts, version), kind);
@@ -391,6 +429,7 @@ fn perform_rotation(
                 (request.parameter("secretPath")?, "secretPath", "Secret path"),
                 (request.parameter("environment")?, "environment", "Environment"),
             ])?;
+            let name = storable(Some(name))?.unwrap_or_default();
             state.get_rotation_by_name(caller, &ByName { name, project_id, environment, path })
         }
         Call::Get(id) => state.get_rotation(caller, &id),

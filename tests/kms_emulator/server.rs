@@ -287,6 +287,10 @@ async fn replied(
     };
     Ok(match reply {
         Reply::Kms => response(state, of_kms(), AnswerBody::Whole),
+        Reply::DbtUnavailable => {
+            let message = "Failed to validate credentials: Request failed with status code 503";
+            response(state, Refusal::bad_request(message).into(), AnswerBody::Whole)
+        }
         Reply::Html => {
             let page = format!("<html><head><title>{status}</title></head><body>nginx</body></html>");
             response(state, Answer::html(status, &page), AnswerBody::Whole)
@@ -355,14 +359,47 @@ async fn read(client: SocketAddr, request: hyper::Request<Incoming>) -> Result<R
     let headers = parts.headers.iter().map(|(name, value)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     });
+    let headers: Vec<(String, String)> = headers.collect();
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
+    let (path, query) = target.split_once(['?', ';']).unwrap_or((&target, ""));
     Ok(Request {
-        client: client.ip(),
+        client: real_address(client, &headers),
         method: parts.method.to_string(),
-        path: parts.uri.path().to_owned(),
-        query: parts.uri.query().unwrap_or_default().to_owned(),
-        headers: headers.collect(),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        target,
+        headers,
         body,
     })
+}
+
+/// The headers in which proxies name the client, in the server's order.
+const FORWARDING: [&str; 12] = [
+    "cf-connecting-ip",
+    "x-client-ip",
+    "x-envoy-external-address",
+    "x-forwarded-for",
+    "fastly-client-ip",
+    "true-client-ip",
+    "x-real-ip",
+    "x-cluser-client-ip",
+    "forwarded-for",
+    "x-forwarded",
+    "forwarded",
+    "x-appengine-user-ip",
+];
+
+/// The first of these headers counts, and of several addresses in it the first.
+fn real_address(client: SocketAddr, headers: &[(String, String)]) -> String {
+    let mut named = FORWARDING
+        .iter()
+        .filter_map(|name| headers.iter().find(|(known, value)| known == name && !value.is_empty()));
+    match named.next() {
+        Some((_, value)) => {
+            value.split_once(',').map_or(value.as_str(), |(first, _)| first.trim()).to_owned()
+        }
+        None => client.ip().to_string(),
+    }
 }
 
 /// The body of an answer, whole or spoilt.

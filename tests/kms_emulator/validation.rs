@@ -10,7 +10,7 @@ use super::{
     credentials::Credentials,
     issues::Issues,
     javascript::{js_number, js_trim},
-    options::NameRule,
+    options::{NameRule, Server},
 };
 
 /// A body of `POST /app-connections/dbt` that keeps all rules.
@@ -35,7 +35,7 @@ pub struct UpdateBody {
 ///
 /// # Errors
 /// A 422 with every broken rule.
-pub fn create(body: Option<&Value>, rule: NameRule) -> Result<CreateBody, Refusal> {
+pub fn create(body: Option<&Value>, rule: NameRule, server: Server) -> Result<CreateBody, Refusal> {
     let mut issues = Issues::default();
     let fields = issues.halves(body)?;
     // The method decides which credentials are asked for, so without a good one they aren't looked at.
@@ -43,8 +43,11 @@ pub fn create(body: Option<&Value>, rule: NameRule) -> Result<CreateBody, Refusa
     let name = issues.required(fields, &["name"]);
     let name = name.map(|text| issues.name(text, rule));
     let description = issues.description(fields);
-    let project_id = issues.untrimmed(fields, "projectId").filter(|id| !id.is_empty());
+    let project_id = issues.untrimmed(fields, "projectId");
     issues.not_for_dbt(fields);
+    if server == Server::Infisical {
+        issues.no_rotation(fields);
+    }
     match (name, credentials) {
         (Some(name), Some(credentials)) if issues.0.is_empty() => {
             Ok(CreateBody { name, description: description.flatten(), project_id, credentials })
@@ -93,27 +96,43 @@ pub fn slug(text: &str, field: &str) -> Result<String, Refusal> {
     if issues.0.is_empty() { Ok(text.to_owned()) } else { Err(Refusal::validation(issues.0)) }
 }
 
+/// Checks a query parameter that has to be a text, and may be left out.
+///
+/// # Errors
+/// A 422 when it is given more than once.
+pub fn text(value: Option<Value>, field: &str) -> Result<Option<String>, Refusal> {
+    let mut issues = Issues::default();
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    match value {
+        Value::String(text) => Ok(Some(text)),
+        other => {
+            issues.wrong_type(Some(&other), "string", &[field]);
+            Err(Refusal::validation(issues.0))
+        }
+    }
+}
+
 /// Checks a query parameter with a few values, which may be left out.
 ///
 /// # Errors
-/// A 422 when there is no such value.
-pub fn choice(text: Option<&str>, options: &[&str], field: &str) -> Result<(), Refusal> {
+/// A 422 when there is no such value, or when it is given more than once.
+pub fn choice(value: Option<&Value>, options: &[&str], field: &str) -> Result<Option<String>, Refusal> {
     let mut issues = Issues::default();
-    if let Some(text) = text {
-        issues.one_of(Some(&Value::from(text)), options, &[field]);
-    }
-    if issues.0.is_empty() { Ok(()) } else { Err(Refusal::validation(issues.0)) }
+    let chosen = value.and_then(|value| issues.one_of(Some(value), options, &[field]));
+    if issues.0.is_empty() { Ok(chosen) } else { Err(Refusal::validation(issues.0)) }
 }
 
 /// Checks a query parameter that has to be a number, and may be left out.
 ///
 /// # Errors
 /// A 422 when it is none.
-pub fn number(text: Option<&str>, field: &str) -> Result<Option<f64>, Refusal> {
-    let Some(text) = text else {
+pub fn number(value: Option<&Value>, field: &str) -> Result<Option<f64>, Refusal> {
+    let Some(value) = value else {
         return Ok(None);
     };
-    let number = js_number(Some(&Value::from(text)));
+    let number = js_number(Some(value));
     if number.is_nan() {
         let mut issues = Issues::default();
         issues.not_a_number(&[field]);

@@ -132,6 +132,35 @@ async fn values_are_trimmed_and_measured_as_javascript_does() {
     assert_eq!(client.create(&over).await.status, 422);
 }
 
+// I db/migrations (id 1903233073 of the stored text): the column of a description is a `string` of 255 characters of
+// Unicode. It is written after dbt was asked.
+#[tokio::test]
+async fn a_description_can_fit_the_rules_and_not_the_column() {
+    let emulator = Emulator::start(Options::default()).await;
+    let client = Client::new(&emulator);
+    let described = |name: &str, description: String| {
+        with(|body| {
+            body["name"] = json!(name);
+            body["description"] = json!(description);
+        })
+    };
+    let broken = (500, "Create", "Something went wrong");
+    for description in ["a".repeat(256), "é".repeat(256), "a\u{0}b".to_owned()] {
+        assert_eq!(client.create(&described("orders", description)).await.refusal(), broken);
+    }
+    let mut refused = described("orders", "a".repeat(256));
+    refused["credentials"]["apiToken"] = json!("wrong");
+    assert_eq!(client.create(&refused).await.status, 400, "dbt is asked first");
+    assert!(emulator.connections().is_empty());
+    let fitting = client.create(&described("orders", "a".repeat(255))).await;
+    assert_eq!(fitting.status, 200);
+    let path = format!("{CONNECTIONS}/{}", fitting.body["appConnection"]["id"].as_str().unwrap());
+    for description in ["a".repeat(256), "\u{0}".to_owned()] {
+        let changed = client.call("PATCH", &path, Some(&json!({"description": description}))).await;
+        assert_eq!(changed.refusal(), (500, "Update by id", "Something went wrong"));
+    }
+}
+
 // I server/lib/schemas.ts: `max` was 32 and `toLowerCase` part of it before 98d4103a.
 #[tokio::test]
 async fn an_older_server_folds_case_and_stops_at_32() {

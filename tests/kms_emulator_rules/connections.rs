@@ -209,6 +209,13 @@ async fn the_obstacle_to_a_write_is_named() {
     let unknown = client.create(&with(|body| body["projectId"] = json!("nope"))).await;
     assert_eq!(unknown.refusal(), (404, "NotFound", "Project with ID 'nope' not found"));
 
+    // An empty text is falsy to the checks, and no project to the database.
+    let empty = with(|body| {
+        body["name"] = json!("empty");
+        body["projectId"] = json!("");
+    });
+    assert_eq!(client.create(&empty).await.refusal(), (500, "Create", "Something went wrong"));
+
     let id = emulator.create("busy", None, &of_hand());
     let path = format!("{CONNECTIONS}/{id}");
     let renamed = client.call("PATCH", &path, Some(&json!({"name": "orders"}))).await;

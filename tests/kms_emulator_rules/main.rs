@@ -25,3 +25,4 @@ mod rotations;
 mod secrets;
 mod tokens;
 mod tool;
+mod wire;

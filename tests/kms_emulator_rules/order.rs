@@ -82,13 +82,9 @@ async fn a_body_that_cannot_be_read_is_an_internal_error() {
     let client = Client::new(&emulator);
     let json = Some("application/json");
     let large = vec![b' '; (1 << 20) + 1];
-    for (content_type, body) in [
-        (json, b"{bad".to_vec()),
-        (json, Vec::new()),
-        (Some("text/weird"), b"{}".to_vec()),
-        (Some("application/x-www-form-urlencoded"), b"name=x".to_vec()),
-        (json, large),
-    ] {
+    for (content_type, body) in
+        [(json, b"{bad".to_vec()), (json, Vec::new()), (Some("text/weird"), b"{}".to_vec()), (json, large)]
+    {
         let large = body.len() > 1 << 20;
         let answer = client.send("POST", CONNECTIONS, content_type, Some(body)).await.unwrap();
         assert_eq!(answer.refusal(), INTERNAL, "{content_type:?}");
@@ -96,13 +92,6 @@ async fn a_body_that_cannot_be_read_is_an_internal_error() {
         assert_eq!(answer.header("x-ratelimit-limit"), None, "it counts for no limit");
         assert_eq!(answer.header("connection"), large.then_some("close"));
     }
-    let id = emulator.state().insert("x", None, None, kms_emulator::ORG_ID, &credentials()).id.clone();
-    let deleted = client.send("DELETE", &format!("{CONNECTIONS}/{id}"), json, None).await.unwrap();
-    assert_eq!(deleted.status, 200, "a deletion has no body, whatever it announces");
-}
-
-fn credentials() -> kms_emulator::Credentials {
-    kms_emulator::Credentials::new("https://au.dbt.com", "1", "dbtc_x")
 }
 
 // I server/config/rateLimiter.ts @ 69acdd0d (`hook: "preValidation"`), H server/plugins/inject-rate-limits.ts @ 8fca3735

@@ -57,6 +57,23 @@ async fn a_missing_right_is_named_with_action_and_subject() {
     }
 }
 
+// H app-connection-service.ts @ 8fca3735 (`listAppConnections`): without a project, only the right of the organization is
+// looked at.
+#[tokio::test]
+async fn the_list_of_the_organization_shows_projects_that_the_identity_is_not_in() {
+    for server in [Server::Hanzo, Server::Infisical] {
+        let mut member = identity();
+        member.member_of = Some(vec![PROJECT_ID.into()]);
+        let emulator = start(server, member).await;
+        let client = Client::new(&emulator);
+        emulator.create("own", Some(PROJECT_ID), &of_hand());
+        emulator.create("foreign", Some(OTHER_PROJECT_ID), &of_hand());
+        assert_eq!(client.get(CONNECTIONS).await.names(), ["foreign", "own"]);
+        let of_project = client.get(&format!("{CONNECTIONS}?projectId={OTHER_PROJECT_ID}")).await;
+        assert_eq!(of_project.status, 403);
+    }
+}
+
 // As above: rights are looked at before the app and before dbt, and after the connection or the project was found.
 #[tokio::test]
 async fn what_does_not_exist_is_not_found_before_rights_are_looked_at() {

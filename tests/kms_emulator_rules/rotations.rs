@@ -98,6 +98,48 @@ async fn fields_of_a_rotation_without_a_value_may_be_absent() {
     }
 }
 
+// I db/migrations (id 1516335973 of the stored text): a description has a column of 255 characters, and the token is made
+// before anything is stored.
+#[tokio::test]
+async fn a_description_that_its_column_has_no_room_for_leaves_a_token_at_dbt() {
+    let (emulator, connection) = start(Options::default()).await;
+    let client = Client::new(&emulator);
+    let mut body = valid_rotation(&connection);
+    for (number, description) in ["a".repeat(256), "a\u{0}".to_owned()].into_iter().enumerate() {
+        body["description"] = json!(description);
+        let refused = client.post(ROTATIONS, body.clone()).await;
+        assert_eq!(refused.refusal(), (500, "Create", "Something went wrong"));
+        assert_eq!(emulator.live_service_tokens().len(), number + 1);
+    }
+    assert!(emulator.rotations().is_empty());
+    body["description"] = json!("a".repeat(255));
+    let made = rotation(&client.post(ROTATIONS, body).await);
+    let path = format!("{ROTATIONS}/{}", made["id"].as_str().unwrap());
+    let change = json!({"description": "a".repeat(256)});
+    let changed = client.call("PATCH", &path, Some(&change)).await;
+    assert_eq!(changed.refusal(), (500, "Update by id", "Something went wrong"));
+}
+
+// The dates of JavaScript reach 100,000,000 days beyond 1970, and write years of more than four digits with a sign.
+#[tokio::test]
+async fn an_interval_of_millennia_is_stored_as_it_is() {
+    let (emulator, connection) = start(Options::default()).await;
+    let client = Client::new(&emulator);
+    for (number, days, year) in [(0, 4_000_000, "+01"), (1, 10_000_000, "+029"), (2, 95_000_000, "+262")] {
+        let mut body = valid_rotation(&connection);
+        body["name"] = json!(format!("rotation-{number}"));
+        body["secretsMapping"] = json!({"serviceToken": format!("SECRET_{number}")});
+        body["rotationInterval"] = json!(days);
+        let made = rotation(&client.post(ROTATIONS, body).await);
+        assert_eq!(made["rotationInterval"], json!(days));
+        let next = made["nextRotationAt"].as_str().unwrap();
+        assert!(next.starts_with(year) && next.ends_with("T00:00:00.000Z"), "{next}");
+    }
+    let mut body = valid_rotation(&connection);
+    body["rotationInterval"] = json!(100_000_000);
+    assert_eq!(client.post(ROTATIONS, body).await.refusal().0, 500);
+}
+
 // I secret-rotation-v2-service.ts @ 01ecde91 (`createSecretRotation`): folder, connection, name, secret, dbt.
 #[tokio::test]
 async fn a_creation_is_refused_in_the_order_of_its_checks() {

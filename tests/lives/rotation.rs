@@ -219,7 +219,7 @@ pub fn disagreements(
 ) -> Vec<String> {
     let differing = difference(&fields_of_state(state), fields_of(rotation));
     let mut found: Vec<String> = differing.keys().cloned().collect();
-    let next = rotation.next_at.map(&timestamp);
+    let next = rotation.next_at.map(kms_emulator::DueTime::to_text);
     let status = if rotation.failed { "failed" } else { "success" };
     for (name, actual) in [
         ("id", Some(rotation.id.as_str())),

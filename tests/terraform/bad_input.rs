@@ -23,7 +23,9 @@ const BAD: &[(&str, &str, &str)] = &[
     ("name_ends_with_hyphen", "name", "\"orders-\""),
     ("name_with_umlaut", "name", "\"aufträge\""),
     ("name_too_long", "name", "join(\"\", [for number in range(65) : \"a\"])"),
-    ("description_too_long", "description", "join(\"\", [for number in range(257) : \"a\"])"),
+    ("description_too_long", "description", "join(\"\", [for number in range(256) : \"a\"])"),
+    ("description_too_long_in_unicode", "description", "join(\"\", [for number in range(256) : \"é\"])"),
+    ("description_with_zero_character", "description", "\"a\\u0000b\""),
     (
         "description_too_long_in_utf16",
         "description",
@@ -35,6 +37,11 @@ const BAD: &[(&str, &str, &str)] = &[
     ("instance_url_with_space_after", "instance_url", "\"https://cloud.getdbt.com \""),
     ("instance_url_without_scheme", "instance_url", "\"cloud.getdbt.com\""),
     ("instance_url_without_host", "instance_url", "\"https://\""),
+    ("instance_url_without_slashes", "instance_url", "\"https:cloud.getdbt.com\""),
+    ("instance_url_with_one_slash", "instance_url", "\"https:/cloud.getdbt.com\""),
+    ("instance_url_of_mail", "instance_url", "\"mailto:x@cloud.getdbt.com\""),
+    ("instance_url_of_ftp", "instance_url", "\"ftp://cloud.getdbt.com\""),
+    ("account_id_with_zero_character", "account_id", "\"1\\u0000\""),
     ("account_id_empty", "account_id", "\"\""),
     ("account_id_with_space_before", "account_id", "\" 12345\""),
     ("account_id_too_long", "account_id", "join(\"\", [for number in range(256) : \"1\"])"),
@@ -50,7 +57,12 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("name_longest", "name", "join(\"\", [for number in range(64) : \"a\"])"),
     ("name_of_digits", "name", "\"1-2-3\""),
     ("description_empty", "description", "\"\""),
-    ("description_longest", "description", "join(\"\", [for number in range(128) : \"\\U0001F600\"])"),
+    ("description_longest", "description", "join(\"\", [for number in range(255) : \"é\"])"),
+    (
+        "description_longest_in_utf16",
+        "description",
+        "join(\"\", [for number in range(128) : \"\\U0001F600\"])",
+    ),
     ("instance_url_with_path", "instance_url", "\"https://ab123.us1.dbt.com/deploy/\""),
     ("account_id_longest", "account_id", "join(\"\", [for number in range(255) : \"1\"])"),
     ("api_token_longest", "api_token", "substr(join(\"\", [for number in range(20) : var.token]), 0, 255)"),
@@ -108,6 +120,44 @@ fn bad_values_of_variables_are_refused_in_the_plan() {
         expected.sort();
         assert_eq!(blamed, expected);
         assert!(workspace.emulator.writes().is_empty());
+    });
+}
+
+#[test]
+fn odd_values_that_the_server_takes_are_one_warning_in_the_plan() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token(TOKEN);
+        let odd = [
+            (
+                "path",
+                "instance_url",
+                "https://ab123.us1.dbt.com/deploy/1",
+                "calls https://ab123.us1.dbt.com.",
+            ),
+            ("port", "instance_url", "https://emea.dbt.com:8443", "calls https://emea.dbt.com."),
+            ("plain", "instance_url", "http://emea.dbt.com", "calls https://emea.dbt.com."),
+            ("fraction", "account_id", "7047.5", "digits"),
+            ("negative", "account_id", "-5", "digits"),
+            ("named", "account_id", "my-account", "digits"),
+        ];
+        let mut connections: Vec<_> = odd
+            .iter()
+            .map(|(label, attribute, value, _)| connection(label, &[(*attribute, &format!("{value:?}"))]))
+            .collect();
+        // As it is usually written.
+        connections.push(connection("slash", &[("instance_url", "\"https://emea.dbt.com/\"")]));
+        workspace.write("main.tf", &configuration(&connections));
+        let plan = workspace.plan();
+        let warnings = plan.outcome.warnings();
+        for (label, attribute, _, text) in odd {
+            let of_one: Vec<_> =
+                warnings.iter().filter(|warning| warning.address == address(label)).collect();
+            let [warning] = &of_one[..] else { panic!("one warning of {label}: {of_one:#?}") };
+            assert_eq!(warning.attribute, attribute);
+            assert!(warning.says(&[attribute, text]), "{warning:#?}");
+        }
+        assert_eq!(warnings.len(), odd.len(), "{warnings:#?}");
     });
 }
 

@@ -1,7 +1,8 @@
 //! What only the server can refuse.
 
 use kms_emulator::{
-    CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Emulator, Fault, IDENTITY_ID, LOGIN, Options, PROJECT_ID, Target,
+    CLIENT_ID, CLIENT_SECRET, CONNECTIONS, DbtRefusal, Emulator, Fault, IDENTITY_ID, LOGIN, Options,
+    PROJECT_ID, Target,
     identities::{Action, Identity, Scope},
     options::NameRule,
 };
@@ -36,6 +37,58 @@ fn credentials_that_dbt_refuses_are_an_error_on_the_token() {
         assert_eq!(workspace.emulator.stored_credentials(&id).api_token, good);
         assert_eq!(workspace.plan().change(&address("orders")), Change::update(&[&MOVED_BY_CREDENTIALS]));
         workspace.set_token(good);
+        workspace.assert_clean();
+    });
+}
+
+#[test]
+fn each_cause_of_a_failed_validation_has_its_own_error_on_its_attribute() {
+    under_each_terraform(|version| {
+        let workspace = Workspace::new(version);
+        workspace.set_token(TOKEN);
+        workspace.set("KMS_MAX_RETRIES", "1");
+        let answers = |status: u16| Some(DbtRefusal { status, reason: String::new() });
+        let apply = |arguments: &[(&str, &str)], expected: (&str, &str, usize)| {
+            let (attribute, summary, sent) = expected;
+            workspace.emulator.clear_requests();
+            workspace.write("main.tf", &configuration(&[connection("orders", arguments)]));
+            let outcome = workspace.apply();
+            assert_eq!(outcome.error().attribute, attribute, "{outcome:#?}");
+            assert!(outcome.error().says(&[summary, "req-"]), "{outcome:#?}");
+            let is_refusal = summary == "dbt refused the credentials";
+            assert_eq!(outcome.error().says(&["expired or revoked"]), is_refusal, "{outcome:#?}");
+            assert_eq!(workspace.emulator.writes().len(), sent, "{summary}");
+        };
+        for (status, expected) in [
+            (401, ("api_token", "dbt refused the credentials", 1)),
+            (403, ("api_token", "dbt refused the credentials", 1)),
+            (404, ("account_id", "dbt does not find the account", 1)),
+            (429, ("instance_url", "dbt is not available", 2)),
+            (503, ("instance_url", "dbt is not available", 2)),
+        ] {
+            workspace.emulator.state().dbt.answers = answers(status);
+            apply(&[], expected);
+        }
+        workspace.emulator.state().dbt.answers = None;
+        workspace.emulator.state().dbt.unreachable = Some("getaddrinfo ENOTFOUND cloud.getdbt.com".into());
+        apply(&[], ("instance_url", "dbt is not available", 2));
+        workspace.emulator.state().dbt.unreachable = None;
+        let not_allowed = ("instance_url", "Instance URL not allowed by the KMS", 1);
+        apply(&[("instance_url", "\"https://10.0.0.1\"")], not_allowed);
+        assert!(workspace.emulator.connections().is_empty());
+
+        // A busy dbt is asked again, at a create and at an update.
+        let busy = json!({
+            "reqId": "req-1", "statusCode": 400, "error": "BadRequest",
+            "message": "Failed to validate credentials: Request failed with status code 429",
+        });
+        let busy = || Fault::Answer { status: 400, body: busy.clone() };
+        workspace.emulator.fault(Target::once("POST", CONNECTIONS), busy());
+        workspace.write("main.tf", &configuration(&[connection("orders", &[])]));
+        workspace.apply().succeeded();
+        workspace.emulator.fault(Target::once("PATCH", &format!("{CONNECTIONS}/*")), busy());
+        workspace.set_token("dbtu_4n0th3rT0k3nZ1x2c3");
+        workspace.apply().succeeded();
         workspace.assert_clean();
     });
 }
@@ -82,7 +135,9 @@ fn a_token_in_the_words_of_a_server_is_not_passed_on() {
     under_each_terraform(|version| {
         let workspace = Workspace::new(version);
         workspace.set_token(TOKEN);
-        let message = format!("Failed to validate credentials: token {TOKEN} is unknown");
+        let message = format!(
+            "Failed to validate credentials: Request failed with status code 401: {TOKEN} is unknown"
+        );
         let body = json!({"reqId": "req-1", "statusCode": 400, "message": message, "error": "BadRequest"});
         workspace.emulator.fault(Target::every("POST", CONNECTIONS), Fault::Answer { status: 400, body });
         workspace.write("main.tf", &configuration(&[connection("orders", &[])]));

@@ -353,7 +353,10 @@ fn a_destroy_without_a_good_token_says_how_to_go_on() {
         workspace.apply().succeeded();
         workspace.emulator.revoke_at_dbt(TOKEN);
         let outcome = workspace.destroy();
-        assert!(outcome.error().says(&["dbt refused the credentials", "expired or revoked"]), "{outcome:#?}");
+        // The KMS doesn't say why dbt didn't confirm the credentials.
+        let expected =
+            ["Validation with dbt failed", "expired or revoked", "revoke_tokens_on_destroy = false"];
+        assert!(outcome.error().says(&expected), "{outcome:#?}");
         assert!(!workspace.state(&address("orders")).is_null());
         live(&workspace);
     });
@@ -372,7 +375,10 @@ fn bad_input_is_refused_in_validation() {
             ("secret_path", "\"/airflow/\"", "must not end with"),
             ("secret_name", "\"A B\"", "spaces"),
             ("secret_name", "\"a:b\"", "colons"),
-            ("token_name", "\" a\"", "white space"),
+            ("token_name", "\" a\"", "trimspace()"),
+            ("token_name", "\"a\\u0000b\"", "U+0000"),
+            ("description", "join(\"\", [for number in range(256) : \"a\"])", "at most 255 characters"),
+            ("description", "\"a\\u0000b\"", "U+0000"),
             ("permission_grants", "[]", "at least one"),
             ("permission_grants", "[{ permission_set = \"job_admin\" }, null]", "null"),
             ("connection_id", "\"3F0C5C1E-9d0f-4d43-8c6e-6a8f7f4f1aff\"", "lower case"),
@@ -381,7 +387,6 @@ fn bad_input_is_refused_in_validation() {
             ("rotation_interval", "1.5", "whole number"),
             ("rotate_at_utc", "{ hours = 24 }", "from 0 to 23"),
             ("rotate_at_utc", "{ minutes = 60 }", "from 0 to 59"),
-            ("description", "join(\"\", [for number in range(257) : \"x\"])", "256"),
         ];
         for (attribute, expression, expected) in cases {
             workspace.write("main.tf", &rotation("orders", &connection, &[(attribute, expression)]));
@@ -478,10 +483,31 @@ fn a_lost_create_is_found_and_one_that_failed_halfway_says_what_it_may_have_left
         );
         let warnings = outcome.warnings();
         assert!(
-            warnings.iter().any(|warning| warning.says(&["left over", "named \"orders\"", "revoke it"])),
+            warnings.iter().any(|warning| warning.says(&["left over", "named \"orders\"", "revoke them"])),
             "{outcome:#?}"
         );
-        live(&workspace);
+        assert!(outcome.error().says(&["check dbt for service tokens"]), "{outcome:#?}");
+        assert!(!outcome.error().says(&["applying again is safe"]), "{outcome:#?}");
+
+        // dbt makes the tokens, and its answers are errors.
+        workspace.emulator.clear_requests();
+        workspace.emulator.state().dbt.creates_then_answers = Some(504);
+        let outcome = workspace.apply().failed();
+        assert_eq!(workspace.emulator.rotation_writes().len(), 1);
+        assert_eq!(workspace.emulator.live_service_tokens().len(), 4, "the KMS itself repeats it");
+        assert!(
+            outcome.error().says(&["dbt is not available", "status code 504", "left over"]),
+            "{outcome:#?}"
+        );
+        assert_eq!(outcome.error().attribute, "connection_id");
+        assert!(outcome.warnings().iter().any(|warning| warning.says(&["named \"orders\""])), "{outcome:#?}");
+
+        // What dbt has refused has left nothing.
+        workspace.emulator.state().dbt.creates_then_answers = None;
+        workspace.emulator.refuse_service_tokens(Some(DbtRefusal { status: 403, reason: String::new() }));
+        let outcome = workspace.apply().failed();
+        assert!(outcome.error().says(&["dbt refused the credentials"]), "{outcome:#?}");
+        assert!(outcome.warnings().is_empty(), "{outcome:#?}");
     });
 }
 

@@ -385,7 +385,9 @@ async fn a_lost_write_stays_open_if_its_repeat_is_not_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_create_is_not_looked_up() {
-    let refusal = || Reply::error(400, "BadRequest", "Failed to validate credentials: 401");
+    let refusal = || {
+        Reply::error(400, "BadRequest", "Failed to validate credentials: Request failed with status code 401")
+    };
     let server = losing(refusal, |_, _| Reply::not_found()).await;
     let error = create(&server).await.unwrap_err();
     assert!(matches!(error, CreateError::Failed(_)));

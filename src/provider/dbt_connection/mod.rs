@@ -6,12 +6,18 @@ mod test;
 pub(super) use self::{projects::DbtProjectsDataSource, test::DbtConnectionTest};
 use super::{
     lifecycle::{ManagedObject, SecretAttribute, SentWith, object},
-    messages::attribute_map::{self, AttributeMap},
+    messages::{
+        attribute_map::{self, AttributeMap},
+        rules as messages,
+    },
     rules,
 };
 use crate::{
     kms::{self, ConnectionPlace, DbtConnectionPatch, DbtCredentials, NewDbtConnection, Scope},
-    plugin::schema::{computed, optional, required},
+    plugin::{
+        diagnostics::Diagnostics,
+        schema::{computed, optional, required},
+    },
     secret::Secret,
 };
 
@@ -21,15 +27,16 @@ object! {
         /// Name of the connection, unique in its project or, without `project_id`, in the organization. A slug:
         /// lower-case letters, digits and single inner hyphens, at most 64 characters.
         name: String = required().rule(rules::slug) => |it| it.name.clone(),
-        /// Description of the connection. At most 256 characters.
+        /// Description of the connection. At most 255 characters.
         description: String = optional().rule(rules::description) => |it| it.description.clone().filter(|text| !text.is_empty()),
         /// ID of the project that the connection belongs to. If not set, the connection belongs to the organization.
         project_id: String = optional().rule(rules::project_id).requires_replace() => |it| it.project_id.clone(),
         /// URL of the dbt instance, such as `https://cloud.getdbt.com`, `https://emea.dbt.com` or
-        /// `https://ab123.us1.dbt.com`. The KMS uses only the host name, always over HTTPS.
+        /// `https://ab123.us1.dbt.com`. The KMS uses only the host name, always over HTTPS. The plan warns of a URL
+        /// that has more.
         instance_url: String = required().rule(rules::instance_url)
             => "credentials.instanceUrl" |it| it.credentials.instance_url.clone(),
-        /// ID of the dbt account.
+        /// ID of the dbt account, a number.
         account_id: String = required().rule(rules::account_id)
             => "credentials.accountId" |it| it.credentials.account_id.clone(),
         /// API token for dbt: a service token (`dbtc_...`) or a personal access token (`dbtu_...`). It is sent to
@@ -86,6 +93,8 @@ impl ManagedObject for DbtConnection {
         name: Some("name"),
         credentials: Some("api_token"),
         credentials_advice: attribute_map::WRITTEN_CREDENTIALS,
+        account: Some("account_id"),
+        instance: Some("instance_url"),
         ..AttributeMap::NONE
     };
     const SECRET: Option<SecretAttribute<DbtConnectionModel>> = Some(SecretAttribute {
@@ -165,6 +174,17 @@ impl ManagedObject for DbtConnection {
     }
 
     fn deletion(_: &DbtConnectionModel, _: bool) {}
+
+    fn validate(config: &DbtConnectionModel, diagnostics: &mut Diagnostics) {
+        let url = config.instance_url.as_str().filter(|url| rules::instance_url(url).is_ok());
+        if let Some(host) = url.and_then(rules::host_without_the_rest) {
+            messages::only_the_host_is_used(&host, diagnostics);
+        }
+        let account = config.account_id.as_str().filter(|id| rules::account_id(id).is_ok());
+        if account.is_some_and(|id| !rules::is_account_number(id)) {
+            messages::account_is_no_number(diagnostics);
+        }
+    }
 
     fn keep_spelling(prior: &DbtConnectionModel, state: &mut DbtConnectionModel) {
         // No description and an empty one are the same to everybody but Terraform. Shown as none, an imported connection

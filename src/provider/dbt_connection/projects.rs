@@ -25,6 +25,9 @@ pub(super) const STORED_CREDENTIALS: AttributeMap = AttributeMap {
     object: Some("connection_id"),
     credentials: Some("connection_id"),
     credentials_advice: attribute_map::STORED_CREDENTIALS,
+    account: Some("connection_id"),
+    instance: Some("connection_id"),
+    whose: attribute_map::OF_THE_CONNECTION,
     ..AttributeMap::NONE
 };
 

@@ -47,7 +47,7 @@ object! {
         /// Name of the rotation, unique in its folder. A slug: lower-case letters, digits and single inner hyphens, at most 64
         /// characters.
         name: String = required().rule(rules::slug) => |it| it.name.clone(),
-        /// Description of the rotation. At most 256 characters.
+        /// Description of the rotation. At most 255 characters.
         description: String = optional().rule(rules::description) => |it| it.description.clone(),
         /// ID of the project that holds the secret.
         project_id: String = required().rule(rules::project_id).requires_replace() => |it| it.project_id.clone(),

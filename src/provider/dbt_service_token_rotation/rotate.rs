@@ -32,6 +32,9 @@ const ATTRIBUTES: AttributeMap = AttributeMap {
     object: Some("rotation_id"),
     credentials: Some("rotation_id"),
     credentials_advice: attribute_map::CREDENTIALS_OF_ROTATION,
+    account: Some("rotation_id"),
+    instance: Some("rotation_id"),
+    whose: attribute_map::OF_THE_CONNECTION,
     feature: Some("secret rotations"),
     again: attribute_map::LOOK_BEFORE_ROTATING_AGAIN,
     ..AttributeMap::NONE

@@ -31,8 +31,9 @@ model! {
     pub struct Search {
         /// ID of the project to search. If not set, only the organization itself is searched, not its projects.
         project_id: String = optional().rule(rules::project_id),
-        /// Whether to search the organization and all its projects that the machine identity can read. This requires permission
-        /// to read app connections in the organization. Default: `false`.
+        /// Whether to list everything in the organization, including what belongs to its projects. The KMS checks
+        /// only the machine identity's permission to read app connections in the organization, so the result includes
+        /// projects of which the identity is not a member. Default: `false`.
         all_projects: bool = optional(),
         /// Only return objects whose names start with this prefix.
         name_prefix: String = optional(),

@@ -1,17 +1,22 @@
 //! Which attribute a failure belongs to.
 
 /// For the token of a connection that is written.
-pub const WRITTEN_CREDENTIALS: &str = "\"instance_url\", \"account_id\" and \"api_token\" must belong together, the token must not be expired or revoked, \
-     and the KMS must be able to reach the instance.";
+pub const WRITTEN_CREDENTIALS: &str = "Check that \"api_token\" is not expired or revoked, and that it is a token \
+                                       for this \"account_id\" on this \"instance_url\".";
 /// For the stored token of a connection that is only used.
-pub const STORED_CREDENTIALS: &str = "The token that the connection stores may be expired or revoked: give the connection another one. The KMS must also be \
-     able to reach the instance.";
+pub const STORED_CREDENTIALS: &str =
+    "The token that the connection stores may be expired or revoked: give the connection another one.";
+/// For the settings of a connection that another object uses.
+pub const OF_THE_CONNECTION: &str = " of the connection";
 /// For the stored token of a connection with which a rotation is written.
 pub const ROTATING_CREDENTIALS: &str = "The token that the connection stores must not be expired or revoked, and must be allowed to manage service tokens of the \
      dbt account. To destroy a rotation without revoking its tokens, apply revoke_tokens_on_destroy = false first.";
 /// For the stored token of the connection of a rotation that is only used.
 pub const CREDENTIALS_OF_ROTATION: &str = "The token that the rotation's connection stores must not be expired or revoked, and must be allowed to manage service \
      tokens of the dbt account.";
+/// For a create that can leave tokens at dbt.
+pub const LOOK_FOR_TOKENS_FIRST: &str =
+    "check dbt for service tokens that are left over, because each further create can leave more of them";
 /// For an action that must not be repeated blindly.
 pub const LOOK_BEFORE_ROTATING_AGAIN: &str = "look at the rotation's last_rotated_at before you invoke the action again, because each rotation revokes a token";
 
@@ -26,6 +31,12 @@ pub struct AttributeMap {
     pub credentials: Option<&'static str>,
     /// What to do about credentials that are refused, as sentences.
     pub credentials_advice: &'static str,
+    /// The attribute of a dbt account that doesn't exist.
+    pub account: Option<&'static str>,
+    /// The attribute of a dbt instance that can't be called.
+    pub instance: Option<&'static str>,
+    /// Whose the account and the instance are, to follow `"instance_url"`. Empty for those of the block itself.
+    pub whose: &'static str,
     /// The attribute of a folder that is unknown.
     pub folder: Option<&'static str>,
     /// The attribute of a secret's name that is taken.
@@ -50,6 +61,9 @@ impl AttributeMap {
         name: None,
         credentials: None,
         credentials_advice: "",
+        account: None,
+        instance: None,
+        whose: "",
         folder: None,
         secret: None,
         object: None,

@@ -153,10 +153,55 @@ fn api_failure(task: &str, error: &ApiError, attributes: AttributeMap, diagnosti
     match error.kind {
         ApiErrorKind::CredentialsRefused => {
             let detail = format!(
-                "Could not {task}: the KMS tried the credentials at dbt, and that failed. {}\n\n{said}",
+                "Could not {task}: dbt refused the token that the KMS used. {}\n\n{said}",
                 attributes.credentials_advice
             );
             diagnostics.error(on(attributes.credentials), "dbt refused the credentials", detail);
+        }
+        ApiErrorKind::UnknownAccount => {
+            let detail = format!(
+                "Could not {task}: this dbt instance has no such account, or hides it from the token. Check \
+                 \"account_id\" and \"instance_url\"{}.\n\n{said}",
+                attributes.whose
+            );
+            diagnostics.error(on(attributes.account), "dbt does not find the account", detail);
+        }
+        ApiErrorKind::DbtUnavailable => {
+            // Credentials that are written are validated first. A deletion may have revoked a token before.
+            let unchanged = if attributes.whose.is_empty() { " Nothing was changed." } else { "" };
+            let detail = format!(
+                "Could not {task}: the KMS could not reach dbt, or dbt could not answer, also when the provider \
+                 tried again.{unchanged} If the host of \"instance_url\"{} is right and the KMS can reach it, \
+                 apply again when dbt is available.\n\n{said}",
+                attributes.whose
+            );
+            diagnostics.error(on(attributes.instance), "dbt is not available", detail);
+        }
+        ApiErrorKind::TokenUnconfirmed => {
+            let detail = format!(
+                "Could not {task}: dbt did not confirm that it created a service token, although the KMS asked \
+                 up to four times. The KMS stored nothing. When dbt is available again, check it for service \
+                 tokens that are left over, and then apply again.\n\n{said}"
+            );
+            diagnostics.error(on(attributes.instance), "dbt is not available", detail);
+        }
+        ApiErrorKind::InstanceUrlRefused => {
+            let detail = format!(
+                "Could not {task}: the KMS does not call this URL, so it did not ask dbt. \"instance_url\"{} \
+                 must be https://HOST with a public host. Only the operator of the KMS can allow private \
+                 addresses.\n\n{said}",
+                attributes.whose
+            );
+            diagnostics.error(on(attributes.instance), "Instance URL not allowed by the KMS", detail);
+        }
+        ApiErrorKind::ValidationFailed => {
+            let detail = format!(
+                "Could not {task}: the KMS could not validate the credentials with dbt. Check first that the \
+                 host of \"instance_url\"{} exists, is one of dbt, and has a valid certificate: without an \
+                 address for the host, the KMS gives no reason. {}\n\n{said}",
+                attributes.whose, attributes.credentials_advice
+            );
+            diagnostics.error(on(attributes.instance), "Validation with dbt failed", detail);
         }
         ApiErrorKind::NameTaken => {
             diagnostics.error(

@@ -1,6 +1,9 @@
 //! The texts of the lifecycle, for every kind of object.
 
-use super::{attribute_map::AttributeMap, failures};
+use super::{
+    attribute_map::{self, AttributeMap},
+    failures,
+};
 use crate::{
     kms::{self, AdoptError, ApiErrorKind, CreateError, Existing, Object as _},
     plugin::{diagnostics::Diagnostics, path::Path},
@@ -52,6 +55,13 @@ pub fn create_failure<T: ManagedObject>(
     let (noun, name, scope) = (T::NOUN, T::name_of(place), T::scope_words(place));
     let mut leftover = Diagnostics::new();
     may_be_left_over::<T>(planned, error.error(), &mut leftover);
+    let leaves_something = T::leftover(planned).is_some();
+    let failure = |error: &kms::Error| {
+        let task = format!("create the {noun} {}", quoted(name));
+        let attributes = attributes::<T>();
+        let again = if leaves_something { attribute_map::LOOK_FOR_TOKENS_FIRST } else { attributes.again };
+        failures::failure(&task, error, AttributeMap { again, ..attributes })
+    };
     let mut diagnostics = match error {
         CreateError::NameTaken { existing: Existing::Visible(existing), .. } => name_taken(format!(
             "{} If an earlier apply was interrupted, it may have created it.\n\n{}",
@@ -59,7 +69,7 @@ pub fn create_failure<T: ManagedObject>(
             adoption_advice::<T>(planned, &existing),
         )),
         CreateError::NameTaken { existing, error } => {
-            let mut diagnostics = failure::<T>("create", &quoted(name), &error);
+            let mut diagnostics = failure(&error);
             let detail = match existing {
                 Existing::OfOtherApp => of_other_kind::<T>(place),
                 Existing::Unknown(error) => format!(
@@ -83,6 +93,10 @@ pub fn create_failure<T: ManagedObject>(
                     there_is::<T>(place, &found),
                     adoption_advice::<T>(planned, &found)
                 ),
+                None if leaves_something => format!(
+                    "The provider could not determine whether the {noun} \"{name}\" was created in {scope}. Before \
+                     you apply again, look for it in the KMS: if it exists, import it, or set adopt_existing = true."
+                ),
                 None => format!(
                     "The provider could not determine whether the {noun} \"{name}\" was created in {scope}. Apply again: \
                      if it was, the error then names it and says how to adopt it."
@@ -97,7 +111,7 @@ pub fn create_failure<T: ManagedObject>(
                 ),
             )
         }
-        CreateError::Failed(error) => failure::<T>("create", &quoted(name), &error),
+        CreateError::Failed(error) => failure(&error),
     };
     diagnostics.extend(leftover);
     diagnostics
@@ -109,7 +123,7 @@ pub fn may_be_left_over<T: ManagedObject>(
     error: &kms::Error,
     diagnostics: &mut Diagnostics,
 ) {
-    if let Some(leftover) = T::leftover(planned).filter(|_| error.may_have_changed_something()) {
+    if let Some(leftover) = T::leftover(planned).filter(|_| error.may_have_left_tokens()) {
         diagnostics.warning(None, "Something may be left over", leftover);
     }
 }

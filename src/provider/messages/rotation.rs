@@ -90,9 +90,10 @@ pub fn secret_stays(prior: &RotationModel, diagnostics: &mut Diagnostics) {
 /// What a failed create may have left at dbt.
 pub fn leftover(token_name: &str) -> String {
     format!(
-        "To create a rotation, the KMS first creates a service token at dbt. If a later step fails, the token can remain there. Check dbt \
-         for a service token named \"{token_name}\" that no rotation uses, and revoke it. The provider does not send the request again \
-         by itself, because each try may leave another one."
+        "To create a rotation, the KMS first creates a service token at dbt, and asks up to four times if dbt \
+         fails. If this or a later step fails, tokens can remain there. Check dbt for service tokens named \
+         \"{token_name}\" that no rotation uses, and revoke them. The provider does not send the request again by \
+         itself, because each create can leave more of them."
     )
 }
 

@@ -1,15 +1,24 @@
 //! The reasons of rules for single values. Each completes the sentence that begins with the name of the attribute or variable,
-//! and none quotes the value.
+//! and none quotes the value. And warnings about values that the server takes, but most likely not as they are meant.
 
-use crate::kms::HostError;
+use crate::{
+    kms::HostError,
+    plugin::{diagnostics::Diagnostics, path::Path},
+};
 
 pub const EMPTY: &str = "must not be empty.";
 pub const EMPTY_PROJECT: &str =
     "must not be empty. Leave it out, or set it to null, for a connection of the whole organization.";
-pub const NOT_TRIMMED: &str = "must not begin or end with white space: the server would remove it.";
+pub const NOT_TRIMMED: &str = "must not begin or end with white space, because the server would remove it. \
+                               Remove it from the value, for instance with trimspace().";
+pub const BYTE_ORDER_MARK: &str = "must not begin or end with a byte-order mark (U+FEFF), because the server would \
+                                   remove it. Remove it from the value, for instance with trim(VALUE, \"\\uFEFF\").";
+pub const ZERO_CHARACTER: &str = "must not contain the character U+0000: the server can't store it.";
 pub const NOT_A_SLUG: &str = "must be a slug: lower-case letters, digits, and single hyphens between them, such as \
                               \"analytics-prod\".";
 pub const NOT_AN_INSTANCE_URL: &str = "must be a URL with a host, such as \"https://cloud.getdbt.com\".";
+pub const NO_SLASHES: &str =
+    "must begin with \"https://\", with both slashes, such as \"https://cloud.getdbt.com\".";
 pub const CREDENTIALS_IN_URL: &str =
     "must not contain a user name or password: it is stored and shown in plain text.";
 pub const NOT_A_UUID: &str = "must be a UUID, such as 6f1f7c0e-6a5b-4d0e-9c3a-0123456789ab.";
@@ -25,6 +34,14 @@ pub fn too_long(limit: usize, length: usize) -> String {
     format!("must have at most {limit} characters, and has {length}.")
 }
 
+/// A text with few enough characters, which the server still counts as too many.
+pub fn too_many_units(limit: usize, units: usize) -> String {
+    format!(
+        "must have at most {limit} characters as the server counts them, and has {units}: it counts emoji and \
+         other characters beyond U+FFFF twice."
+    )
+}
+
 /// A number of retries out of range.
 pub fn not_retries(most: u32) -> String {
     format!("must be a whole number from 0 to {most}.")
@@ -38,4 +55,23 @@ pub fn host(error: HostError) -> &'static str {
         HostError::Credentials => "must not contain a user name or password: use `auth`.",
         HostError::QueryOrFragment => "must not contain \"?\" or \"#\".",
     }
+}
+
+/// A URL of which the KMS uses the host alone.
+pub fn only_the_host_is_used(host: &str, diagnostics: &mut Diagnostics) {
+    let detail = format!(
+        "The KMS uses the host name of \"instance_url\" alone, and calls https://{host}. It ignores http://, a \
+         port, and a path and what follows it. If this host is right, set \"instance_url\" to \
+         \"https://{host}\"."
+    );
+    let attribute = Some(Path::attribute("instance_url"));
+    diagnostics.warning(attribute, "Only the host of instance_url is used", detail);
+}
+
+/// An account that dbt most likely doesn't have.
+pub fn account_is_no_number(diagnostics: &mut Diagnostics) {
+    let detail = "The IDs of dbt accounts consist of digits alone. \"account_id\" has other characters, so dbt will \
+                  probably not find the account, and the apply will fail. Copy the number from the account settings \
+                  of dbt.";
+    diagnostics.warning(Some(Path::attribute("account_id")), "account_id is not a number", detail);
 }

@@ -116,9 +116,10 @@ fn refused(kind: ApiErrorKind, status: u16) -> Error {
 #[test]
 fn failures() {
     use ApiErrorKind::{
-        CredentialsRefused, InProgress, InUse, Invalid, NameTaken, NotFound, Other, OtherApp,
-        PermissionDenied, PlanRestricted, RotationFailed, SecretTaken, Unauthorized, UnknownFolder,
-        UnknownProject, ValueHidden,
+        CredentialsRefused, DbtUnavailable, InProgress, InUse, InstanceUrlRefused, Invalid, NameTaken,
+        NotFound, Other, OtherApp, PermissionDenied, PlanRestricted, RotationFailed, SecretTaken,
+        TokenUnconfirmed, Unauthorized, UnknownAccount, UnknownFolder, UnknownProject, ValidationFailed,
+        ValueHidden,
     };
     let mut texts = Texts::default();
     let task = "create the dbt connection \"orders\"";
@@ -129,6 +130,10 @@ fn failures() {
     };
     for (kind, status) in [
         (CredentialsRefused, 400),
+        (UnknownAccount, 400),
+        (DbtUnavailable, 400),
+        (InstanceUrlRefused, 400),
+        (ValidationFailed, 400),
         (InUse, 400),
         (Invalid, 422),
         (NameTaken, 400),
@@ -144,6 +149,11 @@ fn failures() {
     }
     for (kind, status) in [
         (CredentialsRefused, 400),
+        (UnknownAccount, 400),
+        (DbtUnavailable, 400),
+        (TokenUnconfirmed, 400),
+        (InstanceUrlRefused, 400),
+        (ValidationFailed, 400),
         (InProgress, 400),
         (OtherApp, 400),
         (PlanRestricted, 400),
@@ -265,6 +275,16 @@ fn lifecycle() {
             CreateError::Failed(lost()),
         ),
     );
+    for (case, error) in [
+        ("Unconfirmed", CreateError::Unconfirmed { found: None, error: lost() }),
+        ("server error", CreateError::Failed(refused(ApiErrorKind::Other, 500))),
+        ("token unconfirmed", CreateError::Failed(refused(ApiErrorKind::TokenUnconfirmed, 400))),
+    ] {
+        texts.add(
+            &format!("create_failure of a rotation, {case}"),
+            &lifecycle::create_failure::<ServiceTokenRotation>(&of_rotation, &place_of_rotation, error),
+        );
+    }
     texts.added("create_still_open", |d| lifecycle::create_still_open::<T>("orders", d));
     texts.add("taken_by_the_replaced", &lifecycle::taken_by_the_replaced::<T>(&place, ID));
     texts.add("taken_by_another", &lifecycle::taken_by_another::<T>(&place, &existing));
@@ -320,6 +340,14 @@ fn lifecycle() {
     texts.add("nothing_at", &lifecycle::nothing_at::<T>(&place));
     texts.add("nothing_at, rotation", &lifecycle::nothing_at::<ServiceTokenRotation>(&place_of_rotation));
     texts.add("invalid_import", &lifecycle::invalid_import::<T>("a b"));
+    insta::assert_snapshot!(texts.0);
+}
+
+#[test]
+fn odd_values() {
+    let mut texts = Texts::default();
+    texts.added("only_the_host_is_used", |d| rules::only_the_host_is_used("cloud.getdbt.com", d));
+    texts.added("account_is_no_number", rules::account_is_no_number);
     insta::assert_snapshot!(texts.0);
 }
 
@@ -414,8 +442,11 @@ fn rules() {
         ("EMPTY", rules::EMPTY),
         ("EMPTY_PROJECT", rules::EMPTY_PROJECT),
         ("NOT_TRIMMED", rules::NOT_TRIMMED),
+        ("BYTE_ORDER_MARK", rules::BYTE_ORDER_MARK),
+        ("ZERO_CHARACTER", rules::ZERO_CHARACTER),
         ("NOT_A_SLUG", rules::NOT_A_SLUG),
         ("NOT_AN_INSTANCE_URL", rules::NOT_AN_INSTANCE_URL),
+        ("NO_SLASHES", rules::NO_SLASHES),
         ("CREDENTIALS_IN_URL", rules::CREDENTIALS_IN_URL),
         ("NOT_A_UUID", rules::NOT_A_UUID),
         ("UPPER_CASE", rules::UPPER_CASE),
@@ -425,6 +456,7 @@ fn rules() {
         ("NOT_A_DURATION", rules::NOT_A_DURATION),
         ("ZERO_DURATION", rules::ZERO_DURATION),
         ("too_long", &rules::too_long(64, 65)),
+        ("too_many_units", &rules::too_many_units(256, 258)),
         ("not_retries", &rules::not_retries(100)),
         ("host: not a URL", rules::host(HostError::NotAUrl)),
         ("host: scheme", rules::host(HostError::Scheme)),
@@ -463,6 +495,8 @@ fn credentials() {
         ("STORED_CREDENTIALS", attribute_map::STORED_CREDENTIALS),
         ("ROTATING_CREDENTIALS", attribute_map::ROTATING_CREDENTIALS),
         ("CREDENTIALS_OF_ROTATION", attribute_map::CREDENTIALS_OF_ROTATION),
+        ("OF_THE_CONNECTION", attribute_map::OF_THE_CONNECTION),
+        ("LOOK_FOR_TOKENS_FIRST", attribute_map::LOOK_FOR_TOKENS_FIRST),
         ("LOOK_BEFORE_ROTATING_AGAIN", attribute_map::LOOK_BEFORE_ROTATING_AGAIN),
     ]));
 }
