@@ -8,7 +8,7 @@ use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use url::Url;
 
-use super::messages;
+use super::{custom_headers::CustomHeaders, messages};
 use crate::secret::Secret;
 
 /// The configuration of a [`Client`](super::Client), except for the proxies and AWS settings that libraries read from
@@ -23,6 +23,8 @@ pub struct Config {
     pub organization_slug: Option<String>,
     /// Additional certificates to trust.
     pub ca_certificate: Option<CaCertificate>,
+    /// Additional headers of every request to the host.
+    pub custom_headers: CustomHeaders,
     /// The time limit of one HTTP exchange, from connecting to the last byte of the response.
     pub request_timeout: Duration,
     /// How often a request is repeated after a fault, if that is safe. Waiting for a rate limit isn't a fault.
@@ -83,10 +85,15 @@ impl Host {
         }
     }
 
+    /// The path before `/api`, without a slash at its end.
+    pub(super) fn path(&self) -> &str {
+        self.0.path().trim_end_matches('/')
+    }
+
     /// The URL of a percent-encoded path that begins with `/`.
     pub(super) fn url(&self, path: &str, query: &[(&'static str, String)]) -> Url {
         let mut url = self.0.clone();
-        url.set_path(&format!("{}{path}", self.0.path().trim_end_matches('/')));
+        url.set_path(&format!("{}{path}", self.path()));
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }

@@ -6,6 +6,7 @@ mod aws;
 mod host;
 
 mod fates;
+mod gateways;
 mod handshake;
 mod logging;
 mod proxies;

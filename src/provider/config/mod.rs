@@ -4,12 +4,14 @@
 //! block     the attributes
 //! methods   the table of login methods
 //! login     which method is configured, and the login that follows
+//! headers   the headers for gateways in front of the KMS
 //! host      the KMS's address and the certificates to trust
 //! limits    time limits and repeats
 //! source    the block first, the environment second
 //! ```
 
 mod block;
+mod headers;
 mod host;
 mod limits;
 mod login;
@@ -83,6 +85,7 @@ pub fn help() -> String {
 pub fn validate(config: &ProviderConfig, diagnostics: &mut Diagnostics) {
     login::validate(config, diagnostics);
     host::validate(config, diagnostics);
+    headers::validate(config, diagnostics);
     limits::validate(config, diagnostics);
 }
 
@@ -107,6 +110,7 @@ pub fn resolve(
     let auth = if diagnostics.has_errors() { None } else { login::auth(config, source, &mut diagnostics) };
     let limits = limits::limits(config, source, &mut diagnostics);
     let ca_certificate = host::ca_certificate(config, source, &mut diagnostics);
+    let custom_headers = headers::custom_headers(config, source, &mut diagnostics);
     let slug = config.auth.known().map(|auth| &auth.organization_slug);
     match (host, auth) {
         (Some(host), Some(auth)) if !diagnostics.has_errors() => Ok(Resolved::Ready(Box::new(kms::Config {
@@ -114,6 +118,7 @@ pub fn resolve(
             auth,
             organization_slug: source.text(&ORGANIZATION_SLUG, slug),
             ca_certificate,
+            custom_headers,
             request_timeout: limits.request_timeout,
             max_retries: limits.max_retries,
             max_retry_wait: limits.max_retry_wait,
