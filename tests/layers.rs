@@ -118,6 +118,7 @@ const EXPOSED: &[(&str, usize, &str)] = &[
     ("kms/auth/kubernetes.rs", 1, "the body of a login"),
     ("kms/auth/oidc.rs", 1, "the body of a login"),
     ("kms/auth/universal.rs", 1, "the body of a login"),
+    ("kms/custom_headers.rs", 2, "the check of a header, and the header"),
     ("kms/dbt_connection.rs", 1, "the body of a create or update"),
     ("kms/redact.rs", 1, "the search for it in the texts of others"),
     ("kms/session.rs", 1, "the authorization header"),

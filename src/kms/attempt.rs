@@ -14,9 +14,10 @@ use tokio::time::Instant;
 
 use super::{
     api_error::{self, ApiError},
+    config::Config,
     error::{Error, report},
-    exchange::{Response, ServerClock, exchange},
-    fate::{Obstacle, Reason, Repetition},
+    exchange::{Response, ServerClock, destination, exchange},
+    fate::{Obstacle, Reason, Redirect, RedirectKind, Repetition},
     history::History,
     messages,
     outage::Cycle,
@@ -162,7 +163,8 @@ impl Transport {
         let http = self.http().await?;
         let timeout = request.patience.map_or(Duration::MAX, |patience| patience.timeout);
         let timeout = timeout.min(self.config.request_timeout);
-        let exchange = exchange(http, &self.config.host, request, header, timeout);
+        let Config { host, custom_headers, .. } = &self.config;
+        let exchange = exchange(http, host, request, custom_headers, header, timeout);
         if request.may_be_dropped() { run.unless_stopped(exchange).await } else { Ok(exchange.await) }
     }
 
@@ -180,12 +182,15 @@ impl Transport {
             {
                 Reason::NoResponse { host, source }
             }
+            Reason::Redirected { destination, status, redirect } => {
+                Reason::Redirected { destination, status, redirect: self.cleaned(redirect) }
+            }
             reason => reason,
         })?;
         let Response { status, headers, body, clock } = &response;
         if status.is_success() {
             permit.complete(Limits::of_response(headers));
-            let value = decode(*status, body)?;
+            let value = decode(body).map_err(|problem| self.unusable(*status, problem))?;
             return Ok(Received { value, sent_at, clock: *clock });
         }
         let error = api_error::read(*status, body, |text| self.redactor.clean(text));
@@ -200,17 +205,48 @@ impl Transport {
         Err(match error {
             Some(error) => Reason::Api(Box::new(error)),
             None if api_error::is_missing_route(*status, body) => Reason::NoRoute,
-            None => Reason::Page { status: *status, problem: None },
+            None => self.page(*status, None),
         })
+    }
+
+    fn page(&self, status: StatusCode, problem: Option<&'static str>) -> Reason {
+        let destination = destination(&self.config.host, &self.config.custom_headers);
+        Reason::Page { destination, status, problem }
+    }
+
+    fn unusable(&self, status: StatusCode, problem: Undecoded) -> Reason {
+        match problem {
+            Undecoded::Page(problem) => self.page(status, Some(problem)),
+            Undecoded::Unreadable(problem) => Reason::Unreadable { problem },
+        }
+    }
+
+    /// The redirect without secrets in its target, which is the server's text.
+    fn cleaned(&self, redirect: Redirect) -> Redirect {
+        let clean = |text: String| self.redactor.clean(&text);
+        let kind = match redirect.kind {
+            RedirectKind::Moved { host } => RedirectKind::Moved { host: clean(host) },
+            RedirectKind::Https { host } => RedirectKind::Https { host: clean(host) },
+            RedirectKind::OtherBase { host } => RedirectKind::OtherBase { host: clean(host) },
+            kind @ (RedirectKind::Login { .. } | RedirectKind::Unclear) => kind,
+        };
+        Redirect { to: redirect.to.map(clean), kind }
     }
 }
 
+/// Why a successful response can't be decoded.
+enum Undecoded {
+    /// It isn't from the KMS.
+    Page(&'static str),
+    Unreadable(String),
+}
+
 /// Decodes a successful response. The error must not quote it, because it may contain a secret.
-fn decode<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, Reason> {
+fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Undecoded> {
     serde_json::from_slice(body).map_err(|error| match error.classify() {
-        Category::Data => Reason::Unreadable { problem: messages::wrong_field(error.line(), error.column()) },
-        Category::Eof => Reason::Page { status, problem: Some(messages::truncated()) },
-        Category::Syntax | Category::Io => Reason::Page { status, problem: Some(messages::not_json()) },
+        Category::Data => Undecoded::Unreadable(messages::wrong_field(error.line(), error.column())),
+        Category::Eof => Undecoded::Page(messages::truncated()),
+        Category::Syntax | Category::Io => Undecoded::Page(messages::not_json()),
     })
 }
 

@@ -39,6 +39,7 @@ impl Client {
     /// Creates a client with the IDs of managed objects and the secrets to redact. Does no I/O; the first call connects
     /// and logs in.
     pub fn new(config: Config, managed: ManagedIds, redactor: Redactor) -> Self {
+        config.custom_headers.values().for_each(|value| redactor.add(value));
         let transport = Arc::new(Transport::new(config, redactor));
         let session = Session::new(Arc::clone(&transport));
         let shared = Shared {

@@ -8,7 +8,7 @@ use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use url::Url;
 
-use super::{certificates::CaCertificates, messages};
+use super::{certificates::CaCertificates, custom_headers::CustomHeaders, messages};
 use crate::secret::Secret;
 
 /// The configuration of a [`Client`](super::Client), except for the proxies and AWS settings that libraries read from
@@ -24,6 +24,8 @@ pub struct Config {
     /// Certificates to trust in addition to the system's. On Linux, `SSL_CERT_FILE` and `SSL_CERT_DIR`
     /// replace the system's trust store.
     pub ca_certificates: CaCertificates,
+    /// Additional headers of every request to the host.
+    pub custom_headers: CustomHeaders,
     /// The time limit of one HTTP exchange, from connecting to the last byte of the response.
     pub request_timeout: Duration,
     /// How often a request is repeated after a fault, if that is safe. Waiting for a rate limit isn't a fault.
@@ -84,10 +86,15 @@ impl Host {
         }
     }
 
+    /// The path before `/api`, without a slash at its end.
+    pub(super) fn path(&self) -> &str {
+        self.0.path().trim_end_matches('/')
+    }
+
     /// The URL of a percent-encoded path that begins with `/`.
     pub(super) fn url(&self, path: &str, query: &[(&'static str, String)]) -> Url {
         let mut url = self.0.clone();
-        url.set_path(&format!("{}{path}", self.0.path().trim_end_matches('/')));
+        url.set_path(&format!("{}{path}", self.path()));
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }

@@ -97,14 +97,17 @@ impl fmt::Display for RequestError {
         let (method, route) = (self.method.as_str(), self.route.as_str());
         f.write_str(&match &self.reason {
             Reason::Api(error) => messages::failed_request(method, route, &error.to_string()),
-            Reason::Page { status, problem } => {
-                messages::foreign_response(method, route, status.as_u16(), *problem)
+            Reason::Page { destination, status, problem } => {
+                messages::foreign_response(method, route, &destination.host, status.as_u16(), *problem)
             }
             Reason::NoRoute => messages::no_route(method, route),
             Reason::NoConnection { host, .. } => messages::no_connection(method, route, host),
             Reason::NoResponse { host, .. } => messages::no_response(method, route, host),
             Reason::Unreadable { problem } => messages::unreadable_response(method, route, problem),
-            Reason::Redirected { to, .. } => messages::redirected(method, route, to.as_deref()),
+            Reason::Redirected { destination, status, redirect } => {
+                let to = redirect.to.as_deref();
+                messages::redirected(method, route, &destination.host, status.as_u16(), to)
+            }
         })
     }
 }

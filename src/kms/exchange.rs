@@ -12,8 +12,9 @@ use zeroize::Zeroizing;
 use super::{
     certificates::RefusedCertificate,
     config::Host,
-    fate::{Cause, Effect, Obstacle, Reason},
-    messages,
+    custom_headers::CustomHeaders,
+    fate::{Cause, Destination, Effect, Obstacle, Reason},
+    messages, redirect,
     request::{MAX_OBJECT, Request},
 };
 
@@ -61,10 +62,12 @@ pub(super) async fn exchange(
     http: &reqwest::Client,
     host: &Host,
     request: &Request,
+    custom_headers: &CustomHeaders,
     authorization: Option<&HeaderValue>,
     timeout: Duration,
 ) -> Result<Response, Reason> {
-    match tokio::time::timeout(timeout, follow(http, host, request, authorization)).await {
+    let exchange = follow(http, host, request, custom_headers, authorization);
+    match tokio::time::timeout(timeout, exchange).await {
         Ok(response) => response,
         Err(_) => Err(Reason::NoResponse { host: host.to_string(), source: Arc::new(TimedOut(timeout)) }),
     }
@@ -74,6 +77,7 @@ async fn follow(
     http: &reqwest::Client,
     host: &Host,
     request: &Request,
+    custom_headers: &CustomHeaders,
     authorization: Option<&HeaderValue>,
 ) -> Result<Response, Reason> {
     let mut url = host.url(&request.path, &request.query);
@@ -81,6 +85,9 @@ async fn follow(
     loop {
         let mut builder = http.request(request.method.clone(), url.clone());
         builder = builder.header(header::ACCEPT, "application/json");
+        for (name, value) in custom_headers.of_request() {
+            builder = builder.header(name, value);
+        }
         if let Some(authorization) = authorization {
             builder = builder.header(header::AUTHORIZATION, authorization);
         }
@@ -95,15 +102,17 @@ async fn follow(
                 Some(target)
                     if request.effect == Effect::Read
                         && redirects < MAX_REDIRECTS
-                        && host.is_origin_of(&target) =>
+                        && host.is_origin_of(&target)
+                        && !redirect::is_login_page(host, &target) =>
                 {
                     redirects += 1;
                     url = target;
                     continue;
                 }
-                _ => {
-                    let to = target.map(|target| target.origin().ascii_serialization());
-                    return Err(Reason::Redirected { status, to });
+                target => {
+                    let redirect = redirect::classify(host, &request.path, &url, status, target.as_ref());
+                    let destination = destination(host, custom_headers);
+                    return Err(Reason::Redirected { destination, status, redirect });
                 }
             }
         }
@@ -116,6 +125,11 @@ async fn follow(
         };
         return Ok(Response { status, headers, body, clock });
     }
+}
+
+/// Where a request went, as errors name it.
+pub(super) fn destination(host: &Host, custom_headers: &CustomHeaders) -> Destination {
+    Destination { host: host.to_string(), custom_headers: custom_headers.names() }
 }
 
 /// Reads the body of a successful response, which must be complete.

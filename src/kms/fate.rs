@@ -82,6 +82,8 @@ pub enum Reason {
     Api(Box<ApiError>),
     /// The response is from a proxy or another server, not from the KMS.
     Page {
+        /// Where the request went.
+        destination: Destination,
         /// The HTTP status of the response.
         status: StatusCode,
         /// The problem of a response with a successful status, without quoting it.
@@ -112,11 +114,58 @@ pub enum Reason {
     },
     /// The response is a redirect that isn't followed: the access token must not leave the configured host.
     Redirected {
+        /// Where the request went.
+        destination: Destination,
         /// The HTTP status of the response.
         status: StatusCode,
-        /// Scheme, host and port of the target, if any.
-        to: Option<String>,
+        /// The target, and what it means.
+        redirect: Redirect,
     },
+}
+
+/// Where a request went, as the client knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// The configured host.
+    pub host: String,
+    /// The names of the custom headers that the request had.
+    pub custom_headers: Vec<String>,
+}
+
+/// The target of a redirect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redirect {
+    /// Scheme, host and port of the target, if it has one; on the configured host also the path.
+    pub to: Option<String>,
+    /// What the redirect means.
+    pub kind: RedirectKind,
+}
+
+/// What a redirect means, as far as its target shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedirectKind {
+    /// Something in front of the KMS asks for a login.
+    Login {
+        /// Whether the target is on another host.
+        is_elsewhere: bool,
+    },
+    /// The server moved to another host for good.
+    Moved {
+        /// Its new address.
+        host: String,
+    },
+    /// The server redirects HTTP to HTTPS.
+    Https {
+        /// The address with HTTPS.
+        host: String,
+    },
+    /// The KMS is below another path or on another port of the configured host.
+    OtherBase {
+        /// The address with that path or port.
+        host: String,
+    },
+    /// Something else.
+    Unclear,
 }
 
 /// A permanent reason why a connection can't be established.
@@ -222,7 +271,17 @@ mod tests {
     }
 
     fn page(status: u16) -> Reason {
-        Reason::Page { status: StatusCode::from_u16(status).unwrap(), problem: None }
+        let status = StatusCode::from_u16(status).unwrap();
+        Reason::Page { destination: destination(), status, problem: None }
+    }
+
+    fn destination() -> Destination {
+        Destination { host: host(), custom_headers: Vec::new() }
+    }
+
+    fn redirected() -> Reason {
+        let redirect = Redirect { to: None, kind: RedirectKind::Unclear };
+        Reason::Redirected { destination: destination(), status: StatusCode::FOUND, redirect }
     }
 
     fn host() -> String {
@@ -241,7 +300,7 @@ mod tests {
         let unknown = Fate::Unknown { is_over: false };
         let over = Fate::Unknown { is_over: true };
         let obstacle = Some(Obstacle::NotTls);
-        let (to, status, problem) = (None, StatusCode::FOUND, String::new());
+        let problem = String::new();
         let table = [
             // reason, fate, a read, a deletion, a login, a write
             (
@@ -276,7 +335,7 @@ mod tests {
             (page(502), unknown, [Freely, Freely, Sparingly, Never]),
             (Reason::NoRoute, Fate::Refused, [Never; 4]),
             (page(599), unknown, [Freely, Freely, Sparingly, Never]),
-            (Reason::Redirected { status, to }, unknown, [Never; 4]),
+            (redirected(), unknown, [Never; 4]),
             (Reason::Unreadable { problem }, unknown, [Never; 4]),
         ];
         for (reason, fate, expected) in table {

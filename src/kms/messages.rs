@@ -55,9 +55,17 @@ pub(super) fn issue(path: &[String], message: &str) -> String {
 }
 
 /// The response came from a proxy or another server.
-pub(super) fn foreign_response(method: &str, route: &str, status: u16, problem: Option<&str>) -> String {
+pub(super) fn foreign_response(
+    method: &str,
+    route: &str,
+    host: &str,
+    status: u16,
+    problem: Option<&str>,
+) -> String {
     let problem = problem.map(|problem| format!(": {problem}")).unwrap_or_default();
-    format!("{method} {route}: HTTP {status} in a response that is not from the KMS{problem}")
+    format!(
+        "{method} {route}: {host} responded with HTTP {status}, but the response is not from a KMS{problem}"
+    )
 }
 
 /// A response of success was cut off.
@@ -121,9 +129,9 @@ pub(super) fn describes_another_kind() -> &'static str {
 }
 
 /// The response is a redirect that leaves the host, or that isn't safe to follow.
-pub(super) fn redirected(method: &str, route: &str, to: Option<&str>) -> String {
+pub(super) fn redirected(method: &str, route: &str, host: &str, status: u16, to: Option<&str>) -> String {
     let to = to.map(|to| format!(" to {to}")).unwrap_or_default();
-    format!("{method} {route}: redirect{to}, which is not followed")
+    format!("{method} {route}: {host} responded with a redirect{to} (HTTP {status}), which is not followed")
 }
 
 // Changes.
@@ -418,9 +426,9 @@ mod tests {
             cancelled().to_owned(),
             failed_request(method, route, &response),
             failed_request(method, route, &api_error(404, "Not found", &[], None)),
-            foreign_response(method, route, 502, None),
-            foreign_response(method, route, 200, Some(truncated())),
-            foreign_response(method, route, 200, Some(not_json())),
+            foreign_response(method, route, host, 502, None),
+            foreign_response(method, route, host, 200, Some(truncated())),
+            foreign_response(method, route, host, 200, Some(not_json())),
             no_route(method, route),
             no_connection(method, route, host),
             no_response(method, route, host),
@@ -430,8 +438,8 @@ mod tests {
             unreadable_response(method, route, &describes_another("object")),
             unreadable_response(method, route, describes_another_kind()),
             unreadable_response(method, route, no_valid_id()),
-            redirected(method, route, None),
-            redirected(method, route, Some("https://elsewhere.example.com")),
+            redirected(method, route, host, 302, None),
+            redirected(method, route, host, 302, Some("https://elsewhere.example.com")),
             "\n# Changes".to_owned(),
             name_taken().to_owned(),
             unconfirmed().to_owned(),

@@ -9,11 +9,13 @@
 //! ```text
 //! messages        the texts of all errors
 //! certificates    the certificates of servers: which are trusted, and why one is refused
+//! custom_headers  headers of the caller for gateways; no I/O
 //! config          the configuration of a client; no I/O
 //! api_error       the KMS's error responses; only this file interprets the server's messages
 //! fate            whether a request was performed; only this file decides it
 //! error, history  the errors of calls; all attempts of one change taken together
 //! request         requests as values
+//! redirect        what a redirect means; no I/O
 //! retry, rate_limiter, outage, redact    decisions without I/O: repeats, waits, outages, redaction
 //! run, managed_ids                       one task of the caller; the objects that the process manages
 //! http_client, transport                 the state that all requests share
@@ -38,6 +40,7 @@ mod auth;
 mod certificates;
 mod client;
 mod config;
+mod custom_headers;
 mod dbt_connection;
 mod dbt_projects;
 mod error;
@@ -55,6 +58,7 @@ mod project_lookup;
 mod rate_limiter;
 mod read;
 mod redact;
+mod redirect;
 mod request;
 mod retry;
 mod rotate;
@@ -81,13 +85,14 @@ pub use self::{
     certificates::{BundleError, CaCertificates, CertificateProblem, cipher_suites},
     client::{Client, Listed, Operation},
     config::{Auth, Config, Host, HostError, ServiceAccountToken},
+    custom_headers::{CustomHeaders, HeaderProblem, Reservation},
     dbt_connection::{
         ConnectionPlace, DbtConnection, DbtConnectionPatch, DbtCredentials, NewDbtConnection,
         StoredDbtCredentials,
     },
     dbt_projects::DbtProject,
     error::{AuthError, Error, RequestError, report},
-    fate::{Cause, Effect, Fate, Obstacle, Reason},
+    fate::{Cause, Destination, Effect, Fate, Obstacle, Reason, Redirect, RedirectKind},
     list_cache::Scope,
     managed_ids::{Adoption, ManagedIds},
     object::{NewObject, Object, ObjectPatch},

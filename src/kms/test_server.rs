@@ -214,6 +214,7 @@ impl Server {
             },
             organization_slug: None,
             ca_certificates: CaCertificates::default(),
+            custom_headers: crate::kms::CustomHeaders::default(),
             request_timeout: Duration::from_secs(30),
             max_retries: 3,
             max_retry_wait: Duration::from_secs(600),

@@ -7,6 +7,7 @@ mod host;
 
 mod certificates;
 mod fates;
+mod gateways;
 mod handshake;
 mod logging;
 mod proxies;

@@ -26,6 +26,7 @@ mod connections;
 pub mod credentials;
 pub mod dbt_cloud;
 pub mod faults;
+pub mod gateway;
 pub mod identities;
 mod issues;
 mod javascript;
@@ -60,6 +61,7 @@ pub use self::{
     credentials::Credentials,
     dbt_cloud::{DbtRefusal, Grant, ServiceToken},
     faults::{Fault, Performed, Reply, Target},
+    gateway::Gateway,
     options::{EmptyFields, Options, Rotations, Routes, Server},
     projects::{Folder, Project},
     request_log::{LoggedRequest, Part, fingerprint},

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     dbt_cloud::DbtCloud,
+    gateway::Gateway,
     identities::{Identity, Organization},
     rate_limit::RateLimits,
 };
@@ -123,6 +124,8 @@ pub struct Options {
     pub replica_lag: Duration,
     /// How far the server's clock is ahead of this machine's.
     pub clock_ahead: time::Duration,
+    /// A gateway in front, which demands headers of its own.
+    pub gateway: Option<Gateway>,
     pub port: u16,
     /// Serve TLS with a certificate of an authority made for the occasion.
     pub tls: bool,
@@ -161,6 +164,7 @@ impl Default for Options {
             request_timeout: Duration::from_secs(30),
             replica_lag: Duration::ZERO,
             clock_ahead: time::Duration::ZERO,
+            gateway: None,
             port: 0,
             tls: false,
         }

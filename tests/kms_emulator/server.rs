@@ -174,7 +174,9 @@ async fn respond(
     }
     let (ticket, fault) = {
         let mut state = lock(&state);
-        (state.log.begin(&request), state.faults.strike(&request.method, &request.path))
+        let ticket = state.log.begin(&request);
+        let refusal = state.options.gateway.as_ref().and_then(|gateway| gateway.refusal(&request));
+        (ticket, refusal.or_else(|| state.faults.strike(&request.method, &request.path)))
     };
     let Some(fault) = fault else {
         return Ok(perform(&state, &request, ticket));

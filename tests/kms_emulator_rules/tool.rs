@@ -1,8 +1,8 @@
 //! The emulator as a tool: its log, its own paths, TLS and threads.
 
 use kms_emulator::{
-    self, CONNECTIONS, Emulator, Options, PROJECT_ID, Part, ROTATIONS, Rotations, Routes, STATIC_TOKEN,
-    Server,
+    self, CONNECTIONS, Emulator, Gateway, Options, PROJECT_ID, Part, ROTATIONS, Rotations, Routes,
+    STATIC_TOKEN, Server,
 };
 use serde_json::{Value, json};
 
@@ -231,4 +231,29 @@ fn the_environment_names_the_server() {
         _ => Server::Hanzo,
     };
     assert_eq!(Options::default().server, expected);
+}
+
+#[tokio::test]
+async fn a_gateway_lets_through_only_what_has_its_headers() {
+    let login_page = "https://login.example.com/start?next=kms";
+    let gateway = Gateway::with_login_page(&[("X-Gateway", "open"), ("X-Tenant", "a")], login_page);
+    let emulator = Emulator::start(Options { gateway: Some(gateway), ..Options::default() }).await;
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let ask = async |headers: &[(&str, &str)]| {
+        let mut request = http.get(format!("{}{CONNECTIONS}", emulator.url())).bearer_auth(STATIC_TOKEN);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.unwrap();
+        let location = answer.headers().get("location").map(|value| value.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), location)
+    };
+    let refused = (302, Some(login_page.to_owned()));
+    assert_eq!(ask(&[]).await, refused);
+    assert_eq!(ask(&[("X-Gateway", "open")]).await, refused);
+    assert_eq!(ask(&[("X-Gateway", "shut"), ("X-Tenant", "a")]).await, refused);
+    assert_eq!(ask(&[("X-Gateway", "open"), ("X-Gateway", "open"), ("X-Tenant", "a")]).await, refused);
+    assert_eq!(ask(&[("x-gateway", "open"), ("x-tenant", "a")]).await, (200, None));
+    let statuses: Vec<_> = emulator.requests().iter().map(|request| request.status).collect();
+    assert_eq!(statuses, [Some(302), Some(302), Some(302), Some(302), Some(200)]);
 }

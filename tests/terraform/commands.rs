@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use kms_emulator::{CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials};
+use kms_emulator::{CLIENT_ID, CLIENT_SECRET, CONNECTIONS, Credentials, Gateway, Options};
 
 use crate::{
     blocks::{self, Block},
@@ -113,6 +113,24 @@ fn logging_in_from_the_environment() {
         assert!(outcome.stdout.contains("Apply complete!"), "{outcome:#?}");
         let reads = workspace.emulator.requests();
         assert!(reads.iter().any(|request| request.path.starts_with(CONNECTIONS)), "{reads:#?}");
+    });
+}
+
+#[test]
+fn passing_a_gateway() {
+    under_each_terraform(|version| {
+        let headers =
+            [("CF-Access-Client-Id", CLIENT_ID), ("CF-Access-Client-Secret", "gateway-secret-X1y2z3")];
+        let gateway = Gateway::with_login_page(&headers, "https://login.invalid/");
+        let workspace = Workspace::with(version, Options { gateway: Some(gateway), ..Options::default() });
+        workspace.secret("gateway-secret-X1y2z3");
+        workspace.write("main.tf", "data \"kms_dbt_connections\" \"all\" {}\n");
+        let page = "docs/guides/authentication-in-ci.md";
+        let blocks = blocks_for(page, "passing_a_gateway", &workspace).concat();
+        let blocks = blocks.replace("Client-Id=...", &format!("Client-Id={CLIENT_ID}"));
+        let blocks = blocks.replace("Client-Secret=...", "Client-Secret=gateway-secret-X1y2z3");
+        let outcome = workspace.shell(&blocks).succeeded();
+        assert!(outcome.stdout.contains("No changes."), "{outcome:#?}");
     });
 }
 

@@ -32,6 +32,7 @@ mod ephemeral_secrets;
 mod examples;
 mod from_dbt_to_airflow;
 mod functions;
+mod gateways;
 mod imports;
 mod install;
 mod interruptions;

@@ -10,7 +10,7 @@ use tracing::{Level, field::Visit, span};
 use super::{is_lost, is_unreadable, is_unsent};
 use crate::{
     kms::{
-        Auth, CaCertificates, CancellationToken, Error, Host, Reason, report,
+        Auth, CaCertificates, CancellationToken, Error, Host, Reason, RedirectKind, report,
         request::{MAX_OBJECT, Request},
         test_server::{Reply, Server, is_login, new_client, tls_server},
     },
@@ -188,6 +188,18 @@ async fn reads_follow_redirects_within_the_host() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_redirect_to_a_login_page_is_not_followed() {
+    let server = Server::start(|_, _| Reply::html(302).with("location", "/login?next=thing")).await;
+    let error = send(&server, &get()).await.unwrap_err();
+    let kind = match error.reason() {
+        Some(Reason::Redirected { redirect, .. }) => redirect.kind.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(kind, RedirectKind::Login { is_elsewhere: false });
+    assert_eq!(server.count("GET"), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_token_never_goes_to_another_host() {
     let other = Server::start(|_, _| ok()).await;
     let elsewhere = format!("{}/api/v1/thing", other.url());
@@ -195,7 +207,8 @@ async fn the_token_never_goes_to_another_host() {
     for request in [get(), post(), delete()] {
         let error = send(&server, &request).await.unwrap_err();
         assert!(
-            matches!(error.reason(), Some(Reason::Redirected { to: Some(to), .. }) if *to == other.url()),
+            matches!(error.reason(), Some(Reason::Redirected { redirect, .. })
+                if redirect.to.as_deref() == Some(&*other.url())),
             "{error:?}"
         );
     }

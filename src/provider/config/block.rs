@@ -1,9 +1,11 @@
 //! The provider block: its attributes, and the environment variables of those that don't belong to a login method.
 
+use std::collections::BTreeMap;
+
 use super::source::Setting;
 use crate::{
     model,
-    plugin::{schema::optional, value::Number},
+    plugin::{model::Field, schema::optional, value::Number},
     provider::rules,
     secret::Secret,
 };
@@ -27,6 +29,9 @@ model! {
         ca_certificate_pem: String = optional(),
         /// Whether to allow an `http://` URL for a `host` other than this machine. Secrets are then sent unencrypted.
         allow_plain_http: bool = optional(),
+        /// Headers to add to every request to the `host`, for an access gateway in front of the KMS. The
+        /// values are secrets. The provider sends them to no other server. An empty map means no headers.
+        custom_headers: BTreeMap<String, Field<Secret>> = optional(),
         /// Timeout of a single HTTP request, such as `30s`. Default: `30s`.
         request_timeout: String = optional().rule(rules::positive_duration),
         /// Maximum number of retries of a request that can be retried safely, from 0 to 100. Default: 8.
@@ -101,6 +106,7 @@ pub const HOST: Setting = Setting::new("host", "KMS_HOST");
 pub const ORGANIZATION_SLUG: Setting = Setting::new("auth.organization_slug", "KMS_AUTH_ORGANIZATION_SLUG");
 pub const CA_CERTIFICATE_FILE: Setting = Setting::new("ca_certificate_file", "KMS_CA_CERTIFICATE_FILE");
 pub const ALLOW_PLAIN_HTTP: Setting = Setting::new("allow_plain_http", "KMS_ALLOW_PLAIN_HTTP");
+pub const CUSTOM_HEADERS: Setting = Setting::new("custom_headers", "KMS_CUSTOM_HEADERS");
 pub const REQUEST_TIMEOUT: Setting = Setting::new("request_timeout", "KMS_REQUEST_TIMEOUT");
 pub const MAX_RETRIES: Setting = Setting::new("max_retries", "KMS_MAX_RETRIES");
 pub const MAX_RETRY_WAIT: Setting = Setting::new("max_retry_wait", "KMS_MAX_RETRY_WAIT");
@@ -111,6 +117,7 @@ pub static SETTINGS: &[Setting] = &[
     ORGANIZATION_SLUG,
     CA_CERTIFICATE_FILE,
     ALLOW_PLAIN_HTTP,
+    CUSTOM_HEADERS,
     REQUEST_TIMEOUT,
     MAX_RETRIES,
     MAX_RETRY_WAIT,

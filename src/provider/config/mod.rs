@@ -4,12 +4,14 @@
 //! block     the attributes
 //! methods   the table of login methods
 //! login     which method is configured, and the login that follows
+//! headers   the headers for gateways in front of the KMS
 //! host      the KMS's address and the certificates to trust
 //! limits    time limits and repeats
 //! source    the block first, the environment second
 //! ```
 
 mod block;
+mod headers;
 mod host;
 mod limits;
 mod login;
@@ -87,6 +89,7 @@ pub fn help() -> String {
 pub fn validate(config: &ProviderConfig, diagnostics: &mut Diagnostics) {
     login::validate(config, diagnostics);
     host::validate(config, diagnostics);
+    headers::validate(config, diagnostics);
     limits::validate(config, diagnostics);
 }
 
@@ -111,6 +114,7 @@ pub fn resolve(
     let login = if diagnostics.has_errors() { None } else { login::login(config, source, &mut diagnostics) };
     let limits = limits::limits(config, source, &mut diagnostics);
     let ca_certificates = host::ca_certificates(config, source, &mut diagnostics);
+    let custom_headers = headers::custom_headers(config, source, &mut diagnostics);
     let slug = config.auth.known().map(|auth| &auth.organization_slug);
     match (host, login) {
         (Some(_), Some(Login::Missing(error))) if !diagnostics.has_errors() => {
@@ -122,6 +126,7 @@ pub fn resolve(
                 auth,
                 organization_slug: source.text(&ORGANIZATION_SLUG, slug),
                 ca_certificates,
+                custom_headers,
                 request_timeout: limits.request_timeout,
                 max_retries: limits.max_retries,
                 max_retry_wait: limits.max_retry_wait,

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::attribute_map::AttributeMap;
 use crate::{
-    kms::{self, ApiError, ApiErrorKind, AuthError, AwsError, CertificateProblem, Error, Obstacle, Reason},
+    kms::{
+        self, ApiError, ApiErrorKind, AuthError, AwsError, CertificateProblem, Destination, Error, Obstacle,
+        Reason, RedirectKind,
+    },
     plugin::{diagnostics::Diagnostics, path::Path},
 };
 
@@ -88,25 +93,16 @@ fn advice(reason: &Reason) -> (&'static str, String) {
         Reason::NoConnection { obstacle: Some(obstacle), .. } => obstacle_advice(*obstacle),
         Reason::NoConnection { obstacle: None, .. } => (NO_CONNECTION, CHECK_NETWORK.to_owned()),
         Reason::NoResponse { .. } => ("No response from the KMS", CHECK_NETWORK.to_owned()),
-        Reason::Page { .. } => (
-            "Response not from the KMS",
-            format!(
-                "Something in front of the KMS, such as a proxy, a load balancer or a firewall, sent this response. \
-                 {CHECK_NETWORK}"
-            ),
-        ),
+        Reason::Page { destination, status, .. } => {
+            ("Response not from the KMS", page_advice(destination, *status))
+        }
         Reason::NoRoute => (
             "Not supported by this KMS",
             "The server does not have this endpoint. Either its release is too old, or the provider's \"host\" (or KMS_HOST) is \
              not the address of a KMS."
                 .to_owned(),
         ),
-        Reason::Redirected { .. } => (
-            "Redirect from the KMS",
-            "The provider sends tokens to its \"host\" only. If the KMS has moved, set \"host\" (or KMS_HOST) to its new \
-             address."
-                .to_owned(),
-        ),
+        Reason::Redirected { destination, redirect, .. } => redirect_advice(destination, &redirect.kind),
         _ => (
             "Unusable response from the KMS",
             "Check that the provider's \"host\" (or KMS_HOST) is the address of a KMS, and that nothing on the way \
@@ -114,6 +110,100 @@ fn advice(reason: &Reason) -> (&'static str, String) {
                 .to_owned(),
         ),
     }
+}
+
+/// Advice on a response that something else than the KMS sent.
+fn page_advice(destination: &Destination, status: StatusCode) -> String {
+    let host = &destination.host;
+    let check_host = format!(
+        "Check that the provider's \"host\" (or KMS_HOST) is the address of a KMS: {host}/api/status returns \
+         JSON there."
+    );
+    match status.as_u16() {
+        200..300 | 401 | 403 => format!(
+            "Something in front of the KMS, such as an access gateway or a firewall, may ask for a login or \
+             refuse the request. {} {check_host}",
+            header_advice(&destination.custom_headers)
+        ),
+        400 | 402 | 404..=406 | 409..=424 | 426..=428 | 430..=498 | 501 | 505 => format!(
+            "Most likely, {host} is another web server, or a proxy in front of the KMS refused the request. \
+             {check_host}"
+        ),
+        _ => format!(
+            "Something in front of the KMS, such as a proxy, a load balancer or a firewall, sent this \
+             response. {check_host} Check also the network and any proxy on the way."
+        ),
+    }
+}
+
+/// Summary and advice for a redirect that isn't followed.
+fn redirect_advice(destination: &Destination, kind: &RedirectKind) -> (&'static str, String) {
+    const LOGIN: &str = "Login page in front of the KMS";
+    const OTHER: &str = "Redirect from the KMS";
+    match kind {
+        RedirectKind::Login { is_elsewhere } => {
+            let or_moved = if *is_elsewhere {
+                " If this is not the address of a login page, but the KMS itself has moved there, change \
+                 \"host\" (or KMS_HOST)."
+            } else {
+                ""
+            };
+            let headers = header_advice(&destination.custom_headers);
+            (
+                LOGIN,
+                format!(
+                    "Something in front of the KMS, such as an access gateway, asks for a login. \
+                     {headers}{or_moved}"
+                ),
+            )
+        }
+        RedirectKind::Moved { host } => (
+            OTHER,
+            format!(
+                "The provider sends tokens to its \"host\" only. If the KMS has moved, set \"host\" (or \
+                 KMS_HOST) to its new address, {host}."
+            ),
+        ),
+        RedirectKind::Https { host } => (
+            OTHER,
+            format!("The server accepts HTTPS only. Set the provider's \"host\" (or KMS_HOST) to {host}."),
+        ),
+        RedirectKind::OtherBase { host } => (
+            OTHER,
+            format!(
+                "The KMS has another address on this host. Set the provider's \"host\" (or KMS_HOST) to \
+                 {host}."
+            ),
+        ),
+        RedirectKind::Unclear => (
+            OTHER,
+            format!(
+                "The provider follows redirects of reads within its \"host\" only, and no redirect of a \
+                 login or a change. Check that the provider's \"host\" (or KMS_HOST) is the address of a \
+                 KMS: {}/api/status returns JSON there. Check also the settings of any proxy in front of the \
+                 KMS.",
+                destination.host
+            ),
+        ),
+    }
+}
+
+/// How to send a gateway the headers that it needs, or which ones it did not accept.
+fn header_advice(sent: &[String]) -> String {
+    let names = match sent {
+        [] => {
+            return "If it accepts requests with certain headers, such as those of a service token, set them \
+                    in the provider's \"custom_headers\", or in KMS_CUSTOM_HEADERS in the form Name=value \
+                    Name2=value2."
+                .to_owned();
+        }
+        [name] => format!("header {name}"),
+        [names @ .., last] => format!("headers {} and {last}", names.join(", ")),
+    };
+    format!(
+        "The request had the {names} from \"custom_headers\" (or KMS_CUSTOM_HEADERS), which was not enough: \
+         check the names and values, and whether they are expired or revoked."
+    )
 }
 
 /// What the failure means for the object.

@@ -2,7 +2,7 @@
 //! and none quotes the value. And warnings about values that the server takes, but most likely not as they are meant.
 
 use crate::{
-    kms::HostError,
+    kms::{HeaderProblem, HostError, Reservation},
     plugin::{diagnostics::Diagnostics, path::Path},
 };
 
@@ -45,6 +45,52 @@ pub fn too_many_units(limit: usize, units: usize) -> String {
 /// A number of retries out of range.
 pub fn not_retries(most: u32) -> String {
     format!("must be a whole number from 0 to {most}.")
+}
+
+/// A header that can't be sent.
+pub fn header(problem: HeaderProblem, name: &str) -> String {
+    let reserved = |reason: &str| format!("must not contain the header {name:?}: {reason}");
+    match problem {
+        HeaderProblem::InvalidName => format!(
+            "must not contain {name:?}, which is not a valid name of a header. Use letters, digits and \
+             hyphens."
+        ),
+        HeaderProblem::Reserved(Reservation::AccessToken) => {
+            reserved("the provider sends its access token in it.")
+        }
+        HeaderProblem::Reserved(Reservation::Request) => {
+            reserved("it describes the request, and the provider sets it as the KMS needs it.")
+        }
+        HeaderProblem::Reserved(Reservation::Connection) => {
+            reserved("it concerns the connection, which the provider manages.")
+        }
+        HeaderProblem::Reserved(Reservation::Proxy) => reserved(
+            "it is meant for a proxy. Set the proxy's user name and password in its URL, such as in \
+             HTTPS_PROXY.",
+        ),
+        HeaderProblem::Reserved(Reservation::Condition) => {
+            reserved("with it, the KMS might not return the complete response.")
+        }
+        HeaderProblem::Repeated => {
+            format!("must contain the header {name:?} only once. Upper and lower case make no difference.")
+        }
+        HeaderProblem::InvalidValue => format!(
+            "must have a value of printable ASCII characters, without line breaks, for the header {name:?}."
+        ),
+        HeaderProblem::SurroundingSpace => format!(
+            "must have no white space at the beginning or end of the value of the header {name:?}, and no \
+             line break. Remove it, for example with trimspace()."
+        ),
+    }
+}
+
+/// A part of the environment variable for headers that isn't one. It isn't quoted, because it may be a part
+/// of a value.
+pub fn not_a_header(number: usize) -> String {
+    format!(
+        "must have the form Name=value Name2=value2, but header {number} does not have it. A value with \
+         spaces needs quotes, as in Name=\"a value\"."
+    )
 }
 
 /// An invalid URL of the KMS.

@@ -12,7 +12,8 @@ use super::{
 use crate::{
     kms::{
         self, AdoptError, ApiError, ApiErrorKind, AuthError, AwsError, Cause, CertificateProblem,
-        CreateError, Effect, Error, Existing, HostError, Issue, Obstacle, Reason, RequestError,
+        CreateError, Destination, Effect, Error, Existing, HeaderProblem, HostError, Issue, Obstacle, Reason,
+        Redirect, RedirectKind, RequestError, Reservation,
     },
     plugin::diagnostics::Diagnostics,
     provider::{
@@ -195,17 +196,44 @@ fn failures() {
         let error = failed(Effect::Write, Reason::NoConnection { host: host(), obstacle, source: cause() });
         failure(&format!("NoConnection {obstacle:?}"), &error, of_connection);
     }
-    let status = StatusCode::BAD_GATEWAY;
     for reason in [
         Reason::NoResponse { host: host(), source: cause() },
-        Reason::Page { status, problem: None },
-        Reason::Page { status: StatusCode::OK, problem: Some("it is not JSON") },
         Reason::NoRoute,
-        Reason::Redirected { status: StatusCode::FOUND, to: Some("https://other.example.com".to_owned()) },
-        Reason::Redirected { status: StatusCode::FOUND, to: None },
         Reason::Unreadable { problem: "a field is missing".to_owned() },
     ] {
         failure(&format!("{reason:?}"), &failed(Effect::Write, reason), of_connection);
+    }
+    let sent = ["X-Gateway-Id".to_owned(), "X-Gateway-Secret".to_owned()];
+    let page = |status: u16, problem, custom_headers: &[String]| {
+        let destination = Destination { host: host(), custom_headers: custom_headers.to_vec() };
+        Reason::Page { destination, status: StatusCode::from_u16(status).unwrap(), problem }
+    };
+    let redirected = |to: Option<String>, kind, custom_headers: &[String]| {
+        let destination = Destination { host: host(), custom_headers: custom_headers.to_vec() };
+        Reason::Redirected { destination, status: StatusCode::FOUND, redirect: Redirect { to, kind } }
+    };
+    let new = || "https://new.example.com".to_owned();
+    let elsewhere = RedirectKind::Login { is_elsewhere: true };
+    let login = RedirectKind::Login { is_elsewhere: false };
+    for (case, reason) in [
+        ("Page 200", page(200, Some("it is not JSON"), &[])),
+        ("Page 401", page(401, None, &[])),
+        ("Page 401, one custom header", page(401, None, &sent[..1])),
+        ("Page 501", page(501, None, &[])),
+        ("Page 502", page(502, None, &sent)),
+        ("Redirected Login elsewhere", redirected(Some(new()), elsewhere.clone(), &[])),
+        ("Redirected Login elsewhere, two custom headers", redirected(Some(new()), elsewhere, &sent)),
+        ("Redirected Login", redirected(Some(host() + "/login"), login, &[])),
+        ("Redirected Moved", redirected(Some(new()), RedirectKind::Moved { host: new() }, &[])),
+        ("Redirected Https", redirected(Some(host()), RedirectKind::Https { host: host() }, &[])),
+        ("Redirected OtherBase", {
+            let kind = RedirectKind::OtherBase { host: host() + "/kms" };
+            redirected(Some(host() + "/kms/api/v1/app-connections/dbt"), kind, &[])
+        }),
+        ("Redirected Unclear", redirected(Some(host() + "/elsewhere"), RedirectKind::Unclear, &[])),
+        ("Redirected without target", redirected(None, RedirectKind::Unclear, &[])),
+    ] {
+        failure(case, &failed(Effect::Write, reason), of_connection);
     }
     failure("NoRoute, for a feature", &failed(Effect::Write, Reason::NoRoute), of_rotation);
     failure("Unreachable", &Error::Unreachable { source: Box::new(lost()) }, of_connection);
@@ -438,7 +466,21 @@ fn actions() {
 
 #[test]
 fn rules() {
-    insta::assert_snapshot!(listed(&[
+    let headers = [
+        HeaderProblem::InvalidName,
+        HeaderProblem::Reserved(Reservation::AccessToken),
+        HeaderProblem::Reserved(Reservation::Request),
+        HeaderProblem::Reserved(Reservation::Connection),
+        HeaderProblem::Reserved(Reservation::Proxy),
+        HeaderProblem::Reserved(Reservation::Condition),
+        HeaderProblem::Repeated,
+        HeaderProblem::InvalidValue,
+        HeaderProblem::SurroundingSpace,
+    ];
+    let headers =
+        headers.map(|problem| (format!("header: {problem:?}"), rules::header(problem, "X-Gateway")));
+    let headers = headers.each_ref().map(|(case, text)| (case.as_str(), text.as_str()));
+    let rules = listed(&[
         ("EMPTY", rules::EMPTY),
         ("EMPTY_PROJECT", rules::EMPTY_PROJECT),
         ("NOT_TRIMMED", rules::NOT_TRIMMED),
@@ -462,7 +504,9 @@ fn rules() {
         ("host: scheme", rules::host(HostError::Scheme)),
         ("host: credentials", rules::host(HostError::Credentials)),
         ("host: query or fragment", rules::host(HostError::QueryOrFragment)),
-    ]));
+        ("not_a_header", &rules::not_a_header(2)),
+    ]);
+    insta::assert_snapshot!(rules + &listed(&headers));
 }
 
 #[test]
