@@ -32,6 +32,7 @@ fn behind_gateway(version: &str) -> (Workspace, Emulator) {
     let gateway = Gateway::with_login_page(&headers, &location);
     let workspace = Workspace::with(version, Options { gateway: Some(gateway), ..Options::default() });
     workspace.log_everything();
+    workspace.set("TF_LOG_CORE", "TRACE");
     workspace.set_token(TOKEN);
     workspace.secret(CLIENT_ID);
     workspace.secret(CLIENT_SECRET);
