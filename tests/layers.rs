@@ -119,6 +119,7 @@ const EXPOSED: &[(&str, usize, &str)] = &[
     ("kms/auth/oidc.rs", 1, "the body of a login"),
     ("kms/auth/universal.rs", 1, "the body of a login"),
     ("kms/dbt_connection.rs", 1, "the body of a create or update"),
+    ("kms/proxy.rs", 1, "the login at a proxy"),
     ("kms/redact.rs", 1, "the search for it in the texts of others"),
     ("kms/session.rs", 1, "the authorization header"),
     ("provider/airflow/connection.rs", 1, "the connection as Airflow takes it"),

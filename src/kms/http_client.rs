@@ -9,6 +9,7 @@ use super::{
     config::{CaCertificate, Config},
     error::Error,
     messages,
+    proxy::ProxyError,
 };
 
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
@@ -36,10 +37,11 @@ pub(super) fn http_client(config: &Config) -> Result<reqwest::Client, Error> {
         // Nothing needs verification, and a minimal container may have no trust store.
         builder = builder.tls_certs_only([]);
     }
-    if config.host.is_loopback() {
-        // A proxy can't reach loopback addresses, and must not see plain text sent there.
-        builder = builder.no_proxy();
-    }
+    let not_allowed = |error: ProxyError| Error::Config { message: error.to_string(), source: None };
+    builder = match config.proxy().map_err(not_allowed)? {
+        Some(proxy) => builder.proxy(proxy.for_http_library().map_err(not_allowed)?),
+        None => builder.no_proxy(),
+    };
     builder.build().map_err(|error| Error::Config {
         message: messages::no_http_client().to_owned(),
         source: Some(Arc::new(error)),

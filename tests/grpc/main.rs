@@ -7,6 +7,7 @@ mod host;
 
 mod fates;
 mod handshake;
+mod http2;
 mod logging;
 mod proxies;
 mod resource;

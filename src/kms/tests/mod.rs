@@ -1,5 +1,6 @@
 //! Tests of this layer against a scripted server.
 
+mod http2;
 mod lists;
 mod logins;
 mod outages;

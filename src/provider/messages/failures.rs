@@ -70,6 +70,10 @@ pub fn value_hidden(task: &str, error: Option<&ApiError>, name: &'static str) ->
 const CHECK_NETWORK: &str = "Check the provider's \"host\", the network and any proxy on the way, for instance with: \
                              curl --verbose HOST/api/status";
 
+const PROXY_LOGIN: &str = "Put the user name and the password for the proxy into the variable that names it, \
+                           in the form http://USER:PASSWORD@HOST:PORT. Percent-encode special characters in \
+                           them.";
+
 /// Summary and advice for a request that failed without a response of the KMS.
 fn advice(reason: &Reason) -> (&'static str, String) {
     match reason {
@@ -109,11 +113,30 @@ fn advice(reason: &Reason) -> (&'static str, String) {
                     "The server does not speak HTTP on this port. Check the scheme and the port of the provider's \
                      \"host\" (or KMS_HOST): a port for TLS needs https://."
                 }
+                Obstacle::UnknownHost => {
+                    "DNS has no address for this host name. Check the spelling of the provider's \"host\" \
+                     (or KMS_HOST). If only an internal DNS server has the name, run Terraform where that \
+                     server is used, for instance connected to the VPN."
+                }
+                Obstacle::UnknownProxy => {
+                    "DNS has no address for the host name of the proxy. Correct or remove the variable that \
+                     names the proxy, or add the host of the KMS to NO_PROXY."
+                }
+                Obstacle::ProxyLogin => PROXY_LOGIN,
             };
             ("No connection to the KMS", advice.to_owned())
         }
         Reason::NoConnection { obstacle: None, .. } => ("No connection to the KMS", CHECK_NETWORK.to_owned()),
+        Reason::Unprocessed { .. } => (
+            "Request not processed",
+            "The server, or a proxy in front of it, refused the request before processing it, also when the \
+             provider sent it again. It may be overloaded or shutting down: run Terraform again later."
+                .to_owned(),
+        ),
         Reason::NoResponse { .. } => ("No response from the KMS", CHECK_NETWORK.to_owned()),
+        Reason::Page { status, .. } if status.as_u16() == 407 => {
+            ("Response not from the KMS", PROXY_LOGIN.to_owned())
+        }
         Reason::Page { .. } => (
             "Response not from the KMS",
             format!(

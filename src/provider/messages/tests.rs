@@ -82,7 +82,7 @@ fn token_rotation() -> kms::ServiceTokenRotation {
 
 fn failed(effect: Effect, reason: Reason) -> Error {
     let (method, route) = (Method::POST, "/api/v1/app-connections/dbt".to_owned());
-    Error::Request(Box::new(RequestError { method, route, effect, since: None, reason }))
+    Error::Request(Box::new(RequestError { method, route, effect, since: None, proxy: None, reason }))
 }
 
 fn cause() -> Cause {
@@ -155,19 +155,23 @@ fn failures() {
         failure(&format!("rotation: {kind:?} {status}"), &refused(kind, status), of_rotation);
     }
     use Obstacle::{
-        AuthorityAsServer, CertificateDates, ClientCertificate, NoCommonTls, NotHttp, NotTls,
-        UntrustedCertificate, WrongName,
+        AuthorityAsServer, CertificateDates, ClientCertificate, NoCommonTls, NotHttp, NotTls, ProxyLogin,
+        UnknownHost, UnknownProxy, UntrustedCertificate, WrongName,
     };
     let of_certificates = [UntrustedCertificate, AuthorityAsServer, WrongName, CertificateDates];
     let of_protocols = [NotTls, NoCommonTls, ClientCertificate, NotHttp];
-    for obstacle in of_certificates.into_iter().chain(of_protocols).map(Some).chain([None]) {
+    let of_names = [UnknownHost, UnknownProxy, ProxyLogin];
+    let obstacles = of_certificates.into_iter().chain(of_protocols).chain(of_names);
+    for obstacle in obstacles.map(Some).chain([None]) {
         let error = failed(Effect::Write, Reason::NoConnection { host: host(), obstacle, source: cause() });
         failure(&format!("NoConnection {obstacle:?}"), &error, of_connection);
     }
     let status = StatusCode::BAD_GATEWAY;
     for reason in [
+        Reason::Unprocessed { host: host(), source: cause() },
         Reason::NoResponse { host: host(), source: cause() },
         Reason::Page { status, problem: None },
+        Reason::Page { status: StatusCode::PROXY_AUTHENTICATION_REQUIRED, problem: None },
         Reason::Page { status: StatusCode::OK, problem: Some("it is not JSON") },
         Reason::NoRoute,
         Reason::Redirected { status: StatusCode::FOUND, to: Some("https://other.example.com".to_owned()) },
