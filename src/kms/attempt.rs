@@ -116,7 +116,7 @@ impl Transport {
             if let (Repetition::WithNewToken, Reason::Api(refusal)) = (repetition, &reason) {
                 return Err(Failure::TokenRefused(refusal.clone()));
             }
-            let error = history.add(request.error(reason), sent_at);
+            let error = history.add(request.error(reason).through(self.config.proxy_name()), sent_at);
             let may_repeat = retry::allows(repetition, tries.repeats, max_repeats)
                 && (!is_outage || self.outage.failed(&tries.cycle, Instant::now()));
             if !may_repeat {
@@ -128,7 +128,7 @@ impl Transport {
             }
             // The limiter has learned of the response, so the next permit waits.
             if repetition != Repetition::AfterLimit {
-                let wait = retry::backoff(tries.repeats, retry::chance());
+                let wait = retry::pause(repetition, tries.repeats, retry::chance());
                 tries.repeats += 1;
                 run.unless_stopped(tokio::time::sleep(wait)).await?;
             }
@@ -164,7 +164,11 @@ impl Transport {
         let timeout = request.patience.map_or(Duration::MAX, |patience| patience.timeout);
         let timeout = timeout.min(self.config.request_timeout);
         let Config { host, custom_headers, .. } = &self.config;
-        let exchange = exchange(http, host, request, custom_headers, header, timeout);
+        let exchange = async {
+            let response = exchange(http, host, request, custom_headers, header, timeout).await;
+            response
+                .map_err(|reason| if self.config.proxy_name().is_some() { reason.at_proxy() } else { reason })
+        };
         if request.may_be_dropped() { run.unless_stopped(exchange).await } else { Ok(exchange.await) }
     }
 
@@ -280,7 +284,11 @@ fn log(
         _ => seen.request_id.as_deref().map(|id| redactor.clean(id)),
     };
     let fault = match reason {
-        Some(Reason::NoConnection { source, .. } | Reason::NoResponse { source, .. }) => Some(report(source)),
+        Some(
+            Reason::NoConnection { source, .. }
+            | Reason::Unprocessed { source, .. }
+            | Reason::NoResponse { source, .. },
+        ) => Some(report(source)),
         _ => None,
     };
     tracing::debug!(

@@ -1,17 +1,21 @@
 //! The configuration of a client. Nothing here does I/O or reads the environment.
 //!
-//! Two libraries read the environment. The HTTP library takes proxies from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and
-//! `NO_PROXY` when the connection is set up; the proxy settings of macOS and Windows are not read. The AWS library
-//! reads the `AWS_` variables and the shared config and credentials files, at logins with [`Auth::AwsIam`] only.
+//! The AWS library reads the environment: the `AWS_` variables and the shared config and credentials files,
+//! at logins with [`Auth::AwsIam`] only.
 
 use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use url::Url;
 
-use super::{certificates::CaCertificates, custom_headers::CustomHeaders, messages};
+use super::{
+    certificates::CaCertificates,
+    custom_headers::CustomHeaders,
+    messages,
+    proxy::{Proxies, Proxy, ProxyError},
+};
 use crate::secret::Secret;
 
-/// The configuration of a [`Client`](super::Client), except for the proxies and AWS settings that libraries read from
+/// The configuration of a [`Client`](super::Client), except for the AWS settings that a library reads from
 /// the environment.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -26,6 +30,8 @@ pub struct Config {
     pub ca_certificates: CaCertificates,
     /// Additional headers of every request to the host.
     pub custom_headers: CustomHeaders,
+    /// The proxies to use. The proxy settings of macOS and Windows are not read.
+    pub proxies: Proxies,
     /// The time limit of one HTTP exchange, from connecting to the last byte of the response.
     pub request_timeout: Duration,
     /// How often a request is repeated after a fault, if that is safe. Waiting for a rate limit isn't a fault.
@@ -34,6 +40,25 @@ pub struct Config {
     pub max_retry_wait: Duration,
     /// The `User-Agent` header.
     pub user_agent: String,
+}
+
+impl Config {
+    /// The proxy on the way to the server, if there is one.
+    ///
+    /// # Errors
+    /// The proxy must not be used.
+    pub(super) fn proxy(&self) -> Result<Option<&Proxy>, ProxyError> {
+        if self.host.is_loopback() {
+            // All names below localhost, because a proxy must not see plain text that is sent there.
+            return Ok(None);
+        }
+        self.proxies.for_url(&self.host.0)
+    }
+
+    /// The proxy on the way to the server and the variable that names it, without its login.
+    pub fn proxy_name(&self) -> Option<String> {
+        self.proxy().ok().flatten().map(ToString::to_string)
+    }
 }
 
 /// The address of a KMS, without the `/api` part.

@@ -77,6 +77,8 @@ pub struct RequestError {
     pub effect: Effect,
     /// When the first attempt of unknown fate was sent, if any.
     pub since: Option<Instant>,
+    /// The proxy through which the request went, without its login.
+    pub proxy: Option<String>,
     /// Why the last attempt failed.
     pub reason: Reason,
 }
@@ -102,20 +104,29 @@ impl fmt::Display for RequestError {
             }
             Reason::NoRoute => messages::no_route(method, route),
             Reason::NoConnection { host, .. } => messages::no_connection(method, route, host),
+            Reason::Unprocessed { host, .. } => messages::unprocessed(method, route, host),
             Reason::NoResponse { host, .. } => messages::no_response(method, route, host),
             Reason::Unreadable { problem } => messages::unreadable_response(method, route, problem),
             Reason::Redirected { destination, status, redirect } => {
                 let to = redirect.to.as_deref();
                 messages::redirected(method, route, &destination.host, status.as_u16(), to)
             }
-        })
+        })?;
+        match &self.proxy {
+            Some(proxy) if !matches!(self.reason, Reason::Api(_) | Reason::NoRoute) => {
+                f.write_str(&messages::through_proxy(proxy))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 impl StdError for RequestError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.reason {
-            Reason::NoConnection { source, .. } | Reason::NoResponse { source, .. } => Some(source.as_ref()),
+            Reason::NoConnection { source, .. }
+            | Reason::Unprocessed { source, .. }
+            | Reason::NoResponse { source, .. } => Some(source.as_ref()),
             _ => None,
         }
     }
@@ -192,6 +203,14 @@ impl Error {
         }
     }
 
+    /// The same failure of a request that went through a proxy.
+    pub(super) fn through(mut self, proxy: Option<String>) -> Self {
+        if let Error::Request(error) = &mut self {
+            error.proxy = proxy;
+        }
+        self
+    }
+
     /// The KMS's own error response, if that is what it is.
     pub fn api(&self) -> Option<&ApiError> {
         match self.reason() {
@@ -257,7 +276,7 @@ mod tests {
 
     fn failed(effect: Effect, since: Option<Instant>, reason: Reason) -> Error {
         let (method, route) = (Method::POST, "/api/v1/x".to_owned());
-        Error::Request(Box::new(RequestError { method, route, effect, since, reason }))
+        Error::Request(Box::new(RequestError { method, route, effect, since, proxy: None, reason }))
     }
 
     fn host() -> String {

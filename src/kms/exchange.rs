@@ -14,6 +14,7 @@ use super::{
     config::Host,
     custom_headers::CustomHeaders,
     fate::{Cause, Destination, Effect, Obstacle, Reason},
+    fault::{self, Fault},
     messages, redirect,
     request::{MAX_OBJECT, Request},
 };
@@ -94,7 +95,7 @@ async fn follow(
         if let Some(body) = &request.body {
             builder = builder.header(header::CONTENT_TYPE, "application/json").body(body.to_vec());
         }
-        let mut response = builder.send().await.map_err(|error| no_response(error, host, request.effect))?;
+        let mut response = builder.send().await.map_err(|error| no_response(&error, host, request.effect))?;
         let status = response.status();
         if is_redirect(status) {
             let target = location(&url, response.headers());
@@ -142,9 +143,7 @@ async fn read_whole(
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
     let capacity = announced.unwrap_or_default().min(request.max_response);
     let mut body = Zeroizing::new(Vec::with_capacity(capacity));
-    while let Some(chunk) =
-        response.chunk().await.map_err(|error| no_response(error, host, request.effect))?
-    {
+    while let Some(chunk) = response.chunk().await.map_err(|error| cut_off(&error, host))? {
         if body.len() + chunk.len() > request.max_response {
             let problem = messages::too_large(request.max_response);
             return Err(Reason::Unreadable { problem });
@@ -166,25 +165,24 @@ async fn read_start(response: &mut reqwest::Response) -> Zeroizing<Vec<u8>> {
     body
 }
 
-fn no_response(error: reqwest::Error, host: &Host, effect: Effect) -> Reason {
-    // Errors contain the route instead of the URL, which has IDs and names.
-    let error = error.without_url();
-    let is_unsent = error.is_connect() || error.is_builder();
-    let (obstacle, source): (Option<Obstacle>, Cause) = match obstacle(&error) {
+/// There is no response, not even its beginning.
+fn no_response(error: &reqwest::Error, host: &Host, effect: Effect) -> Reason {
+    let (obstacle, source): (Option<Obstacle>, Cause) = match obstacle(error) {
         // The library's text has codes and times in numbers.
         Some(Found::Certificate(refused)) => {
             (Some(Obstacle::Certificate(refused.problem)), Arc::new(refused))
         }
-        Some(Found::Other(obstacle)) => (Some(obstacle), Arc::new(error)),
-        None => (None, Arc::new(error)),
+        Some(Found::Other(obstacle)) => (Some(obstacle), Arc::new(Fault::new(error))),
+        None => (None, Arc::new(Fault::new(error))),
     };
     let host = host.to_string();
     match obstacle {
+        _ if fault::is_unprocessed(error) => Reason::Unprocessed { host, source },
         // The response isn't HTTP, so the peer can't have understood the request.
         Some(Obstacle::NotHttp) if !effect.is_change() => Reason::NoConnection { host, obstacle, source },
         // With TLS 1.3, the server refuses the handshake after the client has completed it.
         Some(Obstacle::ClientCertificate) => Reason::NoConnection { host, obstacle, source },
-        _ if is_unsent => Reason::NoConnection { host, obstacle, source },
+        _ if fault::is_unsent(error) => Reason::NoConnection { host, obstacle, source },
         _ => Reason::NoResponse { host, source },
     }
 }
@@ -195,8 +193,16 @@ enum Found {
     Other(Obstacle),
 }
 
+/// A response has begun, so the request was processed.
+fn cut_off(error: &reqwest::Error, host: &Host) -> Reason {
+    Reason::NoResponse { host: host.to_string(), source: Arc::new(Fault::new(error)) }
+}
+
 /// The permanent obstacle in an error chain, if any.
 fn obstacle(error: &reqwest::Error) -> Option<Found> {
+    if let Some(obstacle) = fault::obstacle(error) {
+        return Some(Found::Other(obstacle));
+    }
     let mut cause = StdError::source(error);
     while let Some(error) = cause {
         // Only a first line of another protocol counts. A header that is damaged or too large is a broken response.

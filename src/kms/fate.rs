@@ -8,6 +8,7 @@
 //! |---|---|---|---|---|
 //! | no connection | not sent | repeated | repeated | repeated |
 //! | no connection, for a permanent reason | not sent | fails | fails | fails |
+//! | the promise of HTTP/2 that it wasn't processed | not sent | repeated | repeated | repeated |
 //! | no response, or part of one | unknown | repeated | repeated sparingly | looked up |
 //! | an error of the KMS, 4xx | refused | fails | fails | fails |
 //! | a response of the KMS that it has no such route | refused | fails | fails | fails |
@@ -60,7 +61,7 @@ impl Effect {
 /// The fate of a request at the KMS, as far as the client can know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It was never sent.
+    /// It was never sent, or the server promised that it did not and will not process it.
     NotSent,
     /// The KMS itself refused it, so it changed nothing.
     Refused,
@@ -98,6 +99,14 @@ pub enum Reason {
         /// The permanent obstacle, if one is known.
         obstacle: Option<Obstacle>,
         /// The network error.
+        source: Cause,
+    },
+    /// The server, or a proxy in front of it, did not process the request, and won't: HTTP/2 has signs for
+    /// that.
+    Unprocessed {
+        /// The configured host.
+        host: String,
+        /// The sign.
         source: Cause,
     },
     /// The request may have been sent, but no complete response arrived.
@@ -185,6 +194,12 @@ pub enum Obstacle {
     AccessDenied,
     /// The server doesn't speak HTTP on this port.
     NotHttp,
+    /// DNS doesn't know the host name.
+    UnknownHost,
+    /// DNS doesn't know the host name of the proxy.
+    UnknownProxy,
+    /// The proxy requires a login, or another one.
+    ProxyLogin,
 }
 
 /// Whether and how a request is sent again after it failed.
@@ -192,6 +207,8 @@ pub enum Obstacle {
 pub(super) enum Repetition {
     /// As often as configured.
     Freely,
+    /// As often as configured, the first time without a pause.
+    AtOnce,
     /// A few times, because a repeat may be useless or have a cost.
     Sparingly,
     /// Once the rate limit allows it.
@@ -206,7 +223,7 @@ impl Reason {
     /// The fate of a request that failed for this reason.
     pub fn fate(&self) -> Fate {
         match self {
-            Reason::NoConnection { .. } => Fate::NotSent,
+            Reason::NoConnection { .. } | Reason::Unprocessed { .. } => Fate::NotSent,
             Reason::Api(error) if error.status.is_server_error() => Fate::Unknown { is_over: true },
             Reason::Api(_) | Reason::NoRoute => Fate::Refused,
             Reason::Page { .. }
@@ -221,10 +238,18 @@ impl Reason {
         matches!(self, Reason::Api(_) | Reason::NoRoute | Reason::Unreadable { .. })
     }
 
+    /// The same reason, if the connection would have been that to a proxy.
+    pub(super) fn at_proxy(mut self) -> Self {
+        if let Reason::NoConnection { obstacle: Some(obstacle @ Obstacle::UnknownHost), .. } = &mut self {
+            *obstacle = Obstacle::UnknownProxy;
+        }
+        self
+    }
+
     /// Whether this is a sign of an outage.
     pub(super) fn is_outage(&self) -> bool {
         match self {
-            Reason::NoConnection { .. } | Reason::NoResponse { .. } => true,
+            Reason::NoConnection { .. } | Reason::Unprocessed { .. } | Reason::NoResponse { .. } => true,
             Reason::Page { status, .. } => status.is_server_error(),
             _ => false,
         }
@@ -240,6 +265,7 @@ impl Reason {
         match self {
             Reason::NoConnection { obstacle: Some(_), .. } => Repetition::Never,
             Reason::NoConnection { obstacle: None, .. } => Repetition::Freely,
+            Reason::Unprocessed { .. } => Repetition::AtOnce,
             Reason::NoResponse { .. } => in_doubt,
             Reason::Api(error) => match error.kind {
                 ApiErrorKind::RateLimited => Repetition::AfterLimit,
@@ -309,6 +335,7 @@ mod tests {
                 [Freely; 4],
             ),
             (Reason::NoConnection { host: host(), obstacle, source: cause() }, Fate::NotSent, [Never; 4]),
+            (Reason::Unprocessed { host: host(), source: cause() }, Fate::NotSent, [AtOnce; 4]),
             (
                 Reason::NoResponse { host: host(), source: cause() },
                 unknown,

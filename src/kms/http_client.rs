@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{certificates::tls_config, config::Config, error::Error, fate::Cause, messages};
+use super::{
+    certificates::tls_config, config::Config, error::Error, fate::Cause, messages, proxy::ProxyError,
+};
 
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 
@@ -34,10 +36,11 @@ pub(super) fn http_client(config: &Config) -> Result<reqwest::Client, Error> {
         })?;
         builder.tls_backend_preconfigured(tls)
     };
-    if config.host.is_loopback() {
-        // A proxy can't reach loopback addresses, and must not see plain text sent there.
-        builder = builder.no_proxy();
-    }
+    let not_allowed = |error: ProxyError| Error::Config { message: error.to_string(), source: None };
+    builder = match config.proxy().map_err(not_allowed)? {
+        Some(proxy) => builder.proxy(proxy.for_http_library().map_err(not_allowed)?),
+        None => builder.no_proxy(),
+    };
     builder.build().map_err(|error| no_http_client(Arc::new(error)))
 }
 

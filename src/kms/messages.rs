@@ -93,6 +93,46 @@ pub(super) fn no_response(method: &str, route: &str, host: &str) -> String {
     format!("no complete response from the KMS at {host} to {method} {route}")
 }
 
+/// A proxy in a sentence: its address without the login, and the variable that names it.
+pub(super) fn proxy(address: &str, variable: &str) -> String {
+    format!("the proxy {address} ({variable})")
+}
+
+/// The end of a sentence about a request that went through a proxy. `proxy` is the result of [`proxy`].
+pub(super) fn through_proxy(proxy: &str) -> String {
+    format!(", through {proxy}")
+}
+
+/// DNS has no address for the name.
+pub(super) fn unknown_name() -> &'static str {
+    "the host name is unknown"
+}
+
+/// A proxy requires a login.
+pub(super) fn proxy_login_required() -> &'static str {
+    "the proxy does not accept the login, or requires one"
+}
+
+/// A proxy responded to the request for a connection with an error.
+pub(super) fn refused_by_proxy() -> &'static str {
+    "the proxy did not connect to the KMS"
+}
+
+/// A proxy of SOCKS can't be reached.
+pub(super) fn proxy_not_reached() -> &'static str {
+    "there is no connection to the proxy"
+}
+
+/// The peer ended a stream or the connection. `code` is the name of an error code of HTTP/2.
+pub(super) fn http2_error(frame: &str, code: &str) -> String {
+    format!("HTTP/2 {frame} with {code}")
+}
+
+/// The peer refused a request unread.
+pub(super) fn unprocessed(method: &str, route: &str, host: &str) -> String {
+    format!("the server at {host} did not process {method} {route}")
+}
+
 /// An exchange took too long.
 pub(super) fn timed_out(limit: Duration) -> String {
     format!("timed out after {limit:?}")
@@ -227,6 +267,11 @@ pub(super) fn aws_response_too_large() -> &'static str {
     "the response is too large"
 }
 
+/// A request for AWS credentials failed on the way. `proxy` is the result of [`proxy`].
+pub(super) fn aws_failure_through_proxy(problem: &str, proxy: &str) -> String {
+    format!("{problem}{}", through_proxy(proxy))
+}
+
 /// The AWS library made a request that can't be sent.
 pub(super) fn aws_request_is_stream() -> &'static str {
     "the request is a stream"
@@ -272,6 +317,19 @@ pub(super) fn host_has_query() -> &'static str {
 /// The HTTP library refused the configuration.
 pub(super) fn no_http_client() -> &'static str {
     "could not set up the HTTP client"
+}
+
+/// A CGI program was given a proxy for plain HTTP.
+pub(super) fn proxy_in_cgi(variable: &str) -> String {
+    format!(
+        "{variable} is not used where REQUEST_METHOD is set, because in a CGI program a header of any \
+         request can set it"
+    )
+}
+
+/// A variable has no address that can be connected to. It isn't quoted, because it may contain a password.
+pub(super) fn unusable_proxy(variable: &str) -> String {
+    format!("{variable} is not the URL of a proxy, such as http://proxy.example.com:3128")
 }
 
 /// The body of a request can't be encoded.
@@ -432,6 +490,12 @@ mod tests {
             no_route(method, route),
             no_connection(method, route, host),
             no_response(method, route, host),
+            no_connection(method, route, host) + &through_proxy(&proxy("http://proxy:3128", "HTTPS_PROXY")),
+            no_connection(method, route, host) + ": " + unknown_name(),
+            no_connection(method, route, host) + ": " + proxy_login_required(),
+            no_connection(method, route, host) + ": " + refused_by_proxy(),
+            no_connection(method, route, host) + ": " + proxy_not_reached(),
+            unprocessed(method, route, host) + ": " + &http2_error("RST_STREAM", "REFUSED_STREAM"),
             timed_out(minute),
             unreadable_response(method, route, &wrong_field(1, 40)),
             unreadable_response(method, route, &too_large(16 << 20)),
@@ -457,6 +521,7 @@ mod tests {
             failed_aws_source(aws_source::WEB_IDENTITY, aws_response_too_large()),
             failed_aws_source(aws_source::CONTAINER, aws_request_is_stream()),
             failed_aws_source(aws_source::INSTANCE_METADATA, "no route to host"),
+            aws_failure_through_proxy("connection refused", &proxy("http://proxy:3128", "HTTPS_PROXY")),
             aws_lookup_timed_out(minute),
             invalid_aws_region("eu-west-1.example.com"),
             unsigned_aws_call("no time"),
@@ -466,6 +531,8 @@ mod tests {
             host_has_credentials().to_owned(),
             host_has_query().to_owned(),
             no_http_client().to_owned(),
+            proxy_in_cgi("HTTP_PROXY"),
+            unusable_proxy("HTTPS_PROXY"),
             no_json_body().to_owned(),
             invalid_id(".."),
             "\n# Certificates".to_owned(),

@@ -10,6 +10,7 @@
 //! messages        the texts of all errors
 //! certificates    the certificates of servers: which are trusted, and why one is refused
 //! custom_headers  headers of the caller for gateways; no I/O
+//! proxy           which proxy a URL needs
 //! config          the configuration of a client; no I/O
 //! api_error       the KMS's error responses; only this file interprets the server's messages
 //! fate            whether a request was performed; only this file decides it
@@ -19,6 +20,7 @@
 //! retry, rate_limiter, outage, redact    decisions without I/O: repeats, waits, outages, redaction
 //! run, managed_ids                       one task of the caller; the objects that the process manages
 //! http_client, transport                 the state that all requests share
+//! fault           the errors of the HTTP libraries
 //! exchange        one HTTP exchange
 //! attempt         the attempts of one request
 //! auth, session   one login, shared and renewed
@@ -31,8 +33,8 @@
 //! dbt_projects, rotate, secret_value, project_lookup    further calls
 //! ```
 //!
-//! This layer is independent of its caller. The caller passes the configuration; only libraries read the environment:
-//! see [`Config`].
+//! This layer is independent of its caller. The caller passes the configuration; only the AWS library reads
+//! the environment: see [`Config`].
 
 mod api_error;
 mod attempt;
@@ -46,6 +48,7 @@ mod dbt_projects;
 mod error;
 mod exchange;
 mod fate;
+mod fault;
 mod history;
 mod http_client;
 mod list_cache;
@@ -55,6 +58,7 @@ mod object;
 mod outage;
 mod project;
 mod project_lookup;
+mod proxy;
 mod rate_limiter;
 mod read;
 mod redact;
@@ -97,6 +101,7 @@ pub use self::{
     managed_ids::{Adoption, ManagedIds},
     object::{NewObject, Object, ObjectPatch},
     project::{Environment, Project, ProjectKey},
+    proxy::Proxies,
     read::{Forecast, ListScope, ObjectList},
     redact::Redactor,
     secret_value::{SecretQuery, SecretValue},

@@ -156,7 +156,7 @@ impl Request {
     /// The failure of this request.
     pub(super) fn error(&self, reason: Reason) -> Error {
         let (method, route, effect) = (self.method.clone(), self.route.clone(), self.effect);
-        Error::Request(Box::new(RequestError { method, route, effect, since: None, reason }))
+        Error::Request(Box::new(RequestError { method, route, effect, since: None, proxy: None, reason }))
     }
 
     /// The failure of this request because of an invalid response.

@@ -16,11 +16,20 @@ const MAX_SPARING_REPEATS: u32 = 2;
 /// Whether a request may be repeated again after `repeats` repeats.
 pub(super) fn allows(repetition: Repetition, repeats: u32, max_repeats: u32) -> bool {
     match repetition {
-        Repetition::Freely => repeats < max_repeats,
+        Repetition::Freely | Repetition::AtOnce => repeats < max_repeats,
         Repetition::Sparingly => repeats < max_repeats.min(MAX_SPARING_REPEATS),
         // Neither waiting for the rate limit nor another token counts as a fault.
         Repetition::AfterLimit | Repetition::WithNewToken => true,
         Repetition::Never => false,
+    }
+}
+
+/// The pause before the repeat with this number, from 0.
+pub(super) fn pause(repetition: Repetition, repeat: u32, chance: f64) -> Duration {
+    match (repetition, repeat) {
+        (Repetition::AtOnce, 0) => Duration::ZERO,
+        (Repetition::AtOnce, _) => backoff(repeat - 1, chance),
+        _ => backoff(repeat, chance),
     }
 }
 
@@ -48,6 +57,7 @@ mod tests {
         assert!(!allows(Freely, 0, 0));
         assert!(allows(Sparingly, 1, 8));
         assert!(!allows(Sparingly, 2, 8));
+        assert!(allows(AtOnce, 7, 8) && !allows(AtOnce, 8, 8));
         assert!(!allows(Sparingly, 1, 1));
         assert!(!allows(Never, 0, 8));
         // Rate limits don't count as faults.
@@ -60,6 +70,13 @@ mod tests {
         assert_eq!(longest, [250, 500, 1000, 2000, 4000, 8000, 8000, 8000]);
         assert_eq!(backoff(0, 0.0).as_millis(), 125);
         assert_eq!(backoff(u32::MAX, 1.0).as_millis(), 8000);
+    }
+
+    #[test]
+    fn only_the_first_repeat_at_once_has_no_pause() {
+        let pauses = |repetition| [0, 1, 2].map(|repeat| pause(repetition, repeat, 1.0).as_millis());
+        assert_eq!(pauses(AtOnce), [0, 250, 500]);
+        assert_eq!(pauses(Freely), [250, 500, 1000]);
     }
 
     #[test]

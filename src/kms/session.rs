@@ -350,7 +350,8 @@ impl Session {
     async fn log_in(&self, run: &Run) -> Result<(Secret, Option<Duration>), Error> {
         let Transport { config, redactor, .. } = &*self.transport;
         let slug = config.organization_slug.as_deref();
-        let login = match run.unless_stopped(auth::source(&config.auth, slug, redactor)).await?? {
+        let source = auth::source(&config.auth, slug, &config.proxies, redactor);
+        let login = match run.unless_stopped(source).await?? {
             auth::Source::Token(token) => return Ok((token.clone(), None)),
             auth::Source::Login(login) => login,
         };

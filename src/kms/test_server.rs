@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Auth, CaCertificates, Client, Config, Host, ManagedIds, Operation, Redactor};
+use super::{Auth, CaCertificates, Client, Config, Host, ManagedIds, Operation, Proxies, Redactor};
 use crate::secret::Secret;
 
 const EPOCH: OffsetDateTime = datetime!(2031-03-04 05:06:07.5 UTC);
@@ -215,6 +215,7 @@ impl Server {
             organization_slug: None,
             ca_certificates: CaCertificates::default(),
             custom_headers: crate::kms::CustomHeaders::default(),
+            proxies: Proxies::default(),
             request_timeout: Duration::from_secs(30),
             max_retries: 3,
             max_retry_wait: Duration::from_secs(600),

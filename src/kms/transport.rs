@@ -25,6 +25,7 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(config: Config, redactor: Redactor) -> Self {
+        config.proxies.secrets().for_each(|secret| redactor.add(secret));
         Self {
             config,
             http: OnceCell::new(),

@@ -13,6 +13,7 @@ pub use self::aws_iam::AwsError;
 use super::{
     config::Auth,
     error::{AuthError, Error},
+    proxy::Proxies,
     redact::Redactor,
     request::Request,
 };
@@ -47,6 +48,7 @@ pub(super) enum Source<'a> {
 pub(super) async fn source<'a>(
     auth: &'a Auth,
     organization_slug: Option<&str>,
+    proxies: &Proxies,
     redactor: &Redactor,
 ) -> Result<Source<'a>, Error> {
     Ok(Source::Login(match auth {
@@ -71,7 +73,7 @@ pub(super) async fn source<'a>(
             Login::new(kubernetes::METHOD, kubernetes::ROUTE, &body)?
         }
         Auth::AwsIam { identity_id } => {
-            let login = aws_iam::login(identity_id, organization_slug, redactor).await;
+            let login = aws_iam::login(identity_id, organization_slug, proxies, redactor).await;
             let (method, route, body) = login.map_err(AuthError::from)?;
             Login { is_verified_elsewhere: true, ..Login::new(method, route, &body)? }
         }

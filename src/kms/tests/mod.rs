@@ -1,6 +1,7 @@
 //! Tests of this layer against a scripted server.
 
 mod forecasts;
+mod http2;
 mod lists;
 mod logins;
 mod outages;

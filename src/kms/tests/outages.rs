@@ -8,7 +8,7 @@ use super::{is_lost, is_unsent};
 use crate::{
     kms::{
         Auth, CaCertificates, CancellationToken, CertificateProblem, Client, Config, DbtConnection, Error,
-        Host, Obstacle, Reason,
+        Host, Obstacle, Proxies, Reason, report,
         test_server::{Reply, Server, new_client, tls_server, tls_server_as, tls_server_for_clients},
     },
     secret::Secret,
@@ -225,6 +225,37 @@ async fn a_self_signed_certificate_of_an_authority_is_trusted_when_it_is_listed(
 
     let (other, other_pem) = tls_server_as(&["elsewhere.example"], authority).await;
     assert_eq!(obstacle(&other, &other_pem).await, Obstacle::Certificate(CertificateProblem::WrongName));
+}
+
+#[tokio::test]
+async fn an_unknown_host_name_is_not_repeated_and_named() {
+    let proxy = |variable: &'static str| {
+        Proxies::from_environment(move |name| (name == variable).then(|| "proxy.invalid:3128".to_owned()))
+    };
+    let at = "no connection to the KMS at http://kms.invalid for GET /api/v1/app-connections/dbt/:id";
+    let through = |variable| format!(", through the proxy http://proxy.invalid:3128 ({variable})");
+    for (proxies, expected, through) in [
+        (Proxies::default(), Obstacle::UnknownHost, String::new()),
+        (proxy("HTTP_PROXY"), Obstacle::UnknownProxy, through("HTTP_PROXY")),
+        (proxy("ALL_PROXY"), Obstacle::UnknownProxy, through("ALL_PROXY")),
+    ] {
+        let client = new_client(Config { proxies, ..config("http://kms.invalid").await });
+        let started = Instant::now();
+        let error = read(&client).await.unwrap_err();
+        assert!(started.elapsed() < Duration::from_secs(5), "{expected:?} was repeated");
+        let Some(Reason::NoConnection { obstacle, .. }) = error.reason() else { panic!("{error:?}") };
+        assert_eq!(*obstacle, Some(expected));
+        assert_eq!(report(&error), format!("{at}{through}: the host name is unknown"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_tell_the_cause_without_the_layers_of_the_library() {
+    let address = free_address();
+    let error = read(&new_client(config(&format!("http://{address}")).await)).await.unwrap_err();
+    let at = format!("no connection to the KMS at http://{address} for GET /api/v1/app-connections/dbt/:id");
+    let text = report(&error);
+    assert!(text.starts_with(&format!("{at}: tcp connect error: ")), "{text}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -127,6 +127,7 @@ pub fn resolve(
                 organization_slug: source.text(&ORGANIZATION_SLUG, slug),
                 ca_certificates,
                 custom_headers,
+                proxies: kms::Proxies::from_environment(|name| source.variable(name)),
                 request_timeout: limits.request_timeout,
                 max_retries: limits.max_retries,
                 max_retry_wait: limits.max_retry_wait,

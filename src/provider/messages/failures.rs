@@ -86,13 +86,25 @@ const CHECK_NETWORK: &str = "Check the provider's \"host\", the network and any 
                              curl --verbose HOST/api/status";
 
 const NO_CONNECTION: &str = "No connection to the KMS";
+const PROXY_LOGIN: &str = "Put the user name and the password for the proxy into the variable that names it, \
+                           in the form http://USER:PASSWORD@HOST:PORT. Percent-encode special characters in \
+                           them.";
 
 /// Summary and advice for a request that failed without a response of the KMS.
 fn advice(reason: &Reason) -> (&'static str, String) {
     match reason {
         Reason::NoConnection { obstacle: Some(obstacle), .. } => obstacle_advice(*obstacle),
         Reason::NoConnection { obstacle: None, .. } => (NO_CONNECTION, CHECK_NETWORK.to_owned()),
+        Reason::Unprocessed { .. } => (
+            "Request not processed",
+            "The server, or a proxy in front of it, refused the request before processing it, also when the \
+             provider sent it again. It may be overloaded or shutting down: run Terraform again later."
+                .to_owned(),
+        ),
         Reason::NoResponse { .. } => ("No response from the KMS", CHECK_NETWORK.to_owned()),
+        Reason::Page { status, .. } if status.as_u16() == 407 => {
+            ("Response not from the KMS", PROXY_LOGIN.to_owned())
+        }
         Reason::Page { destination, status, .. } => {
             ("Response not from the KMS", page_advice(destination, *status))
         }
@@ -452,6 +464,20 @@ fn obstacle_advice(obstacle: Obstacle) -> (&'static str, String) {
              \"host\" (or KMS_HOST)."
                 .to_owned(),
         ),
+        Obstacle::UnknownHost => (
+            NO_CONNECTION,
+            "DNS has no address for this host name. Check the spelling of the provider's \"host\" \
+             (or KMS_HOST). If only an internal DNS server has the name, run Terraform where that \
+             server is used, for instance connected to the VPN."
+                .to_owned(),
+        ),
+        Obstacle::UnknownProxy => (
+            NO_CONNECTION,
+            "DNS has no address for the host name of the proxy. Correct or remove the variable that \
+             names the proxy, or add the host of the KMS to NO_PROXY."
+                .to_owned(),
+        ),
+        Obstacle::ProxyLogin => (NO_CONNECTION, PROXY_LOGIN.to_owned()),
         Obstacle::UnknownName => (
             NO_CONNECTION,
             "The server has no certificate for this host name. Set the provider's \"host\" (or KMS_HOST) to \

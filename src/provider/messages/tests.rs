@@ -83,7 +83,7 @@ fn token_rotation() -> kms::ServiceTokenRotation {
 
 fn failed(effect: Effect, reason: Reason) -> Error {
     let (method, route) = (Method::POST, "/api/v1/app-connections/dbt".to_owned());
-    Error::Request(Box::new(RequestError { method, route, effect, since: None, reason }))
+    Error::Request(Box::new(RequestError { method, route, effect, since: None, proxy: None, reason }))
 }
 
 fn cause() -> Cause {
@@ -190,6 +190,9 @@ fn failures() {
         Obstacle::ClientCertificate,
         Obstacle::AccessDenied,
         Obstacle::NotHttp,
+        Obstacle::UnknownHost,
+        Obstacle::UnknownProxy,
+        Obstacle::ProxyLogin,
     ];
     let obstacles = of_certificates.map(Obstacle::Certificate).into_iter().chain(others);
     for obstacle in obstacles.map(Some).chain([None]) {
@@ -197,6 +200,7 @@ fn failures() {
         failure(&format!("NoConnection {obstacle:?}"), &error, of_connection);
     }
     for reason in [
+        Reason::Unprocessed { host: host(), source: cause() },
         Reason::NoResponse { host: host(), source: cause() },
         Reason::NoRoute,
         Reason::Unreadable { problem: "a field is missing".to_owned() },

@@ -25,7 +25,10 @@ use serde::{Serialize, Serializer};
 use tracing::{instrument::WithSubscriber as _, subscriber::NoSubscriber};
 
 pub use self::error::AwsError;
-use crate::{kms::Redactor, secret::Secret};
+use crate::{
+    kms::{Proxies, Redactor},
+    secret::Secret,
+};
 
 const METHOD: &str = "AWS IAM Auth";
 const ROUTE: &str = "/api/v1/auth/aws-auth/login";
@@ -53,10 +56,11 @@ fn exposed<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Er
 pub(super) async fn login<'a>(
     identity_id: &'a str,
     organization_slug: Option<&'a str>,
+    proxies: &Proxies,
     redactor: &Redactor,
 ) -> Result<(&'static str, &'static str, Body<'a>), AwsError> {
     // Boxed, because the libraries' futures are large, and every request's future would contain them.
-    let lookup: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(sources::find());
+    let lookup: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(sources::find(proxies));
     let lookup = tokio::time::timeout(error::LOOKUP_LIMIT, lookup.with_subscriber(NoSubscriber::default()));
     let found = lookup.await.map_err(|_| AwsError::TimedOut)??;
     tracing::debug!(source = found.source_name, region = found.region, "found AWS credentials");

@@ -18,6 +18,7 @@ use aws_credential_types::{
 use super::{AwsError, http::Http};
 use crate::kms::{
     messages::{self, aws_source},
+    proxy::Proxies,
     report,
 };
 
@@ -36,8 +37,9 @@ pub(super) struct Found {
 
 /// Tries the sources in order. A source that isn't configured is skipped. One that fails ends the search, because the
 /// next one would be another identity.
-pub(super) async fn find() -> Result<Found, AwsError> {
-    let config = ProviderConfig::without_region().with_http_client(Http);
+pub(super) async fn find(proxies: &Proxies) -> Result<Found, AwsError> {
+    let http = Http { proxies: proxies.clone() };
+    let config = ProviderConfig::without_region().with_http_client(http);
     let region = configured_region(&config).await;
     let default = || Region::from_static(DEFAULT_REGION);
     let config = config.with_region(Some(region.clone().unwrap_or_else(default)));
