@@ -95,12 +95,9 @@ impl Fields {
         if fields.keys().any(|name| !READ.contains(&name.as_str()) && !UNUSED.contains(&name.as_str())) {
             return Err(reason::UNKNOWN_FIELD.into());
         }
-        match value("port")? {
-            port if python::is_false(&port) => {}
-            Json::String(port) if python::is_int(&port) => {}
-            Json::Number(port) if python::int(&port).is_some() => {}
-            Json::Bool(_) => {}
-            _ => return Err(reason::INVALID_PORT.into()),
+        let port = value("port")?;
+        if !python::is_false(&port) && python::int(&port).is_none() {
+            return Err(reason::INVALID_PORT.into());
         }
         match value("uri")? {
             Json::Null => {}
@@ -125,13 +122,11 @@ impl Fields {
             Json::String(host) => host,
             _ => return Err(reason::not_text("host")),
         };
-        // The hook asks for the account that `int` makes of a login other than text, and Python's true is 1.
+        // The hook asks for the account that `int` makes of a login other than text.
         let login = match value("login")? {
             login if python::is_false(&login) => String::new(),
             Json::String(login) => login,
-            Json::Number(login) => python::int(&login).ok_or(reason::not_text_or_number("login"))?,
-            Json::Bool(_) => "1".into(),
-            _ => return Err(reason::not_text_or_number("login")),
+            login => python::int(&login).ok_or(reason::not_text_or_number("login"))?,
         };
         let password = match value("password")? {
             password if python::is_false(&password) => String::new(),

@@ -265,6 +265,10 @@ mod tests {
                 json(r#","password":["SECRET"]"#),
                 "has a password that is neither text nor a number with digits",
             ),
+            (
+                json(&format!(r#","password":{}"#, "1".repeat(4_301))),
+                "has a password that is neither text nor a number with digits",
+            ),
             (json(r#","login":"\ud800""#), "has a login that is not valid text"),
             (json(r#","password":"SECRET\ud800""#), "has a password that is not valid text"),
             (json(r#","host":5"#), "has a host that is not valid text"),

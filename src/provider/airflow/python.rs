@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 use serde_json::{Number, Value as Json};
 
+/// Python reads and writes no number with more digits.
+const MOST_DIGITS: usize = 4300;
+
 /// White space, as `str.strip` removes it: Unicode's, and four control characters.
 pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
@@ -74,32 +77,37 @@ pub(super) fn is_false(value: &Json) -> bool {
     }
 }
 
-/// The digits of what `int` makes of a number: those before the decimal point. None if the number is
-/// infinite, or has more digits than Python reads.
-pub(super) fn int(number: &Number) -> Option<String> {
-    const MOST_DIGITS: usize = 4300;
-    if let Some(digits) = whole(number) {
-        return (digits.trim_start_matches('-').len() <= MOST_DIGITS).then_some(digits);
+/// The digits of what `int` makes of a value, if it takes the value.
+pub(super) fn int(value: &Json) -> Option<String> {
+    match value {
+        Json::Bool(value) => Some(u8::from(*value).to_string()),
+        Json::Number(number) => whole(number).or_else(|| {
+            // Python has it in floating point. Adding zero makes a plain zero of a negative one.
+            let float = as_float(number).filter(|float| float.is_finite())?;
+            Some(format!("{:.0}", float.trunc() + 0.0))
+        }),
+        Json::String(text) => {
+            let text = text.trim_matches(is_space);
+            let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+            let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+            digits.split('_').all(is_number).then(|| text.replace('_', ""))
+        }
+        Json::Null | Json::Array(_) | Json::Object(_) => None,
     }
-    // Without a decimal point or an exponent it would be whole, so Python has it as a floating-point number.
-    // Adding zero makes a plain zero of a negative one.
-    as_float(number).filter(|float| float.is_finite()).map(|float| format!("{:.0}", float.trunc() + 0.0))
+    .filter(|digits| is_readable(digits))
 }
 
 /// The digits of a number that is written as a whole one.
 pub(super) fn whole(number: &Number) -> Option<String> {
-    Some(number.to_string()).filter(|text| !text.contains(['.', 'e', 'E']))
+    Some(number.to_string()).filter(|text| !text.contains(['.', 'e', 'E']) && is_readable(text))
+}
+
+fn is_readable(digits: &str) -> bool {
+    digits.trim_start_matches(['+', '-']).len() <= MOST_DIGITS
 }
 
 fn as_float(number: &Number) -> Option<f64> {
     number.to_string().parse().ok()
-}
-
-/// Whether `int` takes the text.
-pub(super) fn is_int(text: &str) -> bool {
-    let text = text.trim_matches(is_space);
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    digits.split('_').all(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// JSON without the three words that only Python has for numbers. Each becomes a number too large for
