@@ -1,7 +1,7 @@
 //! The KMS's error responses. Only this file interprets the server's messages.
 //!
-//! Callers match on [`ApiErrorKind`], never on text. When the server's wording changes, only [`read`] and its table of
-//! recorded responses change.
+//! Callers match on [`ApiErrorKind`], never on text. When the server's wording changes, only [`read`] and its
+//! table of recorded responses change.
 
 use std::fmt;
 
@@ -81,6 +81,8 @@ pub enum ApiErrorKind {
     UnknownFolder,
     /// The secret exists, but the machine identity may not see its value.
     ValueHidden,
+    /// The secret refers to another one whose value the machine identity may not see.
+    ReferenceDenied,
     /// Too many requests.
     RateLimited,
     /// A field is invalid.
@@ -89,8 +91,8 @@ pub enum ApiErrorKind {
     Other,
 }
 
-/// Reads an error response. `clean` redacts the server's messages. `None` if the response isn't the KMS's own: a JSON
-/// object with `reqId`, `error`, `message`, and a `statusCode` that is that of the response.
+/// Reads an error response. `clean` redacts the server's messages. `None` if the response isn't the KMS's
+/// own: a JSON object with `reqId`, `error`, `message`, and a `statusCode` that is that of the response.
 pub(super) fn read(status: StatusCode, body: &[u8], clean: impl Fn(&str) -> String) -> Option<ApiError> {
     let Value::Object(body) = serde_json::from_slice(body).ok()? else { return None };
     let error = body.get("error")?.as_str()?;
@@ -149,6 +151,10 @@ fn kind(status: StatusCode, error: &str, message: &str) -> ApiErrorKind {
         (400, _) => kind_of_bad_request(message),
         (401, _) | (403, "TokenError") => ApiErrorKind::Unauthorized,
         (403, "ForbiddenReadSecretError") => ApiErrorKind::ValueHidden,
+        (403, _) if message.starts_with(UNREADABLE_SECRET) => match message.contains(REFERRING_SECRET) {
+            true => ApiErrorKind::ReferenceDenied,
+            false => ApiErrorKind::ValueHidden,
+        },
         // The name of the error can be a sentence, such as "You are not member of this project".
         (403, _) => ApiErrorKind::PermissionDenied,
         (404, _) if names_unknown_project(message) => ApiErrorKind::UnknownProject,
@@ -163,14 +169,22 @@ fn kind(status: StatusCode, error: &str, message: &str) -> ApiErrorKind {
     }
 }
 
-/// Whether a message reports that something is missing which the KMS needs to find the object: the key that encrypts
-/// it, or its organization. The object itself may well exist.
+/// The beginning of messages about a secret whose value the identity may not read, while references are
+/// expanded.
+const UNREADABLE_SECRET: &str = "You do not have permission to read secret ";
+
+/// What follows if it is the target of a reference.
+const REFERRING_SECRET: &str = ", which is referenced by secret ";
+
+/// Whether a message reports that something is missing which the KMS needs to find the object: the key that
+/// encrypts it, or its organization. The object itself may well exist.
 fn names_missing_prerequisite(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     ["kms with id", "kms key", "organization with id"].iter().any(|start| message.starts_with(start))
 }
 
-/// The beginnings of messages that forward an error of dbt. The rest is the text of dbt or of the HTTP library.
+/// The beginnings of messages that forward an error of dbt. The rest is the text of dbt or of the HTTP
+/// library.
 const DBT_REFUSALS: [&str; 8] = [
     "failed to validate credentials",
     "unable to validate connection",
@@ -221,8 +235,8 @@ fn kind_of_bad_request(message: &str) -> ApiErrorKind {
     }
 }
 
-/// Whether the message reports a missing project. A message about a connection or a secret that only mentions a project
-/// doesn't count.
+/// Whether the message reports a missing project. A message about a connection or a secret that only mentions
+/// a project doesn't count.
 fn names_unknown_project(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     let is_about_project = match message.find("project") {
@@ -349,6 +363,25 @@ mod tests {
                 UnknownFolder,
             ),
             (403, "ForbiddenReadSecretError", "You do not have permission to view secret value", ValueHidden),
+            (
+                403,
+                "ForbiddenReadSecretError",
+                "You do not have permission to view secret import value on secret with name 'A'",
+                ValueHidden,
+            ),
+            (
+                403,
+                "ForbiddenError",
+                "You do not have permission to read secret 'A' in environment 'prod' at path '/'.",
+                ValueHidden,
+            ),
+            (
+                403,
+                "ForbiddenError",
+                "You do not have permission to read secret 'B' in environment 'prod' at path '/', which is \
+                 referenced by secret 'A' in environment 'dev' at path '/'.",
+                ReferenceDenied,
+            ),
             (404, "NotFound", "Project with ID 'p' not found", UnknownProject),
             (404, "NotFound", "Project with 3f0c not found", UnknownProject),
             (404, "NotFound", "Project with slug 'p' not found", UnknownProject),

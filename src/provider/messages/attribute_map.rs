@@ -12,6 +12,9 @@ pub const ROTATING_CREDENTIALS: &str = "The token that the connection stores mus
 /// For the stored token of the connection of a rotation that is only used.
 pub const CREDENTIALS_OF_ROTATION: &str = "The token that the rotation's connection stores must not be expired or revoked, and must be allowed to manage service \
      tokens of the dbt account.";
+/// For a secret that is missing. A destroy reads it as well, unless it doesn't refresh.
+pub const DESTROY_WITHOUT_SECRET: &str =
+    "To destroy what uses the secret without it, run `terraform destroy -refresh=false`.";
 /// For an action that must not be repeated blindly.
 pub const LOOK_BEFORE_ROTATING_AGAIN: &str = "look at the rotation's last_rotated_at before you invoke the action again, because each rotation revokes a token";
 
@@ -32,6 +35,8 @@ pub struct AttributeMap {
     pub secret: Option<&'static str>,
     /// The attribute of an object that is not found, or is of another kind.
     pub object: Option<&'static str>,
+    /// What else can be done if the object, its folder or its project is missing, as a sentence.
+    pub if_missing: &'static str,
     /// What an object of another kind is, such as `a connection of another app`.
     pub other_kind: &'static str,
     /// The feature that a server may lack, in the plural.
@@ -53,6 +58,7 @@ impl AttributeMap {
         folder: None,
         secret: None,
         object: None,
+        if_missing: "",
         other_kind: "a connection of another app",
         feature: None,
         again: "applying again is safe",

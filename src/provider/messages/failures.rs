@@ -67,6 +67,35 @@ pub fn value_hidden(task: &str, error: Option<&ApiError>, name: &'static str) ->
     diagnostics
 }
 
+/// The number of references that a message shows, and the length of each.
+const MAX_REFERENCES: usize = 5;
+const MAX_REFERENCE_LENGTH: usize = 100;
+
+/// The KMS left references in the value of a secret although it was asked to replace them.
+pub fn unresolved_references(task: &str, references: &[String], name: &'static str) -> Diagnostics {
+    let shown = references.iter().take(MAX_REFERENCES).map(|reference| {
+        match reference.char_indices().nth(MAX_REFERENCE_LENGTH) {
+            Some((end, _)) => format!("{} ...", &reference[..end]),
+            None => reference.clone(),
+        }
+    });
+    let mut shown: Vec<_> = shown.collect();
+    if references.len() > MAX_REFERENCES {
+        shown.push(format!("and {} more", references.len() - MAX_REFERENCES));
+    }
+    let detail = format!(
+        "Could not {task}: its value refers to other secrets, and the KMS left these references as they are: {}\n\n\
+         Each must name a secret that exists in its folder (imported secrets don't count), is not empty, and does not \
+         refer back. `${{NAME}}` is a secret of the same folder, `${{environment.folder.NAME}}` one of another folder. \
+         The machine identity needs permission to read their values. If the text is meant literally, set \
+         expand_references = false.",
+        shown.join(", ")
+    );
+    let mut diagnostics = Diagnostics::new();
+    diagnostics.error(Some(Path::attribute(name)), "Unresolved secret reference", detail);
+    diagnostics
+}
+
 const CHECK_NETWORK: &str = "Check the provider's \"host\", the network and any proxy on the way, for instance with: \
                              curl --verbose HOST/api/status";
 
@@ -205,7 +234,8 @@ fn api_failure(task: &str, error: &ApiError, attributes: AttributeMap, diagnosti
             diagnostics.error(None, "Not allowed", detail);
         }
         ApiErrorKind::NotFound => {
-            let detail = format!("Could not {task}: it doesn't exist.\n\n{said}");
+            let if_missing = if_missing(attributes);
+            let detail = format!("Could not {task}: it doesn't exist.{if_missing}\n\n{said}");
             diagnostics.error(on(attributes.object), "Not found", detail);
         }
         ApiErrorKind::SecretTaken => {
@@ -216,13 +246,23 @@ fn api_failure(task: &str, error: &ApiError, attributes: AttributeMap, diagnosti
             diagnostics.error(on(attributes.secret), "Secret already exists", detail);
         }
         ApiErrorKind::UnknownFolder => {
+            let if_missing = if_missing(attributes);
             let detail = format!(
-                "Could not {task}: the project has no such environment or folder. Create it in the KMS first.\n\n{said}"
+                "Could not {task}: the project has no such environment or folder. Create it in the KMS first.\
+                 {if_missing}\n\n{said}"
             );
             diagnostics.error(on(attributes.folder), "Unknown folder or environment", detail);
         }
         ApiErrorKind::ValueHidden => {
             diagnostics.extend(value_hidden(task, Some(error), attributes.secret.unwrap_or_default()));
+        }
+        ApiErrorKind::ReferenceDenied => {
+            let detail = format!(
+                "Could not {task}: its value refers to a secret that the machine identity may not read. Give the \
+                 identity a role that may read the values of secrets in the environment and folder of that secret, \
+                 too.\n\n{said}"
+            );
+            diagnostics.error(on(attributes.secret), "Not allowed to read a referenced secret", detail);
         }
         ApiErrorKind::RotationFailed => {
             let detail = format!(
@@ -310,6 +350,13 @@ fn auth_failure(task: &str, error: &AuthError, diagnostics: &mut Diagnostics) {
     };
     let detail = format!("Could not {task}: {}.\n\n{advice}", kms::report(error));
     diagnostics.error(None, "Login to the KMS failed", detail);
+}
+
+fn if_missing(attributes: AttributeMap) -> String {
+    match attributes.if_missing {
+        "" => String::new(),
+        advice => format!(" {advice}"),
+    }
 }
 
 fn said_by_server(error: &ApiError) -> String {

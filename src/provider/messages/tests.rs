@@ -117,8 +117,8 @@ fn refused(kind: ApiErrorKind, status: u16) -> Error {
 fn failures() {
     use ApiErrorKind::{
         CredentialsRefused, InProgress, InUse, Invalid, NameTaken, NotFound, Other, OtherApp,
-        PermissionDenied, PlanRestricted, RotationFailed, SecretTaken, Unauthorized, UnknownFolder,
-        UnknownProject, ValueHidden,
+        PermissionDenied, PlanRestricted, ReferenceDenied, RotationFailed, SecretTaken, Unauthorized,
+        UnknownFolder, UnknownProject, ValueHidden,
     };
     let mut texts = Texts::default();
     let task = "create the dbt connection \"orders\"";
@@ -201,6 +201,28 @@ fn failures() {
         ("Aws TimedOut", AwsError::TimedOut.into()),
     ] {
         failure(case, &error.into(), of_connection);
+    }
+    let of_secret = AttributeMap {
+        object: Some("name"),
+        folder: Some("folder_path"),
+        secret: Some("name"),
+        if_missing: attribute_map::DESTROY_WITHOUT_SECRET,
+        ..AttributeMap::NONE
+    };
+    let task = "read the secret \"DBT_TOKEN\"";
+    for (kind, status) in [(NotFound, 404), (ReferenceDenied, 403), (UnknownFolder, 404)] {
+        texts.add(
+            &format!("secret: {kind:?} {status}"),
+            &failures::failure(task, &refused(kind, status), of_secret),
+        );
+    }
+    let references: Vec<_> = ('A'..'H').map(|name| format!("${{prod.dbt.{name}}}")).collect();
+    for (case, references) in [
+        ("unresolved_references", &references[..2]),
+        ("unresolved_references, many", &references),
+        ("unresolved_references, long", &[format!("${{{}}}", "A".repeat(300))]),
+    ] {
+        texts.add(case, &failures::unresolved_references(task, references, "name"));
     }
     texts.add("value_hidden", &failures::value_hidden("read the secret \"DBT_TOKEN\"", None, "name"));
     texts.added("slowed_down", |diagnostics| failures::slowed_down(Duration::from_secs(42), diagnostics));
@@ -422,6 +444,7 @@ fn credentials() {
         ("STORED_CREDENTIALS", attribute_map::STORED_CREDENTIALS),
         ("ROTATING_CREDENTIALS", attribute_map::ROTATING_CREDENTIALS),
         ("CREDENTIALS_OF_ROTATION", attribute_map::CREDENTIALS_OF_ROTATION),
+        ("DESTROY_WITHOUT_SECRET", attribute_map::DESTROY_WITHOUT_SECRET),
         ("LOOK_BEFORE_ROTATING_AGAIN", attribute_map::LOOK_BEFORE_ROTATING_AGAIN),
     ]));
 }
