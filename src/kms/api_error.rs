@@ -1,7 +1,7 @@
 //! The KMS's error responses. Only this file interprets the server's messages.
 //!
-//! Callers match on [`ApiErrorKind`], never on text. When the server's wording changes, only [`read`] and its
-//! table of recorded responses change.
+//! Callers match on [`ApiErrorKind`], never on text. When the server's wording changes, only [`read`] and its table of
+//! recorded responses change.
 
 use std::fmt;
 
@@ -24,6 +24,15 @@ pub struct ApiError {
     pub issues: Vec<Issue>,
     /// The server's ID of the request, if any.
     pub req_id: Option<String>,
+}
+
+impl ApiError {
+    /// Whether the response is about an app connection that doesn't exist, or that the identity may not use.
+    /// In responses to requests for a rotation, that is the connection of the rotation.
+    pub fn is_about_connection(&self) -> bool {
+        let message = self.message.to_ascii_lowercase();
+        message.starts_with("could not find app connection") || message.contains(" on app-connections")
+    }
 }
 
 impl fmt::Display for ApiError {
@@ -77,6 +86,10 @@ pub enum ApiErrorKind {
     InUse,
     /// There is no project with this ID.
     UnknownProject,
+    /// A connection can't be used in this project, because it belongs to another one.
+    ConnectionOfOtherProject,
+    /// A connection can't be used for dbt, because it is one to another app.
+    ConnectionOfOtherApp,
     /// There is no such folder of secrets, or no such environment.
     UnknownFolder,
     /// The secret exists, but the machine identity may not see its value.
@@ -91,8 +104,8 @@ pub enum ApiErrorKind {
     Other,
 }
 
-/// Reads an error response. `clean` redacts the server's messages. `None` if the response isn't the KMS's
-/// own: a JSON object with `reqId`, `error`, `message`, and a `statusCode` that is that of the response.
+/// Reads an error response. `clean` redacts the server's messages. `None` if the response isn't the KMS's own: a JSON
+/// object with `reqId`, `error`, `message`, and a `statusCode` that is that of the response.
 pub(super) fn read(status: StatusCode, body: &[u8], clean: impl Fn(&str) -> String) -> Option<ApiError> {
     let Value::Object(body) = serde_json::from_slice(body).ok()? else { return None };
     let error = body.get("error")?.as_str()?;
@@ -109,6 +122,8 @@ pub(super) fn read(status: StatusCode, body: &[u8], clean: impl Fn(&str) -> Stri
         _ => return None,
     };
     let kind = kind(status, error, message);
+    // Some refusals have their reason in `error`, and one text for all of them in `message`.
+    let message = if kind == ApiErrorKind::PermissionDenied && error.contains(' ') { error } else { message };
     Some(ApiError { kind, status, message: clean(message), issues, req_id: Some(clean(req_id)) })
 }
 
@@ -176,15 +191,14 @@ const UNREADABLE_SECRET: &str = "You do not have permission to read secret ";
 /// What follows if it is the target of a reference.
 const REFERRING_SECRET: &str = ", which is referenced by secret ";
 
-/// Whether a message reports that something is missing which the KMS needs to find the object: the key that
-/// encrypts it, or its organization. The object itself may well exist.
+/// Whether a message reports that something is missing which the KMS needs to find the object: the key that encrypts
+/// it, or its organization. The object itself may well exist.
 fn names_missing_prerequisite(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     ["kms with id", "kms key", "organization with id"].iter().any(|start| message.starts_with(start))
 }
 
-/// The beginnings of messages that forward an error of dbt. The rest is the text of dbt or of the HTTP
-/// library.
+/// The beginnings of messages that forward an error of dbt. The rest is the text of dbt or of the HTTP library.
 const DBT_REFUSALS: [&str; 8] = [
     "failed to validate credentials",
     "unable to validate connection",
@@ -215,6 +229,10 @@ fn kind_of_bad_request(message: &str) -> ApiErrorKind {
         ApiErrorKind::UnknownFolder
     } else if message.starts_with("the following secrets already exist") {
         ApiErrorKind::SecretTaken
+    } else if message.starts_with("you cannot connect project app connection") {
+        ApiErrorKind::ConnectionOfOtherProject
+    } else if message.contains("cannot be used to connect to") {
+        ApiErrorKind::ConnectionOfOtherApp
     } else if message.starts_with("a rotation is already in progress") {
         ApiErrorKind::InProgress
     } else if message.contains("is not for app \"") || message.contains("is not configured for") {
@@ -235,8 +253,8 @@ fn kind_of_bad_request(message: &str) -> ApiErrorKind {
     }
 }
 
-/// Whether the message reports a missing project. A message about a connection or a secret that only mentions
-/// a project doesn't count.
+/// Whether the message reports a missing project. A message about a connection or a secret that only mentions a project
+/// doesn't count.
 fn names_unknown_project(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     let is_about_project = match message.find("project") {
@@ -273,6 +291,30 @@ mod tests {
         assert!(!is_missing_route(StatusCode::NOT_FOUND, &body("NotFound", "Route not found")));
         assert!(!is_missing_route(StatusCode::NOT_FOUND, &body("Not Found", "No such page")));
         assert!(!is_missing_route(StatusCode::NOT_FOUND, b"<html>Not Found</html>"));
+    }
+
+    #[test]
+    fn responses_about_the_connection_of_a_rotation_are_recognized() {
+        let table = [
+            (404, "NotFound", "Could not find App Connection with ID 3f0c", true),
+            (403, "PermissionDenied", "You are not allowed to connect on app-connections", true),
+            (403, "PermissionDenied", "You are not allowed to create on secret-rotation", false),
+            (404, "NotFound", "Could not find DBT Service Token Rotation with ID \"3f0c\"", false),
+        ];
+        for (status, error, message, expected) in table {
+            let read = read_plainly(status, &response(status, error, message)).unwrap();
+            assert_eq!(read.is_about_connection(), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn the_reason_of_a_refusal_is_shown_wherever_it_stands() {
+        let reason = "You are not member of this project";
+        let body = response(403, reason, "You are not allowed to access this resource");
+        assert_eq!(read_plainly(403, &body).unwrap().message, reason);
+        let message = "You are not allowed to read on app-connections";
+        let body = response(403, "PermissionDenied", message);
+        assert_eq!(read_plainly(403, &body).unwrap().message, message);
     }
 
     #[test]
@@ -351,6 +393,19 @@ mod tests {
             (401, "UnauthorizedError", uses, Unauthorized),
             (429, "RateLimitExceeded", "Failed to acquire lock: rate limit exceeded", RateLimited),
             (404, "NotFound", "Could not find App Connection with ID x", NotFound),
+            (
+                400,
+                "BadRequest",
+                "You cannot connect project App Connection with ID \"c\" from project with ID \"p\" to \
+                 project with ID \"q\"",
+                ConnectionOfOtherProject,
+            ),
+            (
+                400,
+                "BadRequest",
+                "GitHub Connection with ID c cannot be used to connect to DBT",
+                ConnectionOfOtherApp,
+            ),
             (404, "NotFound", "Could not find App Connection with name x in project scope.", NotFound),
             (404, "NotFound", "Secret with name 'project' not found", NotFound),
             // Not the object, but what the KMS needs to find it.
@@ -392,7 +447,8 @@ mod tests {
         for (status, error, message, kind) in table {
             let read = read_plainly(status, &response(status, error, message)).unwrap();
             assert_eq!(read.kind, kind, "{status} {message}");
-            assert_eq!((read.message.as_str(), read.req_id.as_deref()), (message, Some("r")));
+            let shown = if error == "You are not member of this project" { error } else { message };
+            assert_eq!((read.message.as_str(), read.req_id.as_deref()), (shown, Some("r")));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    kms::SecretQuery,
+    kms::{Scope, SecretQuery},
     model,
     plugin::{
         context::Context,
@@ -14,6 +14,7 @@ use crate::{
     },
     provider::{
         access::Access,
+        lifecycle::{self, Folder},
         messages::{
             attribute_map::{AttributeMap, DESTROY_WITHOUT_SECRET},
             failures,
@@ -95,17 +96,28 @@ impl EphemeralResource for SecretEphemeral {
             query.name, query.environment
         );
         let object = if query.version.is_some() { "secret_version" } else { "name" };
-        // Each environment has a root folder, so it is the environment that is missing.
-        let folder_attribute = if folder == ROOT_FOLDER { "env_slug" } else { "folder_path" };
         let attributes = AttributeMap {
             object: Some(object),
             project: Some("workspace_id"),
-            folder: Some(folder_attribute),
+            environment: Some("env_slug"),
+            folder: Some("folder_path"),
             secret: Some("name"),
             if_missing: DESTROY_WITHOUT_SECRET,
             ..AttributeMap::NONE
         };
-        let secret = result.map_err(|error| failures::failure(&task, &error, attributes))?;
+        let secret = match result {
+            Ok(secret) => secret,
+            Err(error) => {
+                let place = Folder {
+                    project_id: &query.project_id,
+                    environment: &query.environment,
+                    path: &query.path,
+                };
+                let unknown = lifecycle::unknown_in(place, &operation, &task, &error, attributes).await;
+                let scope = Scope::Project(&query.project_id);
+                return Err(unknown.unwrap_or_else(|| failures::failure_in(&task, &error, attributes, scope)));
+            }
+        };
         let value = secret.value.ok_or_else(|| failures::value_hidden(&task, None, "name"))?;
         if !secret.unresolved.is_empty() {
             return Err(failures::unresolved_references(&task, &secret.unresolved, "name"));

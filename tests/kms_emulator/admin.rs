@@ -9,7 +9,7 @@
 //! | `POST /__admin/connections` | `count` (1), `name` (`seeded`; numbered when there are several), `projectId`, `description`, `instanceUrl`, `accountId`, `apiToken`, `app` → `{ids}` |
 //! | `POST /__admin/projects` | `{"id", "name", "type"}`: a further project, of type `secret-manager` by default |
 //! | `POST /__admin/folders` | `{"projectId", "environment", "path"}`: a folder for secrets, and those on the way to it |
-//! | `POST /__admin/imports` | `{"projectId", "environment", "path", "fromEnvironment", "fromPath"}`: the folder imports the other one |
+//! | `POST /__admin/imports` | `{"projectId", "environment", "path", "fromEnvironment", "fromPath"}` |
 //! | `GET /__admin/rotations` | all, each with `tokenFingerprints` and `inProgress` |
 //! | `POST /__admin/rotations` | the body of a creation over the API, whatever the rights → `{id}` |
 //! | `PATCH /__admin/rotations/:id` | any of `name`, `description`, `isAutoRotationEnabled`, `inProgress`, `shownAs` |

@@ -243,8 +243,8 @@ async fn a_reference_to_what_the_identity_may_not_read_is_a_403_that_names_both_
         let emulator = with_secrets(server, &denied, &secrets).await;
         for (name, target) in [("REF", "TOKEN"), ("FAR", "TOKEN"), ("NONE", "NONE")] {
             let message = format!(
-                "You do not have permission to read secret '{target}' in environment 'prod' at path '/closed', \
-                 which is referenced by secret '{name}' in environment 'prod' at path '/'."
+                "You do not have permission to read secret '{target}' in environment 'prod' at path \
+                 '/closed', which is referenced by secret '{name}' in environment 'prod' at path '/'."
             );
             assert_eq!(
                 read(&emulator, name).await.refusal(),

@@ -166,15 +166,16 @@ fn a_secret_that_is_not_there_is_an_error_on_the_attribute_that_names_it() {
         workspace.store_secret("/", TOKEN);
         let missing = "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1aff";
         let missing_project = format!("{missing:?}");
-        let cases: [(&str, &str, &[&str]); 11] = [
+        let cases: [(&str, &str, &[&str]); 12] = [
             ("name", "\"NO_SUCH_TOKEN\"", &["\"NO_SUCH_TOKEN\"", "in / of the environment \"prod\""]),
             ("env_slug", "\"staging\"", &["Not found", "environment \"staging\""]),
-            ("env_slug", "\"qa\"", &["Unknown folder or environment", "environment \"qa\""]),
+            ("env_slug", "\"qa\"", &["Unknown environment", "no environment \"qa\"", "\"prod\""]),
+            ("env_slug", "\"qa\"\n  folder_path = \"/elsewhere\"", &["Unknown environment", "\"qa\""]),
             ("folder_path", "\"/elsewhere\"", &["Unknown folder or environment", "in /elsewhere of"]),
             ("secret_version", "7", &["Not found", "version 7 of the secret \"DBT_TOKEN\""]),
             ("secret_version", "0", &["\"secret_version\" must be a whole number from 1"]),
             ("secret_version", "1.5", &["whole number"]),
-            ("workspace_id", &missing_project, &["Unknown project", missing]),
+            ("workspace_id", &missing_project, &["Unknown project", missing, "kms_project"]),
             ("name", "\"\"", &["\"name\" must not be empty"]),
             ("folder_path", "\"dbt\"", &["\"folder_path\" must begin with \"/\""]),
             ("env_slug", "null", &["\"env_slug\" is required"]),

@@ -3,6 +3,7 @@
 //! ```text
 //! object             what a kind of object declares, and the macro that declares its attributes
 //! secret, secret_digest   when a secret is sent that the KMS never shows
+//! environment        failures because of an environment that doesn't exist
 //! adoption           taking over an object that exists
 //! resource           plan, create, read, update, delete, import
 //! lookup             the data source that looks up one object
@@ -12,6 +13,7 @@
 //! The texts are in [`messages`](super::messages).
 
 mod adoption;
+mod environment;
 mod import_warnings;
 mod listing;
 mod lookup;
@@ -23,10 +25,11 @@ mod secret_digest;
 mod tests;
 
 pub(super) use self::{
+    environment::unknown_in,
     import_warnings::{ImportWarning, Imports},
     listing::{ObjectList, ObjectsDataSource},
     lookup::ObjectDataSource,
-    object::{ManagedObject, ObjectModel, ObjectOf, PlaceOf, object},
+    object::{Folder, ManagedObject, ObjectModel, ObjectOf, PlaceOf, object, scope_of},
     resource::ObjectResource,
     secret::{SecretAttribute, SentWith},
 };

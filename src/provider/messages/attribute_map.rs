@@ -29,6 +29,10 @@ pub struct AttributeMap {
     pub credentials: Option<&'static str>,
     /// What to do about credentials that are refused, as sentences.
     pub credentials_advice: &'static str,
+    /// The attribute of a connection that the object uses.
+    pub connection: Option<&'static str>,
+    /// The attribute of an environment that is unknown.
+    pub environment: Option<&'static str>,
     /// The attribute of a folder that is unknown.
     pub folder: Option<&'static str>,
     /// The attribute of a secret's name that is taken.
@@ -55,6 +59,8 @@ impl AttributeMap {
         name: None,
         credentials: None,
         credentials_advice: "",
+        connection: None,
+        environment: None,
         folder: None,
         secret: None,
         object: None,

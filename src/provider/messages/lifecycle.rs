@@ -4,7 +4,7 @@ use super::{attribute_map::AttributeMap, failures};
 use crate::{
     kms::{self, AdoptError, ApiErrorKind, CreateError, Existing, Object as _},
     plugin::{diagnostics::Diagnostics, path::Path},
-    provider::lifecycle::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf},
+    provider::lifecycle::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf, scope_of},
 };
 
 /// The attribute map of a kind, with the fields of its declaration.
@@ -12,9 +12,14 @@ pub fn attributes<T: ManagedObject>() -> AttributeMap {
     AttributeMap { fields: T::Model::FIELDS, ..T::ATTRIBUTES }
 }
 
-/// The failure of a call. `task` is a verb, such as `create`, for the object of that name or ID.
-pub fn failure<T: ManagedObject>(task: &str, label: &str, error: &kms::Error) -> Diagnostics {
-    failures::failure(&format!("{task} the {} {label}", T::NOUN), error, attributes::<T>())
+/// The failure of a call in a scope. `task` is a verb, such as `create`, for the object of that name or ID.
+pub fn failure<T: ManagedObject>(
+    task: &str,
+    label: &str,
+    scope: kms::Scope<'_>,
+    error: &kms::Error,
+) -> Diagnostics {
+    failures::failure_in(&format!("{task} the {} {label}", T::NOUN), error, attributes::<T>(), scope)
 }
 
 /// A name as texts show it.
@@ -59,7 +64,7 @@ pub fn create_failure<T: ManagedObject>(
             adoption_advice::<T>(planned, &existing),
         )),
         CreateError::NameTaken { existing, error } => {
-            let mut diagnostics = failure::<T>("create", &quoted(name), &error);
+            let mut diagnostics = failure::<T>("create", &quoted(name), scope_of::<T>(place), &error);
             let detail = match existing {
                 Existing::OfOtherApp => of_other_kind::<T>(place),
                 Existing::Unknown(error) => format!(
@@ -97,7 +102,7 @@ pub fn create_failure<T: ManagedObject>(
                 ),
             )
         }
-        CreateError::Failed(error) => failure::<T>("create", &quoted(name), &error),
+        CreateError::Failed(error) => failure::<T>("create", &quoted(name), scope_of::<T>(place), &error),
     };
     diagnostics.extend(leftover);
     diagnostics
@@ -273,7 +278,9 @@ pub fn adopt_failure<T: ManagedObject>(
 ) -> Diagnostics {
     match error {
         AdoptError::Managed => taken_by_another::<T>(place, existing),
-        AdoptError::Failed(error) => failure::<T>("take over", &quoted(T::name_of(place)), error),
+        AdoptError::Failed(error) => {
+            failure::<T>("take over", &quoted(T::name_of(place)), scope_of::<T>(place), error)
+        }
     }
 }
 
@@ -290,7 +297,7 @@ pub fn update_failure<T: ManagedObject>(
             there_is::<T>(place, existing),
             import_line::<T>(existing.id())
         )),
-        None => failure::<T>("update", &quoted(prior.name().text()), error),
+        None => failure::<T>("update", &quoted(prior.name().text()), T::scope(prior), error),
     }
 }
 

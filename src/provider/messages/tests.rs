@@ -12,7 +12,7 @@ use super::{
 use crate::{
     kms::{
         self, AdoptError, ApiError, ApiErrorKind, AuthError, AwsError, Cause, CreateError, Effect, Error,
-        Existing, HostError, Issue, Obstacle, Reason, RequestError,
+        Existing, HostError, Issue, Obstacle, Reason, RequestError, Scope,
     },
     plugin::diagnostics::Diagnostics,
     provider::{
@@ -116,9 +116,9 @@ fn refused(kind: ApiErrorKind, status: u16) -> Error {
 #[test]
 fn failures() {
     use ApiErrorKind::{
-        CredentialsRefused, InProgress, InUse, Invalid, NameTaken, NotFound, Other, OtherApp,
-        PermissionDenied, PlanRestricted, ReferenceDenied, RotationFailed, SecretTaken, Unauthorized,
-        UnknownFolder, UnknownProject, ValueHidden,
+        ConnectionOfOtherApp, ConnectionOfOtherProject, CredentialsRefused, InProgress, InUse, Invalid,
+        NameTaken, NotFound, Other, OtherApp, PermissionDenied, PlanRestricted, ReferenceDenied,
+        RotationFailed, SecretTaken, Unauthorized, UnknownFolder, UnknownProject, ValueHidden,
     };
     let mut texts = Texts::default();
     let task = "create the dbt connection \"orders\"";
@@ -201,6 +201,35 @@ fn failures() {
         ("Aws TimedOut", AwsError::TimedOut.into()),
     ] {
         failure(case, &error.into(), of_connection);
+    }
+    let of_scope = |error: &Error, attributes: AttributeMap, scope: Scope<'_>| {
+        failures::failure_in(task, error, attributes, scope)
+    };
+    for kind in [UnknownProject, PermissionDenied] {
+        for scope in [Scope::Organization, Scope::Project(ID), Scope::Project("analytics"), Scope::Unknown] {
+            let failed = of_scope(&refused(kind, 403), of_connection, scope);
+            texts.add(&format!("{kind:?} in {scope:?}"), &failed);
+        }
+    }
+    let about_connection = |kind: ApiErrorKind, status: u16, message: &str| {
+        let response = ApiError { message: message.to_owned(), ..response(kind, status) };
+        failed(Effect::Write, Reason::Api(Box::new(response)))
+    };
+    for error in [
+        about_connection(NotFound, 404, "Could not find App Connection with ID x"),
+        about_connection(PermissionDenied, 403, "You are not allowed to connect on app-connections"),
+        refused(ConnectionOfOtherProject, 400),
+        refused(ConnectionOfOtherApp, 400),
+    ] {
+        let case = format!("connection of a rotation: {:?}", error.api_kind());
+        texts.add(&case, &of_scope(&error, of_rotation, Scope::Project(ID)));
+    }
+    let environments = ["dev".to_owned(), "prod".to_owned()];
+    for (case, known) in
+        [("unknown_environment", &environments[..]), ("unknown_environment, others unknown", &[])]
+    {
+        let error = refused(UnknownFolder, 400);
+        texts.add(case, &failures::unknown_environment(task, "moon", known, &error, of_rotation));
     }
     let of_secret = AttributeMap {
         object: Some("name"),
