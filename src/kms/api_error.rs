@@ -26,6 +26,15 @@ pub struct ApiError {
     pub req_id: Option<String>,
 }
 
+impl ApiError {
+    /// Whether the response is about an app connection that doesn't exist, or that the identity may not use.
+    /// In responses to requests for a rotation, that is the connection of the rotation.
+    pub fn is_about_connection(&self) -> bool {
+        let message = self.message.to_ascii_lowercase();
+        message.starts_with("could not find app connection") || message.contains(" on app-connections")
+    }
+}
+
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let issues: Vec<_> = self.issues.iter().map(ToString::to_string).collect();
@@ -90,10 +99,16 @@ pub enum ApiErrorKind {
     InUse,
     /// There is no project with this ID.
     UnknownProject,
+    /// A connection can't be used in this project, because it belongs to another one.
+    ConnectionOfOtherProject,
+    /// A connection can't be used for dbt, because it is one to another app.
+    ConnectionOfOtherApp,
     /// There is no such folder of secrets, or no such environment.
     UnknownFolder,
     /// The secret exists, but the machine identity may not see its value.
     ValueHidden,
+    /// The secret refers to another one whose value the machine identity may not see.
+    ReferenceDenied,
     /// Too many requests.
     RateLimited,
     /// A field is invalid.
@@ -175,6 +190,10 @@ fn kind(status: StatusCode, error: &str, message: &str) -> ApiErrorKind {
         (401, _) if message.contains("temporarily locked") => ApiErrorKind::LockedOut,
         (401, _) | (403, "TokenError") => ApiErrorKind::Unauthorized,
         (403, "ForbiddenReadSecretError") => ApiErrorKind::ValueHidden,
+        (403, _) if message.starts_with(UNREADABLE_SECRET) => match message.contains(REFERRING_SECRET) {
+            true => ApiErrorKind::ReferenceDenied,
+            false => ApiErrorKind::ValueHidden,
+        },
         // The name of the error can be a sentence, such as "You are not member of this project".
         (403, _) => ApiErrorKind::PermissionDenied,
         (404, _) if names_unknown_project(message) => ApiErrorKind::UnknownProject,
@@ -188,6 +207,13 @@ fn kind(status: StatusCode, error: &str, message: &str) -> ApiErrorKind {
         _ => ApiErrorKind::Other,
     }
 }
+
+/// The beginning of messages about a secret whose value the identity may not read, while references are
+/// expanded.
+const UNREADABLE_SECRET: &str = "You do not have permission to read secret ";
+
+/// What follows if it is the target of a reference.
+const REFERRING_SECRET: &str = ", which is referenced by secret ";
 
 /// Whether a message reports that something is missing which the KMS needs to find the object: the key that encrypts
 /// it, or its organization. The object itself may well exist.
@@ -291,6 +317,10 @@ fn kind_of_bad_request(message: &str) -> ApiErrorKind {
         ApiErrorKind::UnknownFolder
     } else if message.starts_with("the following secrets already exist") {
         ApiErrorKind::SecretTaken
+    } else if message.starts_with("you cannot connect project app connection") {
+        ApiErrorKind::ConnectionOfOtherProject
+    } else if message.contains("cannot be used to connect to") {
+        ApiErrorKind::ConnectionOfOtherApp
     } else if message.starts_with("a rotation is already in progress") {
         ApiErrorKind::InProgress
     } else if message.contains("is not for app \"")
@@ -352,6 +382,20 @@ mod tests {
         assert!(!is_missing_route(StatusCode::NOT_FOUND, &body("NotFound", "Route not found")));
         assert!(!is_missing_route(StatusCode::NOT_FOUND, &body("Not Found", "No such page")));
         assert!(!is_missing_route(StatusCode::NOT_FOUND, b"<html>Not Found</html>"));
+    }
+
+    #[test]
+    fn responses_about_the_connection_of_a_rotation_are_recognized() {
+        let table = [
+            (404, "NotFound", "Could not find App Connection with ID 3f0c", true),
+            (403, "PermissionDenied", "You are not allowed to connect on app-connections", true),
+            (403, "PermissionDenied", "You are not allowed to create on secret-rotation", false),
+            (404, "NotFound", "Could not find DBT Service Token Rotation with ID \"3f0c\"", false),
+        ];
+        for (status, error, message, expected) in table {
+            let read = read_plainly(status, &response(status, error, message)).unwrap();
+            assert_eq!(read.is_about_connection(), expected, "{message}");
+        }
     }
 
     #[test]
@@ -429,6 +473,19 @@ mod tests {
             (401, "UnauthorizedError", uses, Unauthorized),
             (429, "RateLimitExceeded", "Failed to acquire lock: rate limit exceeded", RateLimited),
             (404, "NotFound", "Could not find App Connection with ID x", NotFound),
+            (
+                400,
+                "BadRequest",
+                "You cannot connect project App Connection with ID \"c\" from project with ID \"p\" to \
+                 project with ID \"q\"",
+                ConnectionOfOtherProject,
+            ),
+            (
+                400,
+                "BadRequest",
+                "GitHub Connection with ID c cannot be used to connect to DBT",
+                ConnectionOfOtherApp,
+            ),
             (404, "NotFound", "Could not find App Connection with name x in project scope.", NotFound),
             (404, "NotFound", "Secret with name 'project' not found", NotFound),
             // Not the object, but what the KMS needs to find it.
@@ -441,6 +498,25 @@ mod tests {
                 UnknownFolder,
             ),
             (403, "ForbiddenReadSecretError", "You do not have permission to view secret value", ValueHidden),
+            (
+                403,
+                "ForbiddenReadSecretError",
+                "You do not have permission to view secret import value on secret with name 'A'",
+                ValueHidden,
+            ),
+            (
+                403,
+                "ForbiddenError",
+                "You do not have permission to read secret 'A' in environment 'prod' at path '/'.",
+                ValueHidden,
+            ),
+            (
+                403,
+                "ForbiddenError",
+                "You do not have permission to read secret 'B' in environment 'prod' at path '/', which is \
+                 referenced by secret 'A' in environment 'dev' at path '/'.",
+                ReferenceDenied,
+            ),
             (404, "NotFound", "Project with ID 'p' not found", UnknownProject),
             (404, "NotFound", "Project with 3f0c not found", UnknownProject),
             (404, "NotFound", "Project with slug 'p' not found", UnknownProject),
@@ -451,7 +527,8 @@ mod tests {
         for (status, error, message, kind) in table {
             let read = read_plainly(status, &response(status, error, message)).unwrap();
             assert_eq!(read.kind, kind, "{status} {message}");
-            assert_eq!((read.message.as_str(), read.req_id.as_deref()), (message, Some("r")));
+            let shown = if error == "You are not member of this project" { error } else { message };
+            assert_eq!((read.message.as_str(), read.req_id.as_deref()), (shown, Some("r")));
         }
     }
 

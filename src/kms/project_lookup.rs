@@ -26,6 +26,15 @@ impl Operation {
         Ok(project)
     }
 
+    /// The slugs of a project's environments, if this one isn't among them. `None` if it is, or if the
+    /// project can't be read.
+    pub async fn environments_without(&self, project_id: &str, environment: &str) -> Option<Vec<String>> {
+        let project = self.project(&ProjectKey::Id(project_id.to_owned())).await.ok()?;
+        let slugs: Vec<_> = project.environments.into_iter().map(|environment| environment.slug).collect();
+        let is_missing = !slugs.is_empty() && slugs.iter().all(|slug| slug != environment);
+        is_missing.then_some(slugs)
+    }
+
     async fn read_project(&self, key: &ProjectKey) -> Result<Project, Error> {
         let requests = key.requests()?;
         let family = &self.client.projects().family;

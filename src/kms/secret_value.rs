@@ -16,8 +16,14 @@ pub struct SecretQuery {
     pub environment: String,
     /// The folder; `/` is the root.
     pub path: String,
-    /// The version; by default, the current one. A version is found by the key that the secret had at that time.
+    /// The version; by default, the current one. A version is found by the key that the secret had at that
+    /// time.
     pub version: Option<i64>,
+    /// Whether references to other secrets in the value are replaced by the values of those.
+    pub expand_references: bool,
+    /// Whether to look for the secret in the folders that the folder imports, too. A version is not looked
+    /// for there, because the KMS would return the current version of an imported secret.
+    pub include_imports: bool,
 }
 
 /// A secret with its metadata.
@@ -29,6 +35,9 @@ pub struct SecretValue {
     pub name: String,
     /// The value; `None` if the identity may not see it.
     pub value: Option<Secret>,
+    /// The references that the KMS left in the value although it was asked to replace them, such as
+    /// `${prod.dbt.TOKEN}`, each once.
+    pub unresolved: Vec<String>,
     /// The version, which counts the secret's changes.
     pub version: i64,
     /// The comment; empty if there is none.
@@ -67,6 +76,7 @@ impl From<ShownSecret> for SecretValue {
             id: shown.id,
             name: shown.secret_key,
             value: (!shown.secret_value_hidden).then_some(shown.secret_value),
+            unresolved: Vec::new(),
             version: shown.version,
             comment: shown.secret_comment,
             metadata: shown.secret_metadata,
@@ -87,23 +97,49 @@ fn pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, Stri
 }
 
 impl SecretQuery {
-    /// The two routes differ in the parameter for the project. Neither resolves references or imports unless requested.
+    /// The two routes differ in the parameter for the project. The older one expands and imports only on
+    /// request, the newer one also by default, and its parameter for imports was named like that of the older
+    /// one at first. Servers ignore parameters that they don't know.
     fn requests(&self) -> Result<Either, Error> {
         let version = self.version.map(|version| version.to_string());
+        let imports = flag(self.include_imports && self.version.is_none());
         let request = |route, project| {
             let request = Request::get(route, &[&self.name])?
                 .with_query(project, Some(&self.project_id))
                 .with_query("environment", Some(&self.environment))
                 .with_query("secretPath", Some(&self.path))
                 .with_query("type", Some("shared"))
-                .with_query("version", version.as_deref());
+                .with_query("version", version.as_deref())
+                .with_query("expandSecretReferences", Some(flag(self.expand_references)))
+                .with_query("include_imports", Some(imports));
             Ok::<_, Error>(request)
         };
         Ok(Either {
-            newer: request("/api/v4/secrets/:name", "projectId")?,
+            newer: request("/api/v4/secrets/:name", "projectId")?.with_query("includeImports", Some(imports)),
             older: request("/api/v3/secrets/raw/:name", "workspaceId")?,
         })
     }
+}
+
+fn flag(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
+}
+
+/// The references in a secret's value, by the KMS's own rules: `${NAME}` for a secret of the same folder,
+/// `${environment.folder.NAME}` for one of another folder, and `${@project.environment.NAME}` for one of another
+/// project. Anything else in braces is plain text.
+fn references(value: &str) -> Vec<String> {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(byte);
+    let mut found = Vec::new();
+    for (start, _) in value.match_indices("${") {
+        let inner = &value[start + 2..];
+        let length = inner.bytes().take_while(is_part).count();
+        let reference = &value[start..start + 2 + length];
+        if length > 0 && inner[length..].starts_with('}') && !found.iter().any(|known| *known == reference) {
+            found.push(reference);
+        }
+    }
+    found.into_iter().map(|reference| format!("{reference}}}")).collect()
 }
 
 impl Operation {
@@ -111,15 +147,20 @@ impl Operation {
     ///
     /// # Errors
     /// `Api` with [`NotFound`](super::ApiErrorKind::NotFound) if there is none, with
-    /// [`UnknownFolder`](super::ApiErrorKind::UnknownFolder) if there is no such folder or environment, and with
-    /// [`ValueHidden`](super::ApiErrorKind::ValueHidden) if the identity may not see the value; and all other errors of
-    /// reads.
+    /// [`UnknownFolder`](super::ApiErrorKind::UnknownFolder) if there is no such folder or environment, with
+    /// [`ValueHidden`](super::ApiErrorKind::ValueHidden) if the identity may not see the value, and with
+    /// [`ReferenceDenied`](super::ApiErrorKind::ReferenceDenied) if it may not see that of a secret to which
+    /// the value refers; and all other errors of reads. A reference that the KMS can't resolve is no error
+    /// here: see [`SecretValue::unresolved`].
     pub async fn get_secret(&self, query: &SecretQuery) -> Result<SecretValue, Error> {
         let requests = query.requests()?;
         let response = self.send_either::<SecretResponse>(self.client.secret_routes(), &requests).await?;
-        let secret = SecretValue::from(response.secret);
+        let mut secret = SecretValue::from(response.secret);
         if let Some(value) = &secret.value {
             self.client.transport().redactor.add(value);
+            if query.expand_references {
+                secret.unresolved = references(value.expose());
+            }
         }
         if !secret.name.eq_ignore_ascii_case(&query.name) {
             return Err(requests.newer.unreadable(messages::describes_another("secret")));
@@ -141,8 +182,11 @@ mod tests {
         test_server::{Reply, Seen, Server},
     };
 
-    const NEWER: &str = "/api/v4/secrets/DBT%2FTOKEN?projectId=project-1&environment=prod&secretPath=%2Fdata+team&type=shared";
-    const OLDER: &str = "/api/v3/secrets/raw/DBT%2FTOKEN?workspaceId=project-1&environment=prod&secretPath=%2Fdata+team&type=shared";
+    const NEWER: &str = "/api/v4/secrets/DBT%2FTOKEN?projectId=project-1&environment=prod\
+        &secretPath=%2Fdata+team&type=shared&expandSecretReferences=true&include_imports=true\
+        &includeImports=true";
+    const OLDER: &str = "/api/v3/secrets/raw/DBT%2FTOKEN?workspaceId=project-1&environment=prod\
+        &secretPath=%2Fdata+team&type=shared&expandSecretReferences=true&include_imports=true";
 
     fn query() -> SecretQuery {
         SecretQuery {
@@ -151,6 +195,8 @@ mod tests {
             environment: "prod".to_owned(),
             path: "/data team".to_owned(),
             version: None,
+            expand_references: true,
+            include_imports: true,
         }
     }
 
@@ -184,7 +230,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pinned_version_is_asked_for_and_no_other_is_taken() {
         let server = Server::start(|seen, _| {
-            assert!(seen.target.ends_with("&type=shared&version=2"), "{}", seen.target);
+            // Imports have no versions: the KMS would return the current one of another folder.
+            let expected =
+                "&version=2&expandSecretReferences=true&include_imports=false&includeImports=false";
+            assert!(seen.target.ends_with(expected), "{}", seen.target);
             secret(json!({"version": if seen.earlier == 0 { 2 } else { 3 }}))
         })
         .await;
@@ -193,6 +242,63 @@ mod tests {
         assert_eq!(operation.get_secret(&pinned).await.unwrap().version, 2);
         let error = operation.get_secret(&pinned).await.unwrap_err();
         assert!(matches!(error.reason(), Some(Reason::Unreadable { .. })), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn both_routes_get_what_is_turned_off() {
+        let server = Server::start(|seen, _| match seen.target.starts_with("/api/v4/") {
+            true => Reply::no_route(),
+            false => secret(json!({"secretValue": "${LITERAL}"})),
+        })
+        .await;
+        let plain = SecretQuery { expand_references: false, include_imports: false, ..query() };
+        let secret = server.operation().get_secret(&plain).await.unwrap();
+        assert_eq!(secret.value.unwrap().expose(), "${LITERAL}");
+        assert!(secret.unresolved.is_empty(), "the caller wants the text as it is");
+        let asked = server.seen().into_iter().filter(|seen| seen.method == "GET").map(|seen| seen.target);
+        let asked: Vec<_> =
+            asked.map(|target| target.split("&type=shared").nth(1).unwrap().to_owned()).collect();
+        let older = "&expandSecretReferences=false&include_imports=false";
+        assert_eq!(asked, [&format!("{older}&includeImports=false"), older]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn references_that_the_server_left_are_told() {
+        let left = "x${prod.dbt.TOKEN}y${A}${A}";
+        let server = Server::start(move |_, _| secret(json!({"secretValue": left}))).await;
+        let secret = server.operation().get_secret(&query()).await.unwrap();
+        assert_eq!(secret.unresolved, ["${prod.dbt.TOKEN}", "${A}"]);
+    }
+
+    #[test]
+    fn a_reference_is_what_the_server_takes_for_one() {
+        for (text, expected) in [
+            ("${NAME}", &["${NAME}"][..]),
+            ("${prod.a-b.c_d.NAME}", &["${prod.a-b.c_d.NAME}"]),
+            ("${@shop.prod.NAME}", &["${@shop.prod.NAME}"]),
+            ("${A}${B}-${A}", &["${A}", "${B}"]),
+            ("$${A}", &["${A}"]),
+            ("${${A}", &["${A}"]),
+            ("${a${B}}", &["${B}"]),
+            ("é${A}é", &["${A}"]),
+            ("${.}", &["${.}"]),
+            ("", &[]),
+            ("$5", &[]),
+            ("$A", &[]),
+            ("{A}", &[]),
+            ("${}", &[]),
+            ("${", &[]),
+            ("${A", &[]),
+            ("$ {A}", &[]),
+            ("${A B}", &[]),
+            ("${ A }", &[]),
+            ("${A:-b}", &[]),
+            ("${A/b}", &[]),
+            ("${\u{c9}}", &[]),
+            ("%{A}", &[]),
+        ] {
+            assert_eq!(references(text), expected, "{text}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    kms::SecretQuery,
+    kms::{Scope, SecretQuery},
     model,
     plugin::{
         context::Context,
@@ -14,7 +14,11 @@ use crate::{
     },
     provider::{
         access::Access,
-        messages::{attribute_map::AttributeMap, failures},
+        lifecycle::{self, Folder},
+        messages::{
+            attribute_map::{AttributeMap, DESTROY_WITHOUT_SECRET},
+            failures,
+        },
         rules,
     },
     secret::Secret,
@@ -34,9 +38,16 @@ model! {
         env_slug: String = required().rule(rules::searchable),
         /// Path of the folder. Default: `/`.
         folder_path: String = optional_computed().rule(rules::folder_path),
-        /// Version of the secret to read. Versions start at 1 and increase with every change of the secret. If the secret was
-        /// renamed, use the name that it had at that version. If not set, the current version is read.
+        /// Version of the secret to read. Versions start at 1 and increase with every change of the secret.
+        /// If the secret was renamed, use the name that it had at that version. If not set, the current
+        /// version is read.
         secret_version: i64 = optional().between(1, i32::MAX.into()),
+        /// Whether references to other secrets in the value, such as `${prod.dbt.TOKEN}`, are replaced by the
+        /// values of those secrets. A reference that can't be replaced is an error. Default: `true`.
+        expand_references: bool = optional_computed(),
+        /// Whether a secret that the folder doesn't have itself is looked for in the folders that it imports.
+        /// With `secret_version`, only the folder itself is searched. Default: `true`.
+        include_imports: bool = optional_computed(),
         /// Value of the secret.
         value: Secret = computed().sensitive(),
         /// Metadata of the secret, as keys and values.
@@ -74,6 +85,8 @@ impl EphemeralResource for SecretEphemeral {
             environment: config.env_slug.text().to_owned(),
             path: folder.clone(),
             version: config.secret_version.known().copied(),
+            expand_references: config.expand_references.known().copied().unwrap_or(true),
+            include_imports: config.include_imports.known().copied().unwrap_or(true),
         };
         let result = operation.get_secret(&query).await;
         failures::note_waiting(&operation, &mut cx.diagnostics);
@@ -83,19 +96,36 @@ impl EphemeralResource for SecretEphemeral {
             query.name, query.environment
         );
         let object = if query.version.is_some() { "secret_version" } else { "name" };
-        // Each environment has a root folder, so it is the environment that is missing.
-        let folder_attribute = if folder == ROOT_FOLDER { "env_slug" } else { "folder_path" };
         let attributes = AttributeMap {
             object: Some(object),
             project: Some("workspace_id"),
-            folder: Some(folder_attribute),
+            environment: Some("env_slug"),
+            folder: Some("folder_path"),
             secret: Some("name"),
+            if_missing: DESTROY_WITHOUT_SECRET,
             ..AttributeMap::NONE
         };
-        let secret = result.map_err(|error| failures::failure(&task, &error, attributes))?;
+        let secret = match result {
+            Ok(secret) => secret,
+            Err(error) => {
+                let place = Folder {
+                    project_id: &query.project_id,
+                    environment: &query.environment,
+                    path: &query.path,
+                };
+                let unknown = lifecycle::unknown_in(place, &operation, &task, &error, attributes).await;
+                let scope = Scope::Project(&query.project_id);
+                return Err(unknown.unwrap_or_else(|| failures::failure_in(&task, &error, attributes, scope)));
+            }
+        };
         let value = secret.value.ok_or_else(|| failures::value_hidden(&task, None, "name"))?;
+        if !secret.unresolved.is_empty() {
+            return Err(failures::unresolved_references(&task, &secret.unresolved, "name"));
+        }
         Ok(SecretData {
             folder_path: Field::Known(folder),
+            expand_references: Field::Known(query.expand_references),
+            include_imports: Field::Known(query.include_imports),
             value: Field::Known(value),
             metadata: Field::Known(secret.metadata.into_iter().collect()),
             ..config

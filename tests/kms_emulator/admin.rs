@@ -9,6 +9,7 @@
 //! | `POST /__admin/connections` | `count` (1), `name` (`seeded`; numbered when there are several), `projectId`, `description`, `instanceUrl`, `accountId`, `apiToken`, `app` → `{ids}` |
 //! | `POST /__admin/projects` | `{"id", "name", "type"}`: a further project, of type `secret-manager` by default |
 //! | `POST /__admin/folders` | `{"projectId", "environment", "path"}`: a folder for secrets, and those on the way to it |
+//! | `POST /__admin/imports` | `{"projectId", "environment", "path", "fromEnvironment", "fromPath"}` |
 //! | `GET /__admin/rotations` | all, each with `tokenFingerprints` and `inProgress` |
 //! | `POST /__admin/rotations` | the body of a creation over the API, whatever the rights → `{id}` |
 //! | `PATCH /__admin/rotations/:id` | any of `name`, `description`, `isAutoRotationEnabled`, `inProgress`, `shownAs` |
@@ -40,7 +41,7 @@ use super::{
     dbt_cloud::{DbtRefusal, Grant},
     faults::{Fault, Target},
     options::{EmptyFields, NameRule, Rotations, Routes, Server},
-    projects::Project,
+    projects::{Folder, Project},
     rate_limit::RateLimits,
     request_log::fingerprint,
     rights::{Caller, Denial},
@@ -147,6 +148,13 @@ fn perform(state: &mut State, method: &str, path: &str, body: &Value) -> Result<
         ("POST", ["folders"]) => {
             let (project_id, environment) = (required("projectId")?, required("environment")?);
             state.make_folder(&project_id, &environment, &required("path")?);
+            Ok(Value::Null)
+        }
+        ("POST", ["imports"]) => {
+            let project_id = required("projectId")?;
+            let into = Folder::new(&project_id, &required("environment")?, &required("path")?);
+            let from = Folder::new(&project_id, &required("fromEnvironment")?, &required("fromPath")?);
+            state.import_folder(into, from);
             Ok(Value::Null)
         }
         (method, ["rotations", rest @ ..]) => rotations(state, method, rest, body),

@@ -35,6 +35,7 @@ pub mod options;
 pub mod projects;
 mod random;
 pub mod rate_limit;
+pub mod references;
 pub mod request_log;
 pub mod rights;
 pub mod rotation_rules;

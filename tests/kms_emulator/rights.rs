@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     answer::Refusal,
     options::{Options, Server},
-    projects::Project,
+    projects::{Folder, Project},
     state::AppConnection,
 };
 
@@ -38,9 +38,9 @@ pub enum Scope {
     Project(String),
     /// One connection, by its id, and the rotations that use it. Lists leave them out without a word.
     Connection(String),
-    /// The rotations in an environment, by its slug.
+    /// The secrets and the rotations in an environment, by its slug.
     Environment(String),
-    /// The rotations at a secret path.
+    /// The secrets and the rotations at a secret path.
     Path(String),
 }
 
@@ -50,6 +50,13 @@ pub struct Object<'o> {
     pub connection_id: Option<&'o str>,
     pub environment: Option<&'o str>,
     pub path: Option<&'o str>,
+}
+
+impl<'o> Object<'o> {
+    /// Something in a folder of secrets.
+    pub fn in_folder(folder: &'o Folder) -> Self {
+        Self { environment: Some(&folder.environment), path: Some(&folder.path), ..Self::default() }
+    }
 }
 
 /// A right that an identity lacks.
@@ -174,6 +181,10 @@ impl Caller {
 impl Rights<'_> {
     pub fn is_member(&self) -> bool {
         self.member
+    }
+
+    pub fn server(&self) -> Server {
+        self.caller.server
     }
 
     /// Whether the caller may do something, to one connection or, with `None`, to any at all.

@@ -356,14 +356,20 @@ fn perform(
         Call::Delete(id) => state.delete(caller, &id),
         Call::OlderSecret(name) => {
             let project_id = request.trimmed("workspaceId");
-            let query = secret_query(request, project_id, "You must provide workspaceSlug or workspaceId")?;
-            state.secret(caller, js_trim(&name), query)
+            let imports = ("include_imports", false);
+            let words = "You must provide workspaceSlug or workspaceId";
+            state.secret(caller, js_trim(&name), secret_query(request, project_id, words, imports)?)
         }
         Call::NewerSecret(name) => {
             let project_id =
                 request.trimmed("projectId").and_then(|id| validation::present(id, "projectId").map(Some));
-            let query = secret_query(request, project_id, "You must provide  workspaceId")?;
-            state.secret(caller, js_trim(&name), query)
+            // The route began with the words and the defaults of the older one.
+            let imports = match caller.server {
+                Server::Hanzo => ("includeImports", true),
+                Server::Infisical => ("include_imports", false),
+            };
+            let words = "You must provide  workspaceId";
+            state.secret(caller, js_trim(&name), secret_query(request, project_id, words, imports)?)
         }
         Call::Projects => Ok(state.list_projects(caller)),
         Call::Project(id) => state.project_by_id(caller, js_trim(&id), "project"),
@@ -380,14 +386,17 @@ fn secret_query(
     request: &Request,
     project_id: Result<Option<String>, Refusal>,
     without_project: &'static str,
+    (imports, by_default): (&str, bool),
 ) -> Result<SecretQuery, Refusal> {
     let version = validation::number(request.value("version").as_ref(), "version");
     let kind = validation::choice(request.value("type").as_ref(), &["shared", "personal"], "type").map(drop);
     let parts = validation::both(project_id, request.trimmed("environment"));
     let parts = validation::both(parts, request.trimmed("secretPath"));
     let parts = validation::both(validation::both(parts, version), kind);
-    let (((((project_id, environment), path), version), ()), view_value) =
-        validation::both(parts, request.flag("viewSecretValue"))?;
+    let parts = validation::both(parts, request.flag("viewSecretValue"));
+    let parts = validation::both(parts, request.flag("expandSecretReferences"));
+    let (parts, include_imports) = validation::both(parts, request.flag(imports))?;
+    let ((((((project_id, environment), path), version), ()), view_value), expand_references) = parts;
     let path = path.unwrap_or_else(|| "/".into());
     Ok(SecretQuery {
         project_id,
@@ -395,6 +404,8 @@ fn secret_query(
         path: validation::remove_trailing_slash(&path).into(),
         version,
         view_value: view_value.unwrap_or(true),
+        expand_references: expand_references.unwrap_or(by_default),
+        include_imports: include_imports.unwrap_or(by_default),
         without_project,
     })
 }

@@ -8,7 +8,8 @@ use super::{
     options::Server,
     projects::{Folder, SECRET_MANAGER},
     random,
-    rights::{Action, Caller},
+    references::Imported,
+    rights::{Action, Caller, Object},
     state::State,
 };
 
@@ -59,15 +60,17 @@ pub struct SecretQuery {
     pub path: String,
     pub version: Option<f64>,
     pub view_value: bool,
+    pub expand_references: bool,
+    pub include_imports: bool,
     /// What the route says when no project is named.
     pub without_project: &'static str,
 }
 
 /// One version of a secret.
-struct Found<'s> {
+pub(crate) struct Found<'s> {
     id: String,
     version: usize,
-    value: &'s str,
+    pub value: &'s str,
     metadata: &'s [(String, String)],
     /// Since when there is the secret, since when the version, and the rotation that writes it.
     kept: Option<(OffsetDateTime, OffsetDateTime, Option<&'s str>)>,
@@ -98,15 +101,38 @@ impl State {
         {
             return Err(Refusal::database("Find one"));
         }
-        let found = self.find_secret(self.seen_secrets(), &folder, name, query.version);
-        rights.require(Action::DescribeSecret, None)?;
-        let found =
-            found.ok_or_else(|| Refusal::not_found(format!("Secret with name '{name}' not found")))?;
-        if query.view_value && !rights.allow(Action::ReadSecret, None) {
-            let message =
-                format!("You do not have permission to view secret value on secret with name '{name}'");
+        let own = self.find_secret(self.seen_secrets(), &folder, name, query.version);
+        rights.require_on(Action::DescribeSecret, Object::in_folder(&folder))?;
+        let expands = query.expand_references && query.view_value;
+        let expand = |folder: &Folder, value: &str| match expands {
+            true => self.expand(&rights, folder, name, value),
+            false => Ok(value.to_owned()),
+        };
+        // The version asked for is one of the folder's own secret. An imported one is shown as it is now.
+        let imported = match &own {
+            None if query.include_imports => self.imported_secret(&rights, &folder, name),
+            _ => None,
+        };
+        let (folder, found, value, asked) = match (own, imported) {
+            (Some(own), _) => {
+                let value = expand(&folder, own.value)?;
+                (folder.clone(), own, value, (folder, "secret value"))
+            }
+            (None, Some(Imported { through, home, found })) => {
+                // The right is checked for the path of the import and the environment of the secret.
+                let asked = Folder { environment: home.environment, ..through.clone() };
+                // Of an imported secret the server keeps no error, but the value with the reference.
+                let value = expand(&through, found.value).unwrap_or_else(|_| found.value.to_owned());
+                (through, found, value, (asked, "secret import value"))
+            }
+            (None, None) => return Err(Refusal::not_found(format!("Secret with name '{name}' not found"))),
+        };
+        let (asked, what) = asked;
+        if query.view_value && !rights.allow_on(Action::ReadSecret, Object::in_folder(&asked)) {
+            let message = format!("You do not have permission to view {what} on secret with name '{name}'");
             return Err(Refusal::new(403, "ForbiddenReadSecretError", message));
         }
+        let environment = &folder.environment;
         let metadata = found.metadata.iter().map(|(key, value)| json!({"key": key, "value": value}));
         let now = self.now();
         let (created, updated, rotation_id) = found.kept.unwrap_or((now, now, None));
@@ -118,7 +144,7 @@ impl State {
             "version": found.version,
             "type": "shared",
             "secretKey": name,
-            "secretValue": if query.view_value { found.value } else { HIDDEN },
+            "secretValue": if query.view_value { &value } else { HIDDEN },
             "secretComment": "",
             "skipMultilineEncoding": false,
             "createdAt": self.timestamp(created),
@@ -136,7 +162,7 @@ impl State {
     }
 
     /// The current version by its name, or an older one by the name that it had.
-    fn find_secret<'s>(
+    pub(crate) fn find_secret<'s>(
         &'s self,
         kept: &'s [VersionedSecret],
         folder: &Folder,

@@ -15,6 +15,7 @@ use super::{
     projects::{Folder, Project},
     random,
     rate_limit::RateLimiter,
+    references::SecretImport,
     request_log::RequestLog,
     rotations::Rotation,
     secrets::{StoredSecret, VersionedSecret},
@@ -54,6 +55,8 @@ pub struct State {
     /// The folders below the root folders, which every environment has.
     pub folders: Vec<Folder>,
     pub secrets: Vec<StoredSecret>,
+    /// In the order of their positions.
+    pub secret_imports: Vec<SecretImport>,
     /// The secrets that rotations have made.
     pub versioned_secrets: Vec<VersionedSecret>,
     pub rotations: Vec<Rotation>,
@@ -90,6 +93,7 @@ impl State {
             connections: Vec::new(),
             folders: Vec::new(),
             secrets: Vec::new(),
+            secret_imports: Vec::new(),
             versioned_secrets: Vec::new(),
             rotations: Vec::new(),
             dbt: options.dbt.clone(),

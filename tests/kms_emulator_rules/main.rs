@@ -22,6 +22,7 @@ mod rotating;
 mod rotation_bodies;
 mod rotation_rights;
 mod rotations;
+mod secret_references;
 mod secrets;
 mod tokens;
 mod tool;

@@ -187,7 +187,12 @@ fn all_projects_needs_the_right_to_read_the_organization() {
         let error = outcome.error();
         assert_eq!(error.address, "data.kms_dbt_connections.it");
         assert!(
-            error.says(&["Not allowed", "list the dbt connections", "read on app-connections"]),
+            error.says(&[
+                "Not allowed",
+                "list the dbt connections",
+                "a permission in the organization",
+                "read on app-connections"
+            ]),
             "{error:#?}"
         );
     });
@@ -279,12 +284,28 @@ fn what_is_not_there_is_an_error_on_the_attribute_that_names_it() {
         let unknown_project: (&str, &[&str], &str, &[&str]) = match workspace.emulator.state().options.server
         {
             // Hanzo's server looks no project up, so an unknown one is as one without rights.
-            Server::Hanzo => ("dbt_connections", &in_missing_project, "", &["Not allowed"]),
-            Server::Infisical => {
-                ("dbt_connections", &in_missing_project, "project_id", &["Unknown project", MISSING_ID])
-            }
+            Server::Hanzo => (
+                "dbt_connections",
+                &in_missing_project,
+                "",
+                &["Not allowed", "in the project", MISSING_ID, "check \"project_id\""],
+            ),
+            Server::Infisical => (
+                "dbt_connections",
+                &in_missing_project,
+                "project_id",
+                &["Unknown project", MISSING_ID, "the data source kms_project"],
+            ),
         };
-        let cases: [(&str, &[&str], &str, &[&str]); 11] = [
+        // Both servers' responses lead to the ID.
+        let (summary, place) = match workspace.emulator.state().options.server {
+            Server::Hanzo => ("Not allowed", "in the project \"analytics\""),
+            Server::Infisical => ("Unknown project", "no project with the ID \"analytics\""),
+        };
+        let of_slug = [summary, place, "not its slug", "data.kms_project.NAME.id"];
+        let in_slug = ["project_id = \"analytics\""];
+        let cases: [(&str, &[&str], &str, &[&str]); 12] = [
+            ("dbt_connections", &in_slug, "project_id", &of_slug),
             ("dbt_connection", &[&missing_id], "id", &["doesn't exist", MISSING_ID]),
             (
                 "dbt_connection",

@@ -150,7 +150,11 @@ fn a_project_that_is_not_there_is_an_error_on_the_attribute_that_names_it() {
         let outcome = workspace.failing_plan();
         let error = outcome.error();
         assert!(
-            error.says(&["Not allowed", "find the project \"analytics\"", "lacks a permission"]),
+            error.says(&[
+                "Not allowed",
+                "find the project \"analytics\"",
+                "You are not member of this project"
+            ]),
             "{error:#?}"
         );
     });

@@ -98,10 +98,18 @@ fn a_project_that_is_not_there_is_an_error_on_the_project() {
     under_each_terraform(|version| {
         let workspace = Workspace::new(version);
         workspace.set_token(TOKEN);
-        let arguments = [("project_id", "\"3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1aff\"")];
-        workspace.write("main.tf", &configuration(&[connection("orders", &arguments)]));
-        let outcome = workspace.apply();
-        assert_eq!(outcome.error().attribute, "project_id", "{outcome:#?}");
+        let missing = "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1aff";
+        let of_slug =
+            ["Unknown project", "with the ID \"analytics\"", "not its slug", "data.kms_project.NAME.id"];
+        let of_id = ["Unknown project", missing, "data source kms_project"];
+        for (project, expected) in [(missing, &of_id[..]), ("analytics", &of_slug)] {
+            let arguments = [("project_id", &*format!("{project:?}"))];
+            workspace.write("main.tf", &configuration(&[connection("orders", &arguments)]));
+            let outcome = workspace.apply();
+            let error = outcome.error();
+            assert_eq!(error.attribute, "project_id", "{error:#?}");
+            assert!(error.says(expected), "{error:#?}");
+        }
     });
 }
 
@@ -214,12 +222,14 @@ fn a_missing_right_is_named() {
         let barred: Vec<_> =
             outcome.errors().into_iter().filter(|error| error.address == address("barred")).collect();
         assert_eq!(barred.len(), 1, "{outcome:#?}");
-        assert!(barred[0].says(&["create", "app-connections", "req-"]), "{barred:#?}");
+        let expected = ["create", "a permission in the organization", "app-connections", "req-"];
+        assert!(barred[0].says(&expected), "{barred:#?}");
 
         // What was created stays in state although it can't be read.
         assert_eq!(workspace.state(&address("unseen"))["name"], "unseen");
         workspace.write("main.tf", &configuration(&connections[1..]));
         let outcome = workspace.failing_plan();
-        assert!(outcome.errors()[0].says(&["read", "app-connections"]), "{outcome:#?}");
+        let expected = ["read", "a permission in the project", PROJECT_ID, "app-connections"];
+        assert!(outcome.errors()[0].says(&expected), "{outcome:#?}");
     });
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use kms_emulator::{
-    Credentials, DbtRefusal, Fault, Options, PROJECT_ID, Performed, ROTATIONS, Reply, Rotations, Target,
+    Credentials, DbtRefusal, Fault, OTHER_PROJECT_ID, Options, PROJECT_ID, Performed, ROTATIONS, Reply,
+    Rotations, Target,
 };
 use serde_json::{Value, json};
 
@@ -416,18 +417,44 @@ fn what_the_server_refuses_is_named_on_its_attribute() {
         let (workspace, connection) = start(version);
         let missing = "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1aff";
         workspace.store_secret("/", "a-value-by-hand");
-        let cases: [(&str, &str, &str, &str); 4] = [
-            ("secret_path", "\"/missing\"", "secret_path", "Unknown folder or environment"),
-            ("environment", "\"moon\"", "", "Unknown folder or environment"),
-            ("secret_name", "\"DBT_TOKEN\"", "secret_name", "Secret already exists"),
-            ("connection_id", &format!("\"{missing}\""), "", "exist"),
+        let credentials = Credentials::new("https://cloud.getdbt.com", "12345", TOKEN);
+        let elsewhere = workspace.emulator.create("elsewhere", Some(OTHER_PROJECT_ID), &credentials);
+        let github = workspace.emulator.create("github", None, &credentials);
+        workspace.emulator.edit(&github, |connection| connection.app = "github".into());
+        let environments = "It has \"dev\", \"staging\", \"prod\"";
+        let moon = ["Unknown environment", "no environment \"moon\"", environments];
+        let cases: [(&[(&str, &str)], &str, &[&str]); 8] = [
+            (&[("secret_path", "\"/missing\"")], "secret_path", &["Unknown folder or environment"]),
+            (&[("environment", "\"moon\"")], "environment", &moon),
+            (&[("environment", "\"moon\""), ("secret_path", "\"/dbt\"")], "environment", &moon),
+            (&[("secret_name", "\"DBT_TOKEN\"")], "secret_name", &["Secret already exists"]),
+            (
+                &[("connection_id", &format!("{missing:?}"))],
+                "connection_id",
+                &["Unknown connection", "the connection doesn't exist", missing, "kms_dbt_connection"],
+            ),
+            (
+                &[("connection_id", &format!("{elsewhere:?}"))],
+                "connection_id",
+                &["Connection of another project", &elsewhere, OTHER_PROJECT_ID, PROJECT_ID],
+            ),
+            (
+                &[("connection_id", &format!("{github:?}"))],
+                "connection_id",
+                &["Connection of another app", "not one to dbt", &github],
+            ),
+            (
+                &[("project_id", "\"analytics\"")],
+                "project_id",
+                &["Unknown project", "no project with the ID \"analytics\"", "data source kms_project"],
+            ),
         ];
-        for (attribute, expression, blamed, summary) in cases {
-            workspace.write("main.tf", &rotation("orders", &connection, &[(attribute, expression)]));
+        for (arguments, blamed, expected) in cases {
+            workspace.write("main.tf", &rotation("orders", &connection, arguments));
             let outcome = workspace.apply();
             let error = outcome.error();
-            assert!(blamed.is_empty() || error.attribute == blamed, "{attribute}: {error:#?}");
-            assert!(error.says(&[summary]), "{attribute}: {error:#?}");
+            assert_eq!(error.attribute, blamed, "{arguments:?}: {error:#?}");
+            assert!(error.says(expected), "{arguments:?}: {error:#?}");
         }
         workspace
             .emulator

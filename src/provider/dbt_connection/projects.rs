@@ -23,6 +23,7 @@ use crate::{
 /// The attributes that failures belong to when dbt refuses what a connection stores.
 pub(super) const STORED_CREDENTIALS: AttributeMap = AttributeMap {
     object: Some("connection_id"),
+    connection: Some("connection_id"),
     credentials: Some("connection_id"),
     credentials_advice: attribute_map::STORED_CREDENTIALS,
     account: Some("connection_id"),

@@ -6,7 +6,7 @@ mod rotate;
 use self::model::{PERMISSION_SETS, RotationModel, parameters, time_of_day};
 pub(super) use self::rotate::RotateServiceToken;
 use super::{
-    lifecycle::{ManagedObject, SecretAttribute},
+    lifecycle::{Folder, ManagedObject, SecretAttribute},
     messages::{
         attribute_map::{self, AttributeMap},
         rotation as messages,
@@ -46,6 +46,8 @@ impl ManagedObject for ServiceTokenRotation {
         account: Some("connection_id"),
         instance: Some("connection_id"),
         whose: attribute_map::OF_THE_CONNECTION,
+        connection: Some("connection_id"),
+        environment: Some("environment"),
         feature: Some("secret rotations"),
         folder: Some("secret_path"),
         secret: Some("secret_name"),
@@ -72,6 +74,11 @@ impl ManagedObject for ServiceTokenRotation {
         format!(
             "the folder \"{secret_path}\" of the environment \"{environment}\" in the project {project_id}"
         )
+    }
+
+    fn folder(place: &RotationPlace) -> Option<Folder<'_>> {
+        let RotationPlace { project_id, environment, secret_path, .. } = place;
+        Some(Folder { project_id, environment, path: secret_path })
     }
 
     fn parse_place(text: &str) -> Option<RotationPlace> {

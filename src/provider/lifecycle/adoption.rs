@@ -1,6 +1,6 @@
 //! Taking over an object that exists already: saying so in the plan, and doing it in the apply.
 
-use super::object::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf};
+use super::object::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf, scope_of};
 use crate::{
     kms::{self, Adoption, ApiErrorKind, Object as _},
     plugin::{context::Context, diagnostics::Diagnostics, model::AttributeType as _},
@@ -91,7 +91,7 @@ async fn look_for<T: ManagedObject>(
         // The apply may find what the plan could not, and it doesn't know which objects other resources manage.
         Err(error) => {
             let label = messages::quoted(T::name_of(&place));
-            return Err(messages::failure::<T>("look for", &label, &error));
+            return Err(messages::failure::<T>("look for", &label, scope_of::<T>(&place), &error));
         }
     };
     if replaced.is_some_and(|id| id.eq_ignore_ascii_case(existing.id())) {

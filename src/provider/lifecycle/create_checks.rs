@@ -161,5 +161,5 @@ fn prevents_create(error: &Error) -> bool {
 }
 
 fn failure<T: ManagedObject>(planned: &T::Model, error: &Error) -> Diagnostics {
-    messages::failure::<T>("create", &messages::quoted(planned.name().text()), error)
+    messages::failure::<T>("create", &messages::quoted(planned.name().text()), T::scope(planned), error)
 }

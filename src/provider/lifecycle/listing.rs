@@ -8,7 +8,7 @@ use super::{
     resource::{ObjectIdentity, ObjectResource},
 };
 use crate::{
-    kms::{ListScope, Object},
+    kms::{ListScope, Object, Scope},
     model,
     plugin::{
         context::Context,
@@ -79,7 +79,9 @@ impl Search {
         failures::note_waiting(&operation, &mut cx.diagnostics);
         let attributes = AttributeMap { project: Some("project_id"), ..T::ATTRIBUTES };
         let task = format!("list the {}s", T::NOUN);
-        let list = result.map_err(|error| failures::failure(&task, &error, attributes))?;
+        // The list of everything needs permissions in the organization only.
+        let scope = self.project_id.as_str().map_or(Scope::Organization, Scope::Project);
+        let list = result.map_err(|error| failures::failure_in(&task, &error, attributes, scope))?;
         if list.unreadable > 0 {
             arguments::incomplete_list(list.unreadable, T::NOUN, &mut cx.diagnostics);
         }

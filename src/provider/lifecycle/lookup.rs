@@ -2,7 +2,10 @@
 
 use std::marker::PhantomData;
 
-use super::object::{ManagedObject, ObjectModel as _, ObjectOf};
+use super::{
+    environment,
+    object::{ManagedObject, ObjectModel as _, ObjectOf},
+};
 use crate::{
     kms::Scope,
     plugin::{
@@ -140,15 +143,15 @@ impl<T: ManagedObject> DataSource for ObjectDataSource<T> {
     async fn read(&self, cx: &mut Context, config: Lookup<T>) -> Result<Lookup<T>, Diagnostics> {
         let config = config.0;
         let operation = self.access.operation(cx)?;
-        let (result, task, key) = match (config.id().as_str(), config.name().as_str()) {
+        let (result, task, place) = match (config.id().as_str(), config.name().as_str()) {
             (Some(id), _) => {
                 let task = format!("read the {} {id}", T::NOUN);
-                (operation.read::<ObjectOf<T>>(id, Scope::Unknown).await, task, "id")
+                (operation.read::<ObjectOf<T>>(id, Scope::Unknown).await, task, None)
             }
             (None, Some(name)) => {
                 let place = T::place(&config);
                 let task = format!("find a {} named \"{name}\" in {}", T::NOUN, T::scope_words(&place));
-                (operation.read_by_name(&place).await, task, "name")
+                (operation.read_by_name(&place).await, task, Some(place))
             }
             (None, None) => {
                 let mut diagnostics = Diagnostics::new();
@@ -157,8 +160,15 @@ impl<T: ManagedObject> DataSource for ObjectDataSource<T> {
             }
         };
         failures::note_waiting(&operation, &mut cx.diagnostics);
+        let key = if place.is_some() { "name" } else { "id" };
         let attributes = AttributeMap { object: Some(key), project: Some("project_id"), ..T::ATTRIBUTES };
-        let object = result.map_err(|error| failures::failure(&task, &error, attributes))?;
+        let object = match (result, place) {
+            (Ok(object), _) => object,
+            (Err(error), Some(place)) => {
+                return Err(environment::failure::<T>(&operation, &task, &place, &error, attributes).await);
+            }
+            (Err(error), None) => return Err(failures::failure(&task, &error, attributes)),
+        };
         Ok(Lookup(configured_or_shown::<T>(config, &object)))
     }
 }

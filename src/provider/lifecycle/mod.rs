@@ -5,6 +5,7 @@
 //! secret, secret_digest   when a secret is sent that the KMS never shows
 //! planned_objects    which resource has which name and object at the end of a run
 //! create_checks      what a plan asks the KMS before it creates or renames an object
+//! environment        failures because of an environment that doesn't exist
 //! adoption           taking over an object that exists
 //! resource           plan, create, read, update, delete, import
 //! lookup             the data source that looks up one object
@@ -15,6 +16,7 @@
 
 mod adoption;
 mod create_checks;
+mod environment;
 mod import_warnings;
 mod listing;
 mod lookup;
@@ -27,10 +29,11 @@ mod secret_digest;
 mod tests;
 
 pub(super) use self::{
+    environment::unknown_in,
     import_warnings::{ImportWarning, Imports},
     listing::{ObjectList, ObjectsDataSource},
     lookup::ObjectDataSource,
-    object::{ManagedObject, ObjectModel, ObjectOf, PlaceOf, object},
+    object::{Folder, ManagedObject, ObjectModel, ObjectOf, PlaceOf, object, scope_of},
     planned_objects::PlannedObjects,
     resource::ObjectResource,
     secret::{SecretAttribute, SentWith},

@@ -46,6 +46,11 @@ pub trait ManagedObject: Clone + Debug + Send + Sync + 'static {
     /// What the name is unique in, in words, such as `the organization`.
     fn scope_words(place: &PlaceOf<Self>) -> String;
 
+    /// The folder of secrets that it is in, if objects of this kind are in one.
+    fn folder(_place: &PlaceOf<Self>) -> Option<Folder<'_>> {
+        None
+    }
+
     /// Reads the text of an import that isn't an ID. `None` if it is no place.
     fn parse_place(text: &str) -> Option<PlaceOf<Self>>;
 
@@ -141,6 +146,22 @@ pub trait ObjectModel: Model + Default + PartialEq {
             .filter_map(|attribute| attribute.default.map(|default| (attribute.name.into(), default)));
         Self::from_value(Value::Map(defaults.collect())).unwrap_or_default()
     }
+}
+
+/// A folder of secrets.
+#[derive(Clone, Copy, Debug)]
+pub struct Folder<'a> {
+    /// The project's ID.
+    pub project_id: &'a str,
+    /// The environment's slug.
+    pub environment: &'a str,
+    /// The path; `/` is the root, which each environment has.
+    pub path: &'a str,
+}
+
+/// The scope of a place.
+pub fn scope_of<T: ManagedObject>(place: &PlaceOf<T>) -> Scope<'_> {
+    ObjectOf::<T>::project_of(place).map_or(Scope::Organization, Scope::Project)
 }
 
 /// The object as the KMS shows it.

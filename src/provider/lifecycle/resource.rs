@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::{
-    adoption, create_checks,
+    adoption, create_checks, environment,
     import_warnings::ImportWarning,
     object::{ManagedObject, NewOf, ObjectModel, ObjectOf, PlaceOf},
     planned_objects::{Fate, mark, set_mark},
@@ -273,7 +273,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
                 Err(messages::no_such_id::<T>(id))
             }
             Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(messages::failure::<T>("read", id, &error)),
+            Err(error) => Err(messages::failure::<T>("read", id, scope, &error)),
         }
     }
 
@@ -330,7 +330,8 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         let operation = self.access.operation(cx)?;
         let result = operation.delete::<ObjectOf<T>>(id, deletion).await;
         failures::note_waiting(&operation, &mut cx.diagnostics);
-        result.map_err(|error| messages::failure::<T>("delete", &messages::quoted(name), &error))?;
+        let scope = T::scope(&prior.state);
+        result.map_err(|error| messages::failure::<T>("delete", &messages::quoted(name), scope, &error))?;
         self.access.managed().remove(id);
         self.access.claim(|claims| claims.deleted(id));
         Ok(())
@@ -354,7 +355,11 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         match result {
             Ok(object) => Ok(Stored::new(T::Model::found(&object))),
             Err(error) if error.is_not_found() => Err(messages::nothing_at::<T>(&place)),
-            Err(error) => Err(messages::failure::<T>("find", &messages::quoted(&text), &error)),
+            Err(error) => {
+                let task = format!("find the {} {}", T::NOUN, messages::quoted(&text));
+                let attributes = messages::attributes::<T>();
+                Err(environment::failure::<T>(&operation, &task, &place, &error, attributes).await)
+            }
         }
     }
 }
@@ -387,7 +392,11 @@ async fn create_or_adopt<T: ManagedObject>(
     let (CreateError::NameTaken { existing: Existing::Visible(existing), .. }
     | CreateError::Unconfirmed { found: Some(existing), .. }) = &error
     else {
-        return Err(messages::create_failure::<T>(planned, place, error));
+        let cause = CreateError::error(&error);
+        let task = format!("create the {} {}", T::NOUN, messages::quoted(T::name_of(place)));
+        let attributes = messages::attributes::<T>();
+        let unknown = environment::unknown::<T>(operation, &task, place, cause, attributes).await;
+        return Err(unknown.unwrap_or_else(|| messages::create_failure::<T>(planned, place, error)));
     };
     let id = kms::Object::id(&**existing);
     let taken = |mut diagnostics: Diagnostics| {

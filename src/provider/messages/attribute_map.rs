@@ -17,6 +17,9 @@ pub const CREDENTIALS_OF_ROTATION: &str = "The token that the rotation's connect
 /// For a create that can leave tokens at dbt.
 pub const LOOK_FOR_TOKENS_FIRST: &str =
     "check dbt for service tokens that are left over, because each further create can leave more of them";
+/// For a secret that is missing. A destroy reads it as well, unless it doesn't refresh.
+pub const DESTROY_WITHOUT_SECRET: &str =
+    "To destroy what uses the secret without it, run `terraform destroy -refresh=false`.";
 /// For an action that must not be repeated blindly.
 pub const LOOK_BEFORE_ROTATING_AGAIN: &str = "look at the rotation's last_rotated_at before you invoke the action again, because each rotation revokes a token";
 
@@ -37,12 +40,18 @@ pub struct AttributeMap {
     pub instance: Option<&'static str>,
     /// Whose the account and the instance are, to follow `"instance_url"`. Empty for those of the block itself.
     pub whose: &'static str,
+    /// The attribute of a connection that the object uses.
+    pub connection: Option<&'static str>,
+    /// The attribute of an environment that is unknown.
+    pub environment: Option<&'static str>,
     /// The attribute of a folder that is unknown.
     pub folder: Option<&'static str>,
     /// The attribute of a secret's name that is taken.
     pub secret: Option<&'static str>,
     /// The attribute of an object that is not found, or is of another kind.
     pub object: Option<&'static str>,
+    /// What else can be done if the object, its folder or its project is missing, as a sentence.
+    pub if_missing: &'static str,
     /// What an object of another kind is, such as `a connection of another app`.
     pub other_kind: &'static str,
     /// The feature that a server may lack, in the plural.
@@ -64,9 +73,12 @@ impl AttributeMap {
         account: None,
         instance: None,
         whose: "",
+        connection: None,
+        environment: None,
         folder: None,
         secret: None,
         object: None,
+        if_missing: "",
         other_kind: "a connection of another app",
         feature: None,
         again: "applying again is safe",

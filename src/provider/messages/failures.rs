@@ -8,18 +8,23 @@ use super::attribute_map::AttributeMap;
 use crate::{
     kms::{
         self, ApiError, ApiErrorKind, AuthError, AwsError, CertificateProblem, Destination, Error, Obstacle,
-        Reason, RedirectKind,
+        Reason, RedirectKind, Scope,
     },
     plugin::{diagnostics::Diagnostics, path::Path},
 };
 
-/// The diagnostics of a failed call. `task` completes the sentence "Could not ...", for instance
-/// `create the dbt connection "analytics"`.
+/// As [`failure_in`], where the scope is unknown.
 pub fn failure(task: &str, error: &Error, attributes: AttributeMap) -> Diagnostics {
+    failure_in(task, error, attributes, Scope::Unknown)
+}
+
+/// The diagnostics of a failed call in a scope. `task` completes the sentence "Could not ...", for instance
+/// `create the dbt connection "analytics"`.
+pub fn failure_in(task: &str, error: &Error, attributes: AttributeMap, scope: Scope<'_>) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     match error {
         Error::Request(failed) => match &failed.reason {
-            Reason::Api(response) => api_failure(task, response, attributes, &mut diagnostics),
+            Reason::Api(response) => api_failure(task, response, attributes, scope, &mut diagnostics),
             reason => {
                 let (summary, mut advice) = advice(reason);
                 if let (Reason::NoRoute, Some(feature)) = (reason, attributes.feature) {
@@ -79,6 +84,35 @@ pub fn value_hidden(task: &str, error: Option<&ApiError>, name: &'static str) ->
     );
     let mut diagnostics = Diagnostics::new();
     diagnostics.error(Some(Path::attribute(name)), "Value of the secret not shown", detail);
+    diagnostics
+}
+
+/// The number of references that a message shows, and the length of each.
+const MAX_REFERENCES: usize = 5;
+const MAX_REFERENCE_LENGTH: usize = 100;
+
+/// The KMS left references in the value of a secret although it was asked to replace them.
+pub fn unresolved_references(task: &str, references: &[String], name: &'static str) -> Diagnostics {
+    let shown = references.iter().take(MAX_REFERENCES).map(|reference| {
+        match reference.char_indices().nth(MAX_REFERENCE_LENGTH) {
+            Some((end, _)) => format!("{} ...", &reference[..end]),
+            None => reference.clone(),
+        }
+    });
+    let mut shown: Vec<_> = shown.collect();
+    if references.len() > MAX_REFERENCES {
+        shown.push(format!("and {} more", references.len() - MAX_REFERENCES));
+    }
+    let detail = format!(
+        "Could not {task}: its value refers to other secrets, and the KMS left these references as they are: \
+         {}\n\nEach must name a secret that exists in its folder (imported secrets don't count), is not \
+         empty, and does not refer back. `${{NAME}}` is a secret of the same folder, \
+         `${{environment.folder.NAME}}` one of another folder. The machine identity needs permission to read \
+         their values. If the text is meant literally, set expand_references = false.",
+        shown.join(", ")
+    );
+    let mut diagnostics = Diagnostics::new();
+    diagnostics.error(Some(Path::attribute(name)), "Unresolved secret reference", detail);
     diagnostics
 }
 
@@ -249,7 +283,13 @@ pub fn slowed_down(waited: Duration, diagnostics: &mut Diagnostics) {
     diagnostics.warning(None, "Slowed down by the rate limit of the KMS", detail);
 }
 
-fn api_failure(task: &str, error: &ApiError, attributes: AttributeMap, diagnostics: &mut Diagnostics) {
+fn api_failure(
+    task: &str,
+    error: &ApiError,
+    attributes: AttributeMap,
+    scope: Scope<'_>,
+    diagnostics: &mut Diagnostics,
+) {
     let said = said_by_server(error);
     let on = |attribute: Option<&'static str>| attribute.map(Path::attribute);
     match error.kind {
@@ -313,20 +353,57 @@ fn api_failure(task: &str, error: &ApiError, attributes: AttributeMap, diagnosti
             );
         }
         ApiErrorKind::UnknownProject => {
-            let detail = format!(
-                "Could not {task}: the KMS has no such project, or this machine identity doesn't see it.\n\n{said}"
-            );
+            let problem = unknown_project(attributes, scope);
+            let detail = format!("Could not {task}: {problem}{}\n\n{said}", if_missing(attributes));
             diagnostics.error(on(attributes.project), "Unknown project", detail);
         }
-        ApiErrorKind::PermissionDenied => {
+        ApiErrorKind::PermissionDenied if attributes.connection.is_some() && error.is_about_connection() => {
             let detail = format!(
-                "Could not {task}: the machine identity that the provider logs in with lacks a permission. Give it a \
-                 role that has the permission, in the project or the organization.\n\n{said}"
+                "Could not {task}: the machine identity that the provider logs in with may not use the \
+                 connection. Give it a role that may connect with app connections, in the project that the \
+                 connection belongs to, or in the organization if it belongs to none.\n\n{said}"
             );
-            diagnostics.error(None, "Not allowed", detail);
+            diagnostics.error(on(attributes.connection), "Not allowed", detail);
+        }
+        ApiErrorKind::PermissionDenied => {
+            let place = match scope {
+                Scope::Project(id) => format!("in the project {id:?}"),
+                Scope::Organization => "in the organization".to_owned(),
+                Scope::Unknown => "in the project or the organization".to_owned(),
+            };
+            let detail = format!(
+                "Could not {task}: the machine identity that the provider logs in with lacks a permission \
+                 {place}. Give it a role that has the permission there.{}\n\n{said}",
+                if_no_such_project(attributes, scope)
+            );
+            let project = attributes.project.filter(|_| names_no_id(scope));
+            diagnostics.error(on(project), "Not allowed", detail);
+        }
+        ApiErrorKind::NotFound if attributes.connection.is_some() && error.is_about_connection() => {
+            let detail = format!(
+                "Could not {task}: the connection doesn't exist. Use the ID of a dbt connection of the KMS, \
+                 such as the id of a kms_dbt_connection resource or data source.\n\n{said}"
+            );
+            diagnostics.error(on(attributes.connection), "Unknown connection", detail);
+        }
+        ApiErrorKind::ConnectionOfOtherProject => {
+            let detail = format!(
+                "Could not {task}: the connection belongs to another project. Use one of the same project, \
+                 or one of the organization, which has no project_id.\n\n{said}"
+            );
+            diagnostics.error(on(attributes.connection), "Connection of another project", detail);
+        }
+        ApiErrorKind::ConnectionOfOtherApp => {
+            let detail = format!(
+                "Could not {task}: the connection is not one to dbt. Use the ID of a dbt connection, such as \
+                 the id of a kms_dbt_connection resource or data source.\n\n{said}"
+            );
+            let connection = attributes.connection.or(attributes.object);
+            diagnostics.error(on(connection), "Connection of another app", detail);
         }
         ApiErrorKind::NotFound => {
-            let detail = format!("Could not {task}: it doesn't exist.\n\n{said}");
+            let if_missing = if_missing(attributes);
+            let detail = format!("Could not {task}: it doesn't exist.{if_missing}\n\n{said}");
             diagnostics.error(on(attributes.object), "Not found", detail);
         }
         ApiErrorKind::SecretTaken => {
@@ -337,13 +414,23 @@ fn api_failure(task: &str, error: &ApiError, attributes: AttributeMap, diagnosti
             diagnostics.error(on(attributes.secret), "Secret already exists", detail);
         }
         ApiErrorKind::UnknownFolder => {
+            let if_missing = if_missing(attributes);
             let detail = format!(
-                "Could not {task}: the project has no such environment or folder. Create it in the KMS first.\n\n{said}"
+                "Could not {task}: the project has no such environment or folder. Create it in the KMS first.\
+                 {if_missing}\n\n{said}"
             );
             diagnostics.error(on(attributes.folder), "Unknown folder or environment", detail);
         }
         ApiErrorKind::ValueHidden => {
             diagnostics.extend(value_hidden(task, Some(error), attributes.secret.unwrap_or_default()));
+        }
+        ApiErrorKind::ReferenceDenied => {
+            let detail = format!(
+                "Could not {task}: its value refers to a secret that the machine identity may not read. Give \
+                 the identity a role that may read the values of secrets in the environment and folder of \
+                 that secret, too.\n\n{said}"
+            );
+            diagnostics.error(on(attributes.secret), "Not allowed to read a referenced secret", detail);
         }
         ApiErrorKind::RotationFailed => {
             let detail = format!(
@@ -440,6 +527,84 @@ fn auth_failure(task: &str, error: &AuthError, diagnostics: &mut Diagnostics) {
     };
     let detail = format!("Could not {task}: {}.\n\n{advice}", kms::report(error));
     diagnostics.error(None, summary, detail);
+}
+
+/// The project has no such environment. `known` has the slugs of its environments, if they could be read.
+pub fn unknown_environment(
+    task: &str,
+    environment: &str,
+    known: &[String],
+    error: &Error,
+    attributes: AttributeMap,
+) -> Diagnostics {
+    let known: Vec<_> = known.iter().map(|slug| format!("{slug:?}")).collect();
+    let advice = match &known[..] {
+        [] => "Use the slug of an environment of the project".to_owned(),
+        known => format!("It has {}. Use one of these slugs", known.join(", ")),
+    };
+    let said = error.api().map(|error| format!("\n\n{}", said_by_server(error))).unwrap_or_default();
+    let detail = format!(
+        "Could not {task}: the project has no environment {environment:?}. {advice}, or create the \
+         environment in the KMS first.{}{said}",
+        if_missing(attributes)
+    );
+    let mut diagnostics = Diagnostics::new();
+    diagnostics.error(attributes.environment.map(Path::attribute), "Unknown environment", detail);
+    diagnostics
+}
+
+fn unknown_project(attributes: AttributeMap, scope: Scope<'_>) -> String {
+    let attribute = attributes.project.unwrap_or("project_id");
+    match scope {
+        Scope::Project(id) if names_no_id(scope) => {
+            format!("the KMS has no project with the ID {id:?}.{}", not_the_slug(attribute, id))
+        }
+        Scope::Project(id) => format!(
+            "the KMS has no project with the ID {id:?}, or the machine identity is not a member of it. Check \
+             {attribute:?}: the data source kms_project finds the ID of a project by its slug."
+        ),
+        _ => format!(
+            "the KMS has no such project, or the machine identity is not a member of it. Check \
+             {attribute:?}, and add the machine identity to the project in the KMS."
+        ),
+    }
+}
+
+/// What to add to a refusal that can also mean that there is no such project.
+fn if_no_such_project(attributes: AttributeMap, scope: Scope<'_>) -> String {
+    match (scope, attributes.project) {
+        (Scope::Project(id), Some(attribute)) if names_no_id(scope) => {
+            format!(
+                " The KMS may also respond like this if there is no such project.{}",
+                not_the_slug(attribute, id)
+            )
+        }
+        (Scope::Project(_), Some(attribute)) => {
+            format!(" The KMS may also respond like this if there is no such project: check {attribute:?}.")
+        }
+        _ => String::new(),
+    }
+}
+
+fn not_the_slug(attribute: &str, slug: &str) -> String {
+    format!(
+        " {attribute:?} takes the ID of a project, not its slug. If {slug:?} is the slug, use \
+         data.kms_project.NAME.id of a data source kms_project with slug = {slug:?}."
+    )
+}
+
+/// Whether what stands for a project's ID is none: those are UUIDs, or 24 hexadecimal digits in old projects.
+fn names_no_id(scope: Scope<'_>) -> bool {
+    let is_id =
+        |text: &str| text.len() >= 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    matches!(scope, Scope::Project(text) if !is_id(text))
+}
+
+fn if_missing(attributes: AttributeMap) -> String {
+    match attributes.if_missing {
+        "" => String::new(),
+        advice => format!(" {advice}"),
+    }
 }
 
 fn said_by_server(error: &ApiError) -> String {

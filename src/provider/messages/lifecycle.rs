@@ -7,7 +7,7 @@ use super::{
 use crate::{
     kms::{self, AdoptError, ApiErrorKind, CreateError, Existing, Object as _},
     plugin::{diagnostics::Diagnostics, path::Path},
-    provider::lifecycle::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf},
+    provider::lifecycle::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf, scope_of},
 };
 
 /// The attribute map of a kind, with the fields of its declaration.
@@ -15,9 +15,14 @@ pub fn attributes<T: ManagedObject>() -> AttributeMap {
     AttributeMap { fields: T::Model::FIELDS, ..T::ATTRIBUTES }
 }
 
-/// The failure of a call. `task` is a verb, such as `create`, for the object of that name or ID.
-pub fn failure<T: ManagedObject>(task: &str, label: &str, error: &kms::Error) -> Diagnostics {
-    failures::failure(&format!("{task} the {} {label}", T::NOUN), error, attributes::<T>())
+/// The failure of a call in a scope. `task` is a verb, such as `create`, for the object of that name or ID.
+pub fn failure<T: ManagedObject>(
+    task: &str,
+    label: &str,
+    scope: kms::Scope<'_>,
+    error: &kms::Error,
+) -> Diagnostics {
+    failures::failure_in(&format!("{task} the {} {label}", T::NOUN), error, attributes::<T>(), scope)
 }
 
 /// A name as texts show it.
@@ -60,7 +65,7 @@ pub fn create_failure<T: ManagedObject>(
         let task = format!("create the {noun} {}", quoted(name));
         let attributes = attributes::<T>();
         let again = if leaves_something { attribute_map::LOOK_FOR_TOKENS_FIRST } else { attributes.again };
-        failures::failure(&task, error, AttributeMap { again, ..attributes })
+        failures::failure_in(&task, error, AttributeMap { again, ..attributes }, scope_of::<T>(place))
     };
     let mut diagnostics = match error {
         CreateError::NameTaken { existing: Existing::Visible(existing), .. } => name_taken(format!(
@@ -354,7 +359,9 @@ pub fn adopt_failure<T: ManagedObject>(
 ) -> Diagnostics {
     match error {
         AdoptError::Managed => taken_by_another::<T>(place, existing),
-        AdoptError::Failed(error) => failure::<T>("take over", &quoted(T::name_of(place)), error),
+        AdoptError::Failed(error) => {
+            failure::<T>("take over", &quoted(T::name_of(place)), scope_of::<T>(place), error)
+        }
     }
 }
 
@@ -371,7 +378,7 @@ pub fn update_failure<T: ManagedObject>(
             there_is::<T>(place, existing),
             import_line::<T>(existing.id())
         )),
-        None => failure::<T>("update", &quoted(prior.name().text()), error),
+        None => failure::<T>("update", &quoted(prior.name().text()), T::scope(prior), error),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     kms::{
         self, AdoptError, ApiError, ApiErrorKind, AuthError, AwsError, Cause, CertificateProblem,
         CreateError, Destination, Effect, Error, Existing, HeaderProblem, HostError, Issue, Obstacle, Reason,
-        Redirect, RedirectKind, RequestError, Reservation,
+        Redirect, RedirectKind, RequestError, Reservation, Scope,
     },
     plugin::diagnostics::Diagnostics,
     provider::{
@@ -117,10 +117,10 @@ fn refused(kind: ApiErrorKind, status: u16) -> Error {
 #[test]
 fn failures() {
     use ApiErrorKind::{
-        CredentialsRefused, DbtUnavailable, InProgress, InUse, InstanceUrlRefused, Invalid, NameTaken,
-        NotFound, Other, OtherApp, PermissionDenied, PlanRestricted, RotationFailed, SecretTaken,
-        TokenUnconfirmed, Unauthorized, UnknownAccount, UnknownFolder, UnknownProject, ValidationFailed,
-        ValueHidden,
+        ConnectionOfOtherApp, ConnectionOfOtherProject, CredentialsRefused, DbtUnavailable, InProgress,
+        InUse, InstanceUrlRefused, Invalid, NameTaken, NotFound, Other, OtherApp, PermissionDenied,
+        PlanRestricted, ReferenceDenied, RotationFailed, SecretTaken, TokenUnconfirmed, Unauthorized,
+        UnknownAccount, UnknownFolder, UnknownProject, ValidationFailed, ValueHidden,
     };
     let mut texts = Texts::default();
     let task = "create the dbt connection \"orders\"";
@@ -266,6 +266,57 @@ fn failures() {
         ("Aws TimedOut", AwsError::TimedOut.into()),
     ] {
         failure(case, &error.into(), of_connection);
+    }
+    let of_scope = |error: &Error, attributes: AttributeMap, scope: Scope<'_>| {
+        failures::failure_in(task, error, attributes, scope)
+    };
+    for kind in [UnknownProject, PermissionDenied] {
+        for scope in [Scope::Organization, Scope::Project(ID), Scope::Project("analytics"), Scope::Unknown] {
+            let failed = of_scope(&refused(kind, 403), of_connection, scope);
+            texts.add(&format!("{kind:?} in {scope:?}"), &failed);
+        }
+    }
+    let about_connection = |kind: ApiErrorKind, status: u16, message: &str| {
+        let response = ApiError { message: message.to_owned(), ..response(kind, status) };
+        failed(Effect::Write, Reason::Api(Box::new(response)))
+    };
+    for error in [
+        about_connection(NotFound, 404, "Could not find App Connection with ID x"),
+        about_connection(PermissionDenied, 403, "You are not allowed to connect on app-connections"),
+        refused(ConnectionOfOtherProject, 400),
+        refused(ConnectionOfOtherApp, 400),
+    ] {
+        let case = format!("connection of a rotation: {:?}", error.api_kind());
+        texts.add(&case, &of_scope(&error, of_rotation, Scope::Project(ID)));
+    }
+    let environments = ["dev".to_owned(), "prod".to_owned()];
+    for (case, known) in
+        [("unknown_environment", &environments[..]), ("unknown_environment, others unknown", &[])]
+    {
+        let error = refused(UnknownFolder, 400);
+        texts.add(case, &failures::unknown_environment(task, "moon", known, &error, of_rotation));
+    }
+    let of_secret = AttributeMap {
+        object: Some("name"),
+        folder: Some("folder_path"),
+        secret: Some("name"),
+        if_missing: attribute_map::DESTROY_WITHOUT_SECRET,
+        ..AttributeMap::NONE
+    };
+    let task = "read the secret \"DBT_TOKEN\"";
+    for (kind, status) in [(NotFound, 404), (ReferenceDenied, 403), (UnknownFolder, 404)] {
+        texts.add(
+            &format!("secret: {kind:?} {status}"),
+            &failures::failure(task, &refused(kind, status), of_secret),
+        );
+    }
+    let references: Vec<_> = ('A'..'H').map(|name| format!("${{prod.dbt.{name}}}")).collect();
+    for (case, references) in [
+        ("unresolved_references", &references[..2]),
+        ("unresolved_references, many", &references),
+        ("unresolved_references, long", &[format!("${{{}}}", "A".repeat(300))]),
+    ] {
+        texts.add(case, &failures::unresolved_references(task, references, "name"));
     }
     texts.add("value_hidden", &failures::value_hidden("read the secret \"DBT_TOKEN\"", None, "name"));
     texts.added("slowed_down", |diagnostics| failures::slowed_down(Duration::from_secs(42), diagnostics));
@@ -545,6 +596,7 @@ fn credentials() {
         ("CREDENTIALS_OF_ROTATION", attribute_map::CREDENTIALS_OF_ROTATION),
         ("OF_THE_CONNECTION", attribute_map::OF_THE_CONNECTION),
         ("LOOK_FOR_TOKENS_FIRST", attribute_map::LOOK_FOR_TOKENS_FIRST),
+        ("DESTROY_WITHOUT_SECRET", attribute_map::DESTROY_WITHOUT_SECRET),
         ("LOOK_BEFORE_ROTATING_AGAIN", attribute_map::LOOK_BEFORE_ROTATING_AGAIN),
     ]));
 }
