@@ -1,5 +1,7 @@
 //! Reads one secret. The route isn't under `/api/v1` and has its own rate limit.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Deserializer};
 
 use super::{client::Operation, error::Error, messages, request::Request, route_family::Either};
@@ -126,20 +128,17 @@ fn flag(value: bool) -> &'static str {
 }
 
 /// The references in a secret's value, by the KMS's own rules: `${NAME}` for a secret of the same folder,
-/// `${environment.folder.NAME}` for one of another folder, and `${@project.environment.NAME}` for one of another
-/// project. Anything else in braces is plain text.
+/// `${environment.folder.NAME}` for one of another folder, and `${@project.environment.NAME}` for one of
+/// another project. Anything else in braces is plain text.
 fn references(value: &str) -> Vec<String> {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(byte);
-    let mut found = Vec::new();
-    for (start, _) in value.match_indices("${") {
+    let mut known = HashSet::new();
+    let references = value.match_indices("${").filter_map(|(start, _)| {
         let inner = &value[start + 2..];
         let length = inner.bytes().take_while(is_part).count();
-        let reference = &value[start..start + 2 + length];
-        if length > 0 && inner[length..].starts_with('}') && !found.iter().any(|known| *known == reference) {
-            found.push(reference);
-        }
-    }
-    found.into_iter().map(|reference| format!("{reference}}}")).collect()
+        (length > 0 && inner[length..].starts_with('}')).then(|| &value[start..start + length + 3])
+    });
+    references.filter(|reference| known.insert(*reference)).map(str::to_owned).collect()
 }
 
 impl Operation {

@@ -423,7 +423,8 @@ fn what_the_server_refuses_is_named_on_its_attribute() {
         workspace.emulator.edit(&github, |connection| connection.app = "github".into());
         let environments = "It has \"dev\", \"staging\", \"prod\"";
         let moon = ["Unknown environment", "no environment \"moon\"", environments];
-        let cases: [(&[(&str, &str)], &str, &[&str]); 8] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a [&'a str]);
+        let cases: [Case<'_>; 8] = [
             (&[("secret_path", "\"/missing\"")], "secret_path", &["Unknown folder or environment"]),
             (&[("environment", "\"moon\"")], "environment", &moon),
             (&[("environment", "\"moon\""), ("secret_path", "\"/dbt\"")], "environment", &moon),
