@@ -3,7 +3,7 @@
 //! Callers match on [`ApiErrorKind`], never on text. When the server's wording changes, only [`read`] and its table of
 //! recorded responses change.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use http::StatusCode;
 use serde_json::Value;
@@ -130,24 +130,27 @@ pub(super) fn read(status: StatusCode, body: &[u8], clean: impl Fn(&str) -> Stri
         Value::String(message) => (reason(status, error, message.trim()), Vec::new()),
         Value::Array(issues) => {
             let issues = issues.iter().filter_map(|value| issue(value, &clean));
-            (messages::invalid_request(), issues.collect())
+            (messages::invalid_request().into(), issues.collect())
         }
         _ => return None,
     };
-    let kind = kind(status, error, message);
-    Some(ApiError { kind, status, message: clean(message), issues, req_id: Some(clean(req_id)) })
+    let kind = kind(status, error, &message);
+    Some(ApiError { kind, status, message: clean(&message), issues, req_id: Some(clean(req_id)) })
 }
 
-/// The message, or the name of the error where that is the reason: some refusals have a sentence as their name,
-/// such as "You are not member of this project", and a message that is always the same.
-fn reason<'b>(status: StatusCode, error: &'b str, message: &'b str) -> &'b str {
+/// The message, with the name of the error where that is the reason: some refusals have a sentence as their name, such as
+/// "You are not member of this project", and a message that is always the same.
+fn reason<'b>(status: StatusCode, error: &'b str, message: &'b str) -> Cow<'b, str> {
     const ALWAYS_THE_SAME: &str = "You are not allowed to access this resource";
-    let is_sentence = error.trim().contains(' ');
+    let error = error.trim();
     let is_refusal = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-    if is_refusal && is_sentence && (message.is_empty() || message == ALWAYS_THE_SAME) {
-        return error.trim();
+    if !is_refusal || !error.contains(' ') {
+        return message.into();
     }
-    message
+    match message {
+        "" | ALWAYS_THE_SAME => error.into(),
+        message => format!("{error}: {message}").into(),
+    }
 }
 
 /// Whether this is the web framework's response to an unknown route.
@@ -462,7 +465,12 @@ mod tests {
             (401, "UnauthorizedError", "Failed to renew MI access token due to TTL expiration", Unauthorized),
             (403, "PermissionDenied", "You are not allowed to read on app-connections", PermissionDenied),
             (403, "TokenError", "Your token has expired", Unauthorized),
-            (403, "You are not member of this project", "You are not allowed", PermissionDenied),
+            (
+                403,
+                "You are not member of this project",
+                "You are not allowed to access this resource",
+                PermissionDenied,
+            ),
             (
                 400,
                 "BadRequest",
@@ -602,7 +610,7 @@ mod tests {
             (403, reason, always, reason),
             (403, reason, "", reason),
             (401, "Service token is expired", always, "Service token is expired"),
-            (403, reason, "Ask an admin.", "Ask an admin."),
+            (403, reason, "Ask an admin.", "You are not member of this project: Ask an admin."),
             (403, "ForbiddenError", always, always),
             (403, "PermissionDenied", "You are not allowed to read on x", "You are not allowed to read on x"),
             // The name of a failed operation isn't a reason.
