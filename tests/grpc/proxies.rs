@@ -189,7 +189,7 @@ async fn an_error_names_the_proxy_without_its_password() {
             "http://",
             HTML,
             "Response not from the KMS",
-            "HTTP 403 in a response that is not",
+            "HTTP 403, but the response is not from a KMS",
         ),
         (http, "http_proxy", "", LOGIN, "Response not from the KMS", "USER:PASSWORD@HOST:PORT"),
         (http, "ALL_PROXY", "http://", "", "No response from the KMS", "no complete response"),

@@ -192,7 +192,7 @@ async fn deferrable_calls(provider: &mut Provider, deferral_allowed: bool) -> Ve
     // Without a token, so that nothing is to say about one.
     let changed = config("analytics", &[("description", Value::string("new")), ("api_token", Value::Null)]);
     for (call, prior, config) in [
-        ("plan of a create", Value::Null, config("analytics", &[])),
+        ("plan of a create", Value::Null, config("orders", &[])),
         ("plan of an update", stored(), changed),
         ("plan of a destroy", stored(), Value::Null),
     ] {
