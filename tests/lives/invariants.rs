@@ -120,22 +120,16 @@ impl World<'_> {
         self.check_failures(report)
     }
 
-    /// A plan warns of no name that an object of the state has. In a sequential walk, the object may be shown too late. A
-    /// replacement that is created first fails in the apply, where Terraform shows the replaced object only afterwards.
+    /// A plan warns of no name that an object of the state has. In a sequential walk, the object may be shown too late.
     fn check_taken_names(&self, report: &RunReport) -> Checked {
-        let slots = || (0..).zip(&report.before);
-        let is_shown = |said: &Said, id: &str| {
-            slots().any(|(number, slot)| {
-                let is_first = slot.config.is_some_and(|config| config.creates_before_destroy());
-                let mut objects = slot.object.iter().chain(&slot.deposed);
-                !(is_first && said.slot == number) && objects.any(|object| object.id() == id)
-            })
-        };
-        let mut said = self.said.iter().filter(|said| said.run == report.run && said.warns_of_a_taken_name());
-        let is_false = |said: &&Said| {
-            report.kms_before.keys().any(|id| said.names(id) && is_shown(said, id)) && report.options.parallel
-        };
-        match said.find(is_false) {
+        if !report.options.parallel {
+            return Ok(());
+        }
+        let in_plan = |said: &&Said| said.run == report.run && said.action == Action::Nothing;
+        let objects = || report.before.iter().flat_map(|slot| slot.object.iter().chain(&slot.deposed));
+        let is_false = |said: &&Said| objects().any(|object| said.names(object.id()));
+        let mut warnings = self.said.iter().filter(in_plan).filter(|said| said.warns_of_a_taken_name());
+        match warnings.find(is_false) {
             Some(said) => fail("false alarm", said.detail.clone()),
             None => Ok(()),
         }

@@ -100,7 +100,8 @@ pub fn create_failure<T: ManagedObject>(
                 ),
                 None if leaves_something => format!(
                     "The provider could not determine whether the {noun} \"{name}\" was created in {scope}. Before \
-                     you apply again, look for it in the KMS: if it exists, import it, or set adopt_existing = true."
+                     you apply again, look for it in the KMS. If it exists, and if no other resource manages it, import it or \
+                     set adopt_existing = true."
                 ),
                 None => format!(
                     "The provider could not determine whether the {noun} \"{name}\" was created in {scope}. Apply again: \
