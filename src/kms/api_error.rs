@@ -257,8 +257,13 @@ const ROTATION_FAILURE: &str = "encountered an issue while generating credential
 const STATUS: &str = "request failed with status code ";
 
 /// Words of the HTTP library and of Node about the network, and of dbt about its own state.
-const UNAVAILABLE: [&str; 18] = [
+const UNAVAILABLE: [&str; 23] = [
     "getaddrinfo",
+    "enotfound",
+    "etimeout",
+    "ehostdown",
+    "enetdown",
+    "aborted",
     "econnrefused",
     "econnreset",
     "econnaborted",
@@ -290,7 +295,7 @@ fn kind_of_dbt_error(call: &str, reason: &str) -> ApiErrorKind {
     match status {
         Some(401 | 403) => ApiErrorKind::CredentialsRefused,
         Some(404) => ApiErrorKind::UnknownAccount,
-        Some(408 | 425 | 429 | 500..) => unavailable,
+        Some(408 | 409 | 425 | 429 | 500..) => unavailable,
         Some(_) => ApiErrorKind::ValidationFailed,
         None if has(&UNAVAILABLE) => unavailable,
         None if has(&["not found"]) => ApiErrorKind::UnknownAccount,
@@ -549,10 +554,14 @@ mod tests {
             ("Failed to validate credentials: Request failed with status code 429", DbtUnavailable),
             ("Failed to validate credentials: Request failed with status code 500", DbtUnavailable),
             ("Failed to validate credentials: Request failed with status code 503", DbtUnavailable),
-            ("Failed to validate credentials: Request failed with status code 409", ValidationFailed),
+            ("Failed to validate credentials: Request failed with status code 409", DbtUnavailable),
             ("Failed to validate credentials: Request failed with status code 302", ValidationFailed),
             ("Failed to validate credentials: getaddrinfo ENOTFOUND dbt.example.com", DbtUnavailable),
             ("Failed to validate credentials: getaddrinfo EAI_AGAIN dbt.example.com", DbtUnavailable),
+            ("Failed to validate credentials: queryA ENOTFOUND dbt.example.com", DbtUnavailable),
+            ("Failed to validate credentials: queryA ETIMEOUT dbt.example.com", DbtUnavailable),
+            ("Failed to validate credentials: connect EHOSTDOWN 192.0.2.1:443", DbtUnavailable),
+            ("Failed to validate credentials: stream has been aborted", DbtUnavailable),
             ("Failed to validate credentials: connect ECONNREFUSED 192.0.2.1:443", DbtUnavailable),
             ("Failed to validate credentials: connect ETIMEDOUT 192.0.2.1:443", DbtUnavailable),
             ("Failed to validate credentials: read ECONNRESET", DbtUnavailable),

@@ -140,22 +140,37 @@ fn a_name_that_is_taken_by_hand_is_a_warning() {
 }
 
 #[test]
-fn a_rename_to_a_name_that_is_taken_by_hand_is_a_warning() {
+fn a_replacement_in_a_scope_where_the_name_is_taken_is_a_warning() {
     under_each_terraform(|version| {
         let workspace = workspace(version, Options::default());
         workspace.write("main.tf", &configuration(&[project_connection("orders", &[])]));
         workspace.apply().succeeded();
-        let id = workspace.emulator.create("taken", Some(PROJECT_ID), &by_hand());
-        workspace.write("main.tf", &configuration(&[project_connection("orders", &[("name", "\"taken\"")])]));
-        let plan = workspace.plan();
-        let warnings = plan.outcome.warnings();
-        assert_eq!(warnings.len(), 1, "{warnings:#?}");
-        assert!(warnings[0].says(&["Name already taken", &id, "resource of its own"]), "{warnings:#?}");
-        // A replacement in a scope where the name is taken.
-        workspace.emulator.create("orders", None, &by_hand());
+        let id = workspace.emulator.create("orders", None, &by_hand());
         workspace.write("main.tf", &configuration(&[connection("orders", &[])]));
         let plan = workspace.plan();
-        assert_eq!(plan.outcome.warnings().len(), 1, "{:#?}", plan.outcome);
+        let warnings = plan.outcome.warnings();
+        assert_eq!(warnings.len(), 1, "{:#?}", plan.outcome);
+        assert!(warnings[0].says(&["Name already taken", &id]), "{warnings:#?}");
+    });
+}
+
+/// Terraform plans as usual before it destroys, unless it doesn't refresh.
+#[test]
+fn a_destroy_without_refresh_plans_no_create() {
+    under_each_terraform(|version| {
+        let workspace = workspace(version, Options::default());
+        workspace.write("main.tf", &configuration(&[project_connection("orders", &[])]));
+        workspace.apply().succeeded();
+        let unknown = in_project("99999999-0000-4000-8000-000000000009");
+        let parts = [project_connection("orders", &[]), connection("n", &[("project_id", unknown.as_str())])];
+        workspace.write("main.tf", &configuration(&parts));
+        let outcome = workspace.destroy().failed();
+        assert!(
+            outcome.error().says(&["Unknown project", "terraform destroy -refresh=false"]),
+            "{outcome:#?}"
+        );
+        workspace.run(&["destroy", "-json", "-auto-approve", "-refresh=false"]).succeeded();
+        assert!(workspace.emulator.connections().is_empty());
     });
 }
 
@@ -259,7 +274,10 @@ fn names_of_managed_connections_raise_no_alarm() {
                 assert_quiet(case, &workspace.run(arguments).succeeded());
             }
         };
-        assert_quiet_plan("swap", &[named("m", "second"), named("n", "first")]);
+        let swapped = [named("m", "second"), named("n", "first")];
+        assert_quiet_plan("swap", &swapped);
+        workspace.write("main.tf", &configuration(&swapped));
+        assert_quiet("swap, one by one", &workspace.run(&["plan", "-json", "-parallelism=1"]).succeeded());
         assert_quiet_plan("rename", &[named("m", "third"), named("n", "second"), named("a", "first")]);
         assert_quiet_plan("rename", &[named("m", "third"), named("n", "second"), named("z", "first")]);
         // Addresses that were changed without a moved block.

@@ -51,8 +51,8 @@ pub async fn check_create<T: ManagedObject>(
     Ok(())
 }
 
-/// Checks the new place of an object that is renamed or replaced. Terraform drops the warnings of the plan of a replacement, so
-/// they belong here.
+/// Checks the place of an object that is kept or replaced. Terraform drops the warnings of the plan of a replacement, so they
+/// belong here. A new name isn't compared with the list: in a swap of names, the other object may not be known yet.
 ///
 /// # Errors
 /// Another resource has the same name.
@@ -61,11 +61,12 @@ pub async fn check_update<T: ManagedObject>(
     cx: &mut Context,
     prior: &T::Model,
     planned: &T::Model,
+    replaces: bool,
 ) -> Result<(), Diagnostics> {
     let id = prior.id().text();
     claim_place::<T>(access, planned, Some(id), &mut cx.diagnostics)?;
     let is_placed = adoption::is_placed::<T>(planned);
-    if !is_placed || T::place(prior) == T::place(planned) || !access.is_ready() {
+    if !replaces || !is_placed || T::place(prior) == T::place(planned) || !access.is_ready() {
         return Ok(());
     }
     let operation = access.operation(cx)?;
@@ -126,7 +127,7 @@ async fn warn_of_taken_name<T: ManagedObject>(
         return;
     }
     if !access.managed().becomes_known(id).await {
-        messages::taken_in_plan::<T>(planned, existing, own.is_some(), &mut cx.diagnostics);
+        messages::taken_in_plan::<T>(planned, existing, &mut cx.diagnostics);
     }
 }
 
@@ -161,5 +162,6 @@ fn prevents_create(error: &Error) -> bool {
 }
 
 fn failure<T: ManagedObject>(planned: &T::Model, error: &Error) -> Diagnostics {
-    messages::failure::<T>("create", &messages::quoted(planned.name().text()), T::scope(planned), error)
+    let label = messages::quoted(planned.name().text());
+    messages::prevented_create::<T>(&label, T::scope(planned), error)
 }

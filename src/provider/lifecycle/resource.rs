@@ -169,7 +169,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
     ) -> Result<T::Model, Diagnostics> {
         let PlanUpdate { prior, config, planned, if_updated, if_kept, replaces, private } = plan;
         self.plan(prior, private, if replaces { Fate::Destroyed } else { Fate::Kept })?;
-        create_checks::check_update::<T>(&self.access, cx, prior, &planned).await?;
+        create_checks::check_update::<T>(&self.access, cx, prior, &planned, replaces).await?;
         private.set_planned(PLANNED_ID, prior.id().as_str());
         private.set_planned(TAKES_PLACE, T::takes_place(prior, &planned).then_some(true));
         T::review(Some(prior), &planned, replaces, &mut cx.diagnostics);

@@ -339,8 +339,8 @@ fn api_failure(
         ApiErrorKind::ValidationFailed => {
             let detail = format!(
                 "Could not {task}: the KMS could not validate the credentials with dbt. Check first that the \
-                 host of \"instance_url\"{} exists, is one of dbt, and has a valid certificate: without an \
-                 address for the host, the KMS gives no reason. {}\n\n{said}",
+                 host of \"instance_url\"{} exists and is one of dbt. If the response below has no reason, the \
+                 host has no address. {}\n\n{said}",
                 attributes.whose, attributes.credentials_advice
             );
             diagnostics.error(on(attributes.instance), "Validation with dbt failed", detail);

@@ -182,19 +182,12 @@ fn ways_out<T: ManagedObject>(planned: &T::Model, existing: &ObjectOf<T>) -> Str
 pub fn taken_in_plan<T: ManagedObject>(
     planned: &T::Model,
     existing: &ObjectOf<T>,
-    has_object: bool,
     diagnostics: &mut Diagnostics,
 ) {
-    let ways_out = if has_object {
-        format!(
-            "choose another name. If no other resource manages it, you can import it to a resource of its own:\n\n{}",
-            import_line::<T>(existing.id())
-        )
-    } else {
-        ways_out::<T>(planned, existing)
-    };
+    let ways_out = ways_out::<T>(planned, existing);
     let detail = format!(
-        "{} The apply fails, unless something renames or deletes it first.\n\nTo resolve this, {ways_out}",
+        "{} The apply fails, unless another resource of this configuration, or somebody in the KMS, renames or \
+         deletes it first.\n\nOtherwise, {ways_out}",
         there_is::<T>(&T::place(planned), existing)
     );
     diagnostics.warning(Some(Path::attribute("name")), "Name already taken", detail);
@@ -223,16 +216,32 @@ fn has_same_name<T: ManagedObject>(place: &PlaceOf<T>) -> String {
     )
 }
 
+/// What a plan says of a create that can't succeed. Terraform plans creates before it destroys, too.
+pub fn prevented_create<T: ManagedObject>(
+    label: &str,
+    scope: kms::Scope<'_>,
+    error: &kms::Error,
+) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    for mut problem in failure::<T>("create", label, scope, error) {
+        problem.detail += "\n\nTerraform plans this create before a destroy, too. `terraform destroy -refresh=false` \
+                           leaves it out.";
+        diagnostics.push(problem);
+    }
+    diagnostics
+}
+
 /// Two resource instances manage one object.
 pub fn managed_twice<T: ManagedObject>(state: &T::Model) -> Diagnostics {
     let (noun, type_name) = (T::NOUN, T::TYPE);
     Diagnostics::from_error(
         format!("Two resources for one {noun}"),
         format!(
-            "The {noun} \"{}\" ({}) is in the state twice: another {type_name} resource manages it too. The two would undo each \
-             other's changes, and destroying one would delete the {noun} of both. Keep one of them: remove the other one from \
-             the state with `terraform state rm`, or with a \"removed\" block that has destroy = false, and from the \
-             configuration.",
+            "Another {type_name} resource manages the {noun} \"{}\" ({}) too. The two would undo each other's changes, and \
+             destroying one would delete the {noun} of both. Keep one of them. If this one is imported by an \"import\" block, \
+             remove the block and the resource. Otherwise, remove one from the configuration, and from the state with \
+             `terraform state rm` or with a \"removed\" block that has destroy = false. To destroy both, run \
+             `terraform destroy -refresh=false`.",
             state.name().text(),
             state.id().text()
         ),

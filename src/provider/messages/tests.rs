@@ -376,9 +376,11 @@ fn lifecycle() {
     texts.add("same_name", &lifecycle::same_name::<T>(&place));
     texts.added("same_new_name", |d| lifecycle::same_new_name::<T>(&place, d));
     texts.add("managed_twice", &lifecycle::managed_twice::<T>(&planned));
-    texts.added("taken_in_plan", |d| lifecycle::taken_in_plan::<T>(&planned, &existing, false, d));
-    texts.added("taken_in_plan, different", |d| lifecycle::taken_in_plan::<T>(&planned, &other, false, d));
-    texts.added("taken_in_plan, renamed", |d| lifecycle::taken_in_plan::<T>(&planned, &existing, true, d));
+    texts.added("taken_in_plan", |d| lifecycle::taken_in_plan::<T>(&planned, &existing, d));
+    texts.added("taken_in_plan, different", |d| lifecycle::taken_in_plan::<T>(&planned, &other, d));
+    let unknown = refused(ApiErrorKind::UnknownProject, 404);
+    let scope = Scope::Project(ID);
+    texts.add("prevented_create", &lifecycle::prevented_create::<T>("\"orders\"", scope, &unknown));
     texts.added("will_adopt", |d| lifecycle::will_adopt::<T>(&place, &existing, d));
     texts.added("will_adopt of a rotation", |d| {
         lifecycle::will_adopt::<ServiceTokenRotation>(&place_of_rotation, &token_rotation(), d);
