@@ -12,6 +12,7 @@ use base64::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use super::text::{is_hidden, line};
 use crate::secret::Secret;
 
 /// The replacement of a secret.
@@ -46,12 +47,18 @@ impl Redactor {
         }
     }
 
-    /// The text without secrets in plain, percent-encoded, base64 or JSON-escaped form, without control characters, and
-    /// truncated to a reasonable length.
+    /// The text without secrets in plain, percent-encoded, base64 or JSON-escaped form, on one line, with hidden
+    /// characters made visible, and truncated to a reasonable length.
     pub(super) fn clean(&self, text: &str) -> String {
         // Before and after: a secret may contain control characters, and they may have been inserted into a secret.
         let text = self.without_secrets(text);
-        let mut text = self.without_secrets(&without_control_characters(&text));
+        let bare = without_control_characters(&text);
+        let without_secrets = self.without_secrets(&bare);
+        let mut text = if without_secrets == bare {
+            line(&text).into_owned()
+        } else {
+            line(&without_secrets).into_owned()
+        };
         if let Some((end, _)) = text.char_indices().nth(MAX_SHOWN) {
             text.truncate(end);
             text.push_str(" ...");
@@ -144,12 +151,8 @@ fn escaped_unit(rest: &mut std::str::Chars<'_>) -> Option<u16> {
     u16::try_from(u32::from(c)).ok()
 }
 
-/// Terminals interpret control characters, and some invisible characters reorder or hide text.
+/// The text without hidden characters, which can be inserted into a secret. White space becomes a space.
 fn without_control_characters(text: &str) -> Cow<'_, str> {
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
     }
@@ -315,7 +318,9 @@ mod tests {
     fn control_characters_hide_no_secret() {
         let broken: String = SECRET.chars().flat_map(|c| [c, '\u{0}', '\u{200b}']).collect();
         assert_eq!(redactor().clean(&broken), REDACTED);
-        assert_eq!(redactor().clean("a\u{1b}[31mb\r\nc"), "a[31mb  c");
+        assert_eq!(redactor().clean("a\u{1b}[31mb\r\nc\u{61c}"), r"a\u{1b}[31mb\r\nc\u{61c}");
+        let broken = format!("\u{1b}x {}", SECRET.replace('_', "_\u{ad}"));
+        assert_eq!(redactor().clean(&broken), "x (redacted)");
     }
 
     #[test]

@@ -49,7 +49,7 @@ fn one(rotation: Value) -> Reply {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_message_of_a_rotation_has_no_secrets_and_no_control_characters() {
+async fn the_message_of_a_rotation_has_no_secrets_and_is_on_one_line() {
     let server = Server::start(|seen, _| {
         let mut rotation = shown("2026-01-01T00:00:00.000Z");
         rotation["lastRotationMessage"] = json!("\u{1b}[31mdbt refused client-secret-1");
@@ -60,7 +60,7 @@ async fn the_message_of_a_rotation_has_no_secrets_and_no_control_characters() {
     .await;
     let read = server.operation().get::<ServiceTokenRotation>("r-1").await.unwrap();
     let mut listed = server.operation().list::<ServiceTokenRotation>(ListScope::Project("p")).await.unwrap();
-    let expected = Some("[31mdbt refused (redacted)".to_owned());
+    let expected = Some(r"\u{1b}[31mdbt refused (redacted)".to_owned());
     assert_eq!(read.last_rotation_message, expected);
     assert_eq!(listed.objects.remove(0).last_rotation_message, expected);
 }
