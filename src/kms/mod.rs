@@ -105,7 +105,7 @@ pub use self::{
     project::{Environment, Project, ProjectKey},
     proxy::Proxies,
     read::{Forecast, ListScope, ObjectList},
-    redact::Redactor,
+    redact::{PLACEHOLDER, Redactor},
     secret_value::{SecretQuery, SecretValue},
     service_token_rotation::{
         NewServiceTokenRotation, PermissionGrant, RotationDeletion, RotationPlace, SecretsMapping,

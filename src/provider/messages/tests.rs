@@ -15,7 +15,7 @@ use crate::{
         CreateError, Destination, Effect, Error, Existing, HeaderProblem, HostError, Issue, Obstacle, Reason,
         Redirect, RedirectKind, RequestError, Reservation, Scope,
     },
-    plugin::diagnostics::Diagnostics,
+    plugin::{diagnostics::Diagnostics, path::Path},
     provider::{
         dbt_connection::{DbtConnection, DbtConnectionModel},
         dbt_service_token_rotation::{ServiceTokenRotation, model::RotationModel},
@@ -320,6 +320,11 @@ fn failures() {
     }
     texts.add("value_hidden", &failures::value_hidden("read the secret \"DBT_TOKEN\"", None, "name"));
     texts.added("slowed_down", |diagnostics| failures::slowed_down(Duration::from_secs(42), diagnostics));
+    let placeholders = [Path::attribute("org_id"), Path::attribute("created_at")];
+    texts.added("secret_in_response", |d| {
+        failures::secret_in_response("the dbt connection \"orders\"", &placeholders, d);
+    });
+    texts.add("secret_in_place", &failures::secret_in_place("the dbt connection \"orders\"", &placeholders));
     insta::assert_snapshot!(texts.0);
 }
 
@@ -519,7 +524,14 @@ fn actions() {
     insta::assert_snapshot!(texts.0);
 }
 
-/// Only the runtime's texts have newlines.
+/// What the client has made visible leaves the process unchanged.
+#[test]
+fn the_client_and_the_runtime_hide_the_same_characters() {
+    let all: String = ('\0'..=char::MAX).collect();
+    assert_eq!(kms::report(&io::Error::other(all.clone())), crate::plugin::text::line(&all));
+}
+
+/// Only the provider's own texts have newlines.
 #[test]
 fn values_of_a_server_stay_on_one_line() {
     type T = DbtConnection;
