@@ -188,8 +188,8 @@ fn strings_of_the_protocol() -> Vec<String> {
     found
 }
 
-/// Terraform prints texts as they are. A new string of the protocol needs a line in the table above, and a text leaves
-/// only through the filter of `plugin/wire/to_proto.rs`.
+/// Terraform prints texts as they are. A new string of the protocol needs a line in the table above, and a
+/// text leaves only through the filter of `plugin/wire/to_proto.rs`.
 #[test]
 fn every_text_for_terraform_is_filtered() {
     let listed: Vec<_> = STRINGS_SENT.iter().map(|(path, _)| (*path).to_owned()).collect();

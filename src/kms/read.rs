@@ -172,8 +172,8 @@ impl Operation {
         self.one(&request, &mut History::default(), |object: &O| object.is_at(place)).await
     }
 
-    /// Sends a request whose response is one object, the expected one. Secrets are removed from its fields after the
-    /// check, which may need one of them.
+    /// Sends a request whose response is one object, the expected one. Secrets are removed from its fields
+    /// after the check, which may need one of them.
     pub(super) async fn one<O: Object>(
         &self,
         request: &Request,

@@ -22,8 +22,8 @@ const REDACTED: &str = "(redacted)";
 /// What replaces a field of an object that contains a secret.
 pub const PLACEHOLDER: &str = "(redacted: contains a secret)";
 
-/// The length of the shortest secret that is looked for in fields, in bytes. Shorter ones are in many texts by
-/// chance, and the tokens of dbt and of the KMS are far longer.
+/// The length of the shortest secret that is looked for in fields, in bytes. Shorter ones are in many texts
+/// by chance, and the tokens of dbt and of the KMS are far longer.
 const SHORTEST_IN_FIELDS: usize = 8;
 
 /// The same for the value of a KMS secret, which can be anything, such as the number of an account.
@@ -59,8 +59,8 @@ impl Redactor {
         self.insert(secret, plain(secret).len() >= SHORTEST_IN_FIELDS);
     }
 
-    /// Adds the value of a KMS secret to redact. It is looked for in fields only if it can't be mistaken for an ID, a
-    /// URL or a name.
+    /// Adds the value of a KMS secret to redact. It is looked for in fields only if it can't be mistaken
+    /// for an ID, a URL or a name.
     pub(super) fn add_value(&self, value: &Secret) {
         let text = plain(value);
         let is_address = uuid::Uuid::try_parse(text).is_ok() || text.contains("://");
@@ -78,8 +78,8 @@ impl Redactor {
         }
     }
 
-    /// Whether the value of a field contains a secret, in one of the forms that [`clean`](Self::clean) redacts. Very
-    /// short secrets don't count.
+    /// Whether the value of a field contains a secret, in one of the forms that [`clean`](Self::clean)
+    /// redacts. Very short secrets don't count.
     pub fn is_in(&self, field: &str) -> bool {
         if field.len() < SHORTEST_IN_FIELDS {
             return false;
@@ -102,8 +102,8 @@ impl Redactor {
         }
     }
 
-    /// The text without secrets in plain, percent-encoded, base64 or JSON-escaped form, on one line, with hidden
-    /// characters made visible, and truncated to a reasonable length.
+    /// The text without secrets in plain, percent-encoded, base64 or JSON-escaped form, on one line, with
+    /// hidden characters made visible, and truncated to a reasonable length.
     pub(super) fn clean(&self, text: &str) -> String {
         // Before and after: a secret may contain control characters, and they may have been inserted into a secret.
         let text = self.without_secrets(text);

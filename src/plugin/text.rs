@@ -31,7 +31,8 @@ fn escaped(text: &str, is_hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a character has no shape of its own. Unicode's categories are complete, a list of known tricks is not.
+/// Whether a character has no shape of its own. Unicode's categories are complete, a list of known tricks
+/// is not.
 fn is_hidden(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();

@@ -1,5 +1,5 @@
-//! Secrets that the KMS repeats in its responses. The client puts a placeholder in their place, and the provider says
-//! so.
+//! Secrets that the KMS repeats in its responses. The client puts a placeholder in their place, and the
+//! provider says so.
 
 use crate::{
     kms::PLACEHOLDER,
@@ -38,7 +38,8 @@ fn collect(value: &Value, path: &Path, found: &mut Vec<Path>) {
     }
 }
 
-/// Warns of the placeholders in a value, once for all of them. `what` is the object, such as `the project "shop"`.
+/// Warns of the placeholders in a value, once for all of them. `what` is the object, such as `the project
+/// "shop"`.
 pub fn warn(what: &str, value: &Value, diagnostics: &mut Diagnostics) {
     let attributes = attributes(value);
     if !attributes.is_empty() {

@@ -104,7 +104,8 @@ fn connection(fields: Json) -> Json {
         "id": ID, "name": "orders", "description": null, "projectId": null, "version": 1, "orgId": "org-1",
         "app": "dbt", "method": "api-token", "createdAt": "2026-01-01T00:00:00.000Z",
         "updatedAt": "2026-01-01T00:00:00.000Z", "isPlatformManagedCredentials": false,
-        "credentialsHash": "0123", "credentials": {"instanceUrl": "https://cloud.getdbt.com", "accountId": "12345"},
+        "credentialsHash": "0123",
+        "credentials": {"instanceUrl": "https://cloud.getdbt.com", "accountId": "12345"},
     });
     connection.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     connection

@@ -109,8 +109,8 @@ fn decode_value(bytes: &mut &[u8], value_type: &Type) -> Result<Value, CodecErro
     }
 }
 
-/// Keys and names of the bytes aren't part of errors: in damaged bytes, one of them may be a secret. `step` is the
-/// step to a name of the schema.
+/// Keys and names of the bytes aren't part of errors: in damaged bytes, one of them may be a secret. `step`
+/// is the step to a name of the schema.
 fn decode_map<'t>(
     bytes: &mut &[u8],
     step: fn(Name) -> Option<Step>,
