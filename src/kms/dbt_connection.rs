@@ -155,6 +155,29 @@ impl Object for DbtConnection {
         [org_id, created_at, updated_at, method, credentials_hash].iter().all(|text| !text.is_empty())
     }
 
+    fn texts(&mut self) -> Vec<&mut String> {
+        // Listed one by one, so that nobody forgets a new field.
+        let Self {
+            id: _,
+            name,
+            description,
+            project_id,
+            version: _,
+            org_id,
+            created_at,
+            updated_at,
+            is_platform_managed_credentials: _,
+            app: _,
+            method,
+            credentials_hash,
+            credentials: StoredDbtCredentials { instance_url, account_id },
+        } = self;
+        let mut texts =
+            vec![name, org_id, created_at, updated_at, method, credentials_hash, instance_url, account_id];
+        texts.extend(description.iter_mut().chain(project_id));
+        texts
+    }
+
     fn is_at(&self, place: &ConnectionPlace) -> bool {
         // Older servers store names in lower case.
         self.name.eq_ignore_ascii_case(&place.name) && self.project_id == place.project_id

@@ -35,7 +35,13 @@ impl Operation {
     /// other errors of reads.
     pub async fn dbt_projects(&self, id: &str) -> Result<Vec<DbtProject>, Error> {
         let request = Request::get("/api/v1/app-connections/dbt/:id/projects", &[id])?.of_list();
-        Ok(self.send::<Projects>(&request).await?.projects)
+        let mut projects = self.send::<Projects>(&request).await?.projects;
+        let redactor = &self.client.transport().redactor;
+        for DbtProject { id: _, name, description, created_at, updated_at } in &mut projects {
+            let others = description.iter_mut().chain(created_at).chain(updated_at);
+            others.chain([name]).for_each(|text| redactor.hide(text));
+        }
+        Ok(projects)
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     auth::AwsError,
     fate::{Cause, Effect, Fate, Reason},
     messages,
+    text::line,
 };
 
 /// The error of a call to the KMS. No variant contains a body or a secret.
@@ -248,7 +249,7 @@ impl Error {
     }
 }
 
-/// The error and its causes in one line, each shown once.
+/// The error and its causes on one line, each shown once. Libraries and servers have their words in it.
 pub fn report(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut last = text.clone();
@@ -263,7 +264,7 @@ pub fn report(error: &(dyn StdError + 'static)) -> String {
         last = part;
         cause = error.source();
     }
-    text
+    line(&text).into_owned()
 }
 
 #[cfg(test)]

@@ -163,6 +163,16 @@ pub(super) fn no_valid_id() -> &'static str {
     "its ID has other characters than letters, digits and hyphens"
 }
 
+/// The response has an ID with a secret in it, which can't be stored.
+pub(super) fn secret_in_id() -> &'static str {
+    "its ID contains a secret that this run uses"
+}
+
+/// The response to a login has no access token that can be sent.
+pub(super) fn no_usable_token() -> &'static str {
+    "its access token is empty, or has characters that can't be sent in an HTTP header"
+}
+
 /// The response describes an object of another kind.
 pub(super) fn describes_another_kind() -> &'static str {
     "it describes an object of another kind"
@@ -225,7 +235,7 @@ pub(super) fn aws_identity_unverified() -> &'static str {
 
 /// The access token can't be part of an HTTP header.
 pub(super) fn malformed_token() -> &'static str {
-    "the access token contains invalid characters"
+    "the access token is empty or contains invalid characters"
 }
 
 /// No source has AWS credentials. `tried` are the results of [`aws_source_without_credentials`].
@@ -502,6 +512,8 @@ mod tests {
             unreadable_response(method, route, &describes_another("object")),
             unreadable_response(method, route, describes_another_kind()),
             unreadable_response(method, route, no_valid_id()),
+            unreadable_response(method, route, secret_in_id()),
+            unreadable_response(method, route, no_usable_token()),
             redirected(method, route, host, 302, None),
             redirected(method, route, host, 302, Some("https://elsewhere.example.com")),
             "\n# Changes".to_owned(),

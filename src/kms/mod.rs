@@ -8,6 +8,7 @@
 //!
 //! ```text
 //! messages        the texts of all errors
+//! text            words of others as messages show them
 //! certificates    the certificates of servers: which are trusted, and why one is refused
 //! custom_headers  headers of the caller for gateways; no I/O
 //! proxy           which proxy a URL needs
@@ -73,6 +74,7 @@ mod send;
 mod service_token_rotation;
 mod session;
 mod shared_read;
+mod text;
 mod transport;
 mod write;
 
@@ -103,7 +105,7 @@ pub use self::{
     project::{Environment, Project, ProjectKey},
     proxy::Proxies,
     read::{Forecast, ListScope, ObjectList},
-    redact::Redactor,
+    redact::{PLACEHOLDER, Redactor},
     secret_value::{SecretQuery, SecretValue},
     service_token_rotation::{
         NewServiceTokenRotation, PermissionGrant, RotationDeletion, RotationPlace, SecretsMapping,

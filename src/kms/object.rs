@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{error::Error, request::Request};
+use super::{error::Error, redact::Redactor, request::Request};
 use crate::secret::Secret;
 
 /// A kind of object, as in responses of the KMS.
@@ -50,8 +50,13 @@ pub trait Object: DeserializeOwned + Clone + fmt::Debug + PartialEq + Send + Syn
     /// Whether it has all fields that a single read returns. Some servers omit fields in lists.
     fn is_whole(&self) -> bool;
 
-    /// Redacts the texts of other servers that it contains.
-    fn clean(&mut self, _clean: impl Fn(&str) -> String) {}
+    /// All its texts, except for the ID and [`message`](Self::message).
+    fn texts(&mut self) -> Vec<&mut String>;
+
+    /// The text of another server that it contains, if any.
+    fn message(&mut self) -> Option<&mut String> {
+        None
+    }
 
     /// Whether it has this name and scope.
     fn is_at(&self, place: &Self::Place) -> bool;
@@ -107,6 +112,14 @@ pub trait ObjectPatch<O: Object>: fmt::Debug + Send + Sync {
 
     /// Whether a repetition of the change would be visible in the object.
     fn leaves_a_mark(&self) -> bool;
+}
+
+/// Removes secrets from the fields of an object: they end up in states and in messages.
+pub(super) fn clean<O: Object>(object: &mut O, redactor: &Redactor) {
+    if let Some(message) = object.message() {
+        *message = redactor.clean(message);
+    }
+    object.texts().into_iter().for_each(|text| redactor.hide(text));
 }
 
 /// A response with one object.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::{
     error::Error,
+    redact::Redactor,
     request::Request,
     route_family::{Either, KnownFamily},
     shared_read::SharedRead,
@@ -42,6 +43,18 @@ pub struct Environment {
     pub slug: String,
     /// The name.
     pub name: String,
+}
+
+impl Project {
+    /// The project without secrets in its texts, which end up in states and in messages.
+    pub(super) fn cleaned(mut self, redactor: &Redactor) -> Self {
+        let Self { id, slug, name, description, kind, org_id, environments } = &mut self;
+        let of_environments = environments.iter_mut().flat_map(|Environment { slug, name }| [slug, name]);
+        let texts =
+            [id, slug, name, org_id].into_iter().chain(description).chain(kind).chain(of_environments);
+        texts.for_each(|text| redactor.hide(text));
+        self
+    }
 }
 
 /// The key of a project.

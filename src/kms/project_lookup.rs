@@ -17,6 +17,8 @@ impl Operation {
     pub async fn project(&self, key: &ProjectKey) -> Result<Project, Error> {
         let projects = self.client.projects();
         let project = projects.read(key).get(&self.run, self.read_project(key)).await?;
+        // Secrets may have become known since it was read.
+        let project = project.cleaned(&self.client.transport().redactor);
         // A lookup by the other key finds it too.
         let other = match key {
             ProjectKey::Id(_) => ProjectKey::Slug(project.slug.clone()),
@@ -43,7 +45,7 @@ impl Operation {
             ProjectKey::Slug(_) => self.send_either(family, &requests).await?,
         };
         if key.is_of(&project) {
-            Ok(project)
+            Ok(project.cleaned(&self.client.transport().redactor))
         } else {
             Err(requests.newer.unreadable(messages::describes_another("project")))
         }

@@ -13,7 +13,7 @@ use super::{
     history::History,
     list_cache::{Key, Listing, Scope, Step},
     messages,
-    object::{Many, Object, One, is_id},
+    object::{Many, Object, One, clean, is_id},
     request::Request,
 };
 
@@ -135,7 +135,8 @@ impl Operation {
             };
         }
         let existing = place.and_then(|place| cache.state().find(&listing, place));
-        Ok(existing.map_or(Forecast::Free, |existing| Forecast::Taken(Box::new(existing))))
+        let taken = |existing| Forecast::Taken(Box::new(self.cleaned(existing)));
+        Ok(existing.map_or(Forecast::Free, taken))
     }
 
     /// Looks for an object at a place, to predict what a later create will find there: in the list that
@@ -160,12 +161,7 @@ impl Operation {
 
     pub(super) async fn get_received<O: Object>(&self, id: &str) -> Result<Received<O>, Error> {
         let request = Request::get(format!("{}/:id", O::COLLECTION), &[id])?;
-        let received = self.one::<O>(&request, &mut History::default()).await?;
-        if received.value.id().eq_ignore_ascii_case(id) {
-            Ok(received)
-        } else {
-            Err(request.unreadable(messages::describes_another("object")))
-        }
+        self.one(&request, &mut History::default(), |object: &O| object.id().eq_ignore_ascii_case(id)).await
     }
 
     pub(super) async fn get_received_by_name<O: Object>(
@@ -173,19 +169,16 @@ impl Operation {
         place: &O::Place,
     ) -> Result<Received<O>, Error> {
         let request = O::get_by_name(place)?;
-        let received = self.one::<O>(&request, &mut History::default()).await?;
-        if received.value.is_at(place) {
-            Ok(received)
-        } else {
-            Err(request.unreadable(messages::describes_another("object")))
-        }
+        self.one(&request, &mut History::default(), |object: &O| object.is_at(place)).await
     }
 
-    /// Sends a request whose response is one object.
+    /// Sends a request whose response is one object, the expected one. Secrets are removed from its fields
+    /// after the check, which may need one of them.
     pub(super) async fn one<O: Object>(
         &self,
         request: &Request,
         history: &mut History,
+        is_expected: impl Fn(&O) -> bool,
     ) -> Result<Received<O>, Error> {
         let Received { value: One(mut object), sent_at, clock } =
             self.send_noting::<One<O>>(request, history).await?;
@@ -195,12 +188,25 @@ impl Operation {
         if !is_id(object.id()) {
             return Err(history.add(request.unreadable(messages::no_valid_id()), sent_at));
         }
-        object.clean(|text| self.client.transport().redactor.clean(text));
+        let redactor = &self.client.transport().redactor;
+        if redactor.is_in(object.id()) {
+            return Err(history.add(request.unreadable(messages::secret_in_id()), sent_at));
+        }
+        if !is_expected(&object) {
+            return Err(history.add(request.unreadable(messages::describes_another("object")), sent_at));
+        }
+        clean(&mut object, redactor);
         Ok(Received { value: object, sent_at, clock })
     }
 
+    /// An object of a list that was kept, without the secrets that became known later.
+    fn cleaned<O: Object>(&self, mut object: O) -> O {
+        clean(&mut object, &self.client.transport().redactor);
+        object
+    }
+
     async fn send_list<O: Object>(&self, request: &Request) -> Result<ObjectList<O>, Error> {
-        let Many { mut objects, unreadable }: Many<O> =
+        let Many { mut objects, mut unreadable }: Many<O> =
             self.send(request).await.map_err(|error| match error {
                 // A list always exists, so the project is missing.
                 Error::Request(mut failed) => {
@@ -214,7 +220,10 @@ impl Operation {
                 other => other,
             })?;
         let redactor = &self.client.transport().redactor;
-        objects.iter_mut().for_each(|object| object.clean(|text| redactor.clean(text)));
+        unreadable += objects.len();
+        objects.retain(|object| !redactor.is_in(object.id()));
+        unreadable -= objects.len();
+        objects.iter_mut().for_each(|object| clean(object, redactor));
         Ok(ObjectList { objects, unreadable })
     }
 
@@ -255,7 +264,7 @@ impl Operation {
         loop {
             let step = cache.state().step(key, scope, writes, Instant::now());
             match step {
-                Step::Found(object) => return Ok(Some(*object)),
+                Step::Found(object) => return Ok(Some(self.cleaned(*object))),
                 Step::Single => return Ok(None),
                 // A list that hung has taken the time that one read may take.
                 Step::List(_) if waited_for_lists >= self.list_timeout() => return Ok(None),

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::HashSet,
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -11,11 +11,23 @@ use base64::{
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use zeroize::Zeroizing;
 
+use super::text::{is_hidden, line};
 use crate::secret::Secret;
 
 /// The replacement of a secret.
 const REDACTED: &str = "(redacted)";
+
+/// What replaces a field of an object that contains a secret.
+pub const PLACEHOLDER: &str = "(redacted: contains a secret)";
+
+/// The length of the shortest secret that is looked for in fields, in bytes. Shorter ones are in many texts
+/// by chance, and the tokens of dbt and of the KMS are far longer.
+const SHORTEST_IN_FIELDS: usize = 8;
+
+/// The same for the value of a KMS secret, which can be anything, such as the number of an account.
+const SHORTEST_VALUE_IN_FIELDS: usize = 16;
 
 /// The maximum length of a text. The server's own messages are far shorter.
 const MAX_SHOWN: usize = 1000;
@@ -32,26 +44,76 @@ const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
+/// The forms of a secret that are looked for in fields; none if it is in many texts by chance.
+type InFields = Vec<Zeroizing<String>>;
+
 /// The secrets that the process knows and redacts. Clones share them.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    secrets: Arc<Mutex<HashSet<Secret>>>,
+    secrets: Arc<Mutex<HashMap<Secret, InFields>>>,
 }
 
 impl Redactor {
-    /// Adds a secret to redact.
+    /// Adds a secret to redact: a token, a password or another credential.
     pub fn add(&self, secret: &Secret) {
-        if !secret.is_empty() {
-            self.secrets.lock().unwrap_or_else(PoisonError::into_inner).insert(secret.clone());
+        self.insert(secret, plain(secret).len() >= SHORTEST_IN_FIELDS);
+    }
+
+    /// Adds the value of a KMS secret to redact. It is looked for in fields only if it can't be mistaken
+    /// for an ID, a URL or a name.
+    pub(super) fn add_value(&self, value: &Secret) {
+        let text = plain(value);
+        let is_address = uuid::Uuid::try_parse(text).is_ok() || text.contains("://");
+        self.insert(value, text.len() >= SHORTEST_VALUE_IN_FIELDS && !is_address);
+    }
+
+    fn insert(&self, secret: &Secret, is_distinctive: bool) {
+        if secret.is_empty() {
+            return;
+        }
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_fields = secrets.entry(secret.clone()).or_default();
+        if is_distinctive && in_fields.is_empty() {
+            *in_fields = forms(plain(secret)).into_iter().map(Zeroizing::new).collect();
         }
     }
 
-    /// The text without secrets in plain, percent-encoded, base64 or JSON-escaped form, without control characters, and
-    /// truncated to a reasonable length.
+    /// Whether the value of a field contains a secret, in one of the forms that [`clean`](Self::clean)
+    /// redacts. Very short secrets don't count.
+    pub fn is_in(&self, field: &str) -> bool {
+        if field.len() < SHORTEST_IN_FIELDS {
+            return false;
+        }
+        let bare = without_control_characters(field);
+        let is_escaped = field.contains(['%', '\\', '+']);
+        let others = if is_escaped { unescaped(&bare) } else { Vec::new() };
+        let texts: Vec<&str> = [field, &*bare].into_iter().chain(others.iter().map(String::as_str)).collect();
+        let longest = texts.iter().map(|text| text.len()).max().unwrap_or_default();
+        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        // Most fields are shorter than any secret.
+        let mut forms = secrets.values().flatten().filter(|form| form.len() <= longest);
+        forms.any(|form| texts.iter().any(|text| text.contains(form.as_str())))
+    }
+
+    /// Replaces the value of a field that contains a secret.
+    pub(super) fn hide(&self, field: &mut String) {
+        if self.is_in(field) {
+            PLACEHOLDER.clone_into(field);
+        }
+    }
+
+    /// The text without secrets in plain, percent-encoded, base64 or JSON-escaped form, on one line, with
+    /// hidden characters made visible, and truncated to a reasonable length.
     pub(super) fn clean(&self, text: &str) -> String {
         // Before and after: a secret may contain control characters, and they may have been inserted into a secret.
         let text = self.without_secrets(text);
-        let mut text = self.without_secrets(&without_control_characters(&text));
+        let bare = without_control_characters(&text);
+        let without_secrets = self.without_secrets(&bare);
+        let mut text = if without_secrets == bare {
+            line(&text).into_owned()
+        } else {
+            line(&without_secrets).into_owned()
+        };
         if let Some((end, _)) = text.char_indices().nth(MAX_SHOWN) {
             text.truncate(end);
             text.push_str(" ...");
@@ -63,9 +125,8 @@ impl Redactor {
         let mut text = text.to_owned();
         let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         let mut plain_forms = Vec::new();
-        for secret in secrets.iter() {
-            // Pasted secrets may end with a newline, but they are sent trimmed.
-            let plain = secret.expose().trim();
+        for secret in secrets.keys() {
+            let plain = plain(secret);
             let visible = without_control_characters(plain);
             let other = (visible != plain).then(|| visible.clone());
             for secret in [Cow::Borrowed(plain)].into_iter().chain(other) {
@@ -85,6 +146,11 @@ impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Redactor")
     }
+}
+
+/// The text of a secret as it is sent. Pasted secrets may end with a newline.
+fn plain(secret: &Secret) -> &str {
+    secret.expose().trim()
 }
 
 /// The text without the escapes of JSON and of URLs, after each of several rounds: what was escaped may be escaped again.
@@ -144,12 +210,8 @@ fn escaped_unit(rest: &mut std::str::Chars<'_>) -> Option<u16> {
     u16::try_from(u32::from(c)).ok()
 }
 
-/// Terminals interpret control characters, and some invisible characters reorder or hide text.
+/// The text without hidden characters, which can be inserted into a secret. White space becomes a space.
 fn without_control_characters(text: &str) -> Cow<'_, str> {
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
     }
@@ -315,7 +377,9 @@ mod tests {
     fn control_characters_hide_no_secret() {
         let broken: String = SECRET.chars().flat_map(|c| [c, '\u{0}', '\u{200b}']).collect();
         assert_eq!(redactor().clean(&broken), REDACTED);
-        assert_eq!(redactor().clean("a\u{1b}[31mb\r\nc"), "a[31mb  c");
+        assert_eq!(redactor().clean("a\u{1b}[31mb\r\nc\u{61c}"), r"a\u{1b}[31mb\r\nc\u{61c}");
+        let broken = format!("\u{1b}x {}", SECRET.replace('_', "_\u{ad}"));
+        assert_eq!(redactor().clean(&broken), "x (redacted)");
     }
 
     #[test]
@@ -346,6 +410,52 @@ mod tests {
         // Truncated after redaction, so that no part of a secret remains at the end.
         let cleaned = redactor().clean(&format!("{}{SECRET}", "x".repeat(MAX_SHOWN - 5)));
         assert!(!cleaned.contains("dbtu"), "{cleaned}");
+    }
+
+    #[test]
+    fn a_field_with_a_secret_in_any_form_is_replaced() {
+        let percent = utf8_percent_encode(SECRET, NON_ALPHANUMERIC).to_string();
+        let json = serde_json::Value::from(SECRET).to_string();
+        for form in [
+            SECRET.to_owned(),
+            percent,
+            json[1..json.len() - 1].to_owned(),
+            SECRET.replace('/', "%2F"),
+            BASE64_STANDARD.encode(SECRET),
+            BASE64_URL_SAFE.encode(format!("c:{SECRET}")),
+            SECRET.replace('_', "_\u{ad}"),
+        ] {
+            let mut field = format!("org-{form}");
+            redactor().hide(&mut field);
+            assert_eq!(field, PLACEHOLDER, "{form}");
+        }
+        for plain in ["", "analytics", "2026-01-01T00:00:00.000Z", "https://cloud.getdbt.com/a%20b"] {
+            let mut field = plain.to_owned();
+            redactor().hide(&mut field);
+            assert_eq!(field, plain);
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_in_many_texts_by_chance_replaces_no_field() {
+        let redactor = Redactor::default();
+        for short in ["a", "1", "prod", "api-tok"] {
+            redactor.add(&Secret::new(short));
+        }
+        // Values of KMS secrets that are no secrets.
+        let id = "3f0c5c1e-9d0f-4d43-8c6e-6a8f7f4f1a01";
+        for value in [id, "https://cloud.getdbt.com", "70403103919", "analytics"] {
+            redactor.add_value(&Secret::new(value));
+            assert!(!redactor.is_in(value), "{value}");
+        }
+        for field in ["api-token", "analytics-prod", "2026-01-01T00:00:00.000Z"] {
+            assert!(!redactor.is_in(field), "{field}");
+        }
+        redactor.add_value(&Secret::new("dbtu_0123456789abcdef"));
+        assert!(redactor.is_in("dbtu_0123456789abcdef"));
+        // The same text as a token is a secret.
+        redactor.add(&Secret::new("70403103919"));
+        assert!(redactor.is_in("70403103919"));
     }
 
     #[test]

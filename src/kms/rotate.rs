@@ -27,7 +27,7 @@ impl Operation {
         let before = self.get::<ServiceTokenRotation>(id).await?.last_rotated_at;
         let _writing = self.client.writing();
         let mut history = History::default();
-        let error = match self.one::<ServiceTokenRotation>(&request, &mut history).await {
+        let error = match self.one::<ServiceTokenRotation>(&request, &mut history, |_| true).await {
             Ok(received) => return Ok(received.value),
             Err(error) => error,
         };

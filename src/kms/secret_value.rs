@@ -156,7 +156,7 @@ impl Operation {
         let response = self.send_either::<SecretResponse>(self.client.secret_routes(), &requests).await?;
         let mut secret = SecretValue::from(response.secret);
         if let Some(value) = &secret.value {
-            self.client.transport().redactor.add(value);
+            self.client.transport().redactor.add_value(value);
             if query.expand_references {
                 secret.unresolved = references(value.expose());
             }

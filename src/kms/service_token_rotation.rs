@@ -225,9 +225,39 @@ impl Object for ServiceTokenRotation {
         [rotation_status, last_rotated_at, created_at, updated_at].iter().all(|text| !text.is_empty())
     }
 
-    fn clean(&mut self, clean: impl Fn(&str) -> String) {
-        // It has what dbt responded.
-        self.last_rotation_message = self.last_rotation_message.as_deref().map(clean);
+    fn texts(&mut self) -> Vec<&mut String> {
+        // Listed one by one, so that nobody forgets a new field.
+        let Self {
+            id: _,
+            name,
+            description,
+            kind: _,
+            project_id,
+            connection_id,
+            environment: Environment { slug },
+            folder: Folder { path },
+            is_auto_rotation_enabled: _,
+            rotation_interval: _,
+            rotate_at_utc: _,
+            parameters: TokenParameters { token_name, permission_grants },
+            secrets_mapping: SecretsMapping { service_token },
+            rotation_status,
+            last_rotation_message: _,
+            last_rotated_at,
+            next_rotation_at,
+            created_at,
+            updated_at,
+        } = self;
+        let mut texts = vec![name, project_id, connection_id, slug, path, token_name, service_token];
+        texts.extend([rotation_status, last_rotated_at, created_at, updated_at]);
+        texts.extend(description.iter_mut().chain(next_rotation_at));
+        texts.extend(permission_grants.iter_mut().map(|grant| &mut grant.permission_set));
+        texts
+    }
+
+    fn message(&mut self) -> Option<&mut String> {
+        // What dbt responded.
+        self.last_rotation_message.as_mut()
     }
 
     fn is_at(&self, place: &RotationPlace) -> bool {

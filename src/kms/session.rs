@@ -24,6 +24,7 @@ use super::{
     config::Auth,
     error::{AuthError, Error},
     history::History,
+    messages,
     run::Run,
     transport::Transport,
 };
@@ -86,11 +87,17 @@ impl AccessToken {
     /// [`AuthError::TokenMalformed`].
     pub(super) fn header(&self) -> Result<HeaderValue, AuthError> {
         // A token pasted or read from a file often ends with a newline.
-        let text = Zeroizing::new(format!("Bearer {}", self.text.expose().trim()));
-        let mut header = HeaderValue::from_str(&text).map_err(|_| AuthError::TokenMalformed)?;
-        header.set_sensitive(true);
-        Ok(header)
+        header(&self.text).ok_or(AuthError::TokenMalformed)
     }
+}
+
+/// The value of the `Authorization` header with a token. `None` if the token is empty, or can't be sent.
+fn header(token: &Secret) -> Option<HeaderValue> {
+    let token = token.expose().trim();
+    let text = Zeroizing::new(format!("Bearer {token}"));
+    let mut header = HeaderValue::from_str(&text).ok().filter(|_| !token.is_empty())?;
+    header.set_sensitive(true);
+    Some(header)
 }
 
 /// The login of a process.
@@ -364,6 +371,9 @@ impl Session {
             Ok(received) => {
                 let LoginResponse { access_token, expires_in } = received.value;
                 redactor.add(&access_token);
+                if header(&access_token).is_none() {
+                    return Err(login.request.unreadable(messages::no_usable_token()));
+                }
                 // A lifetime of 0 seconds means that tokens don't expire.
                 let life = expires_in.filter(|seconds| *seconds > 0).map(Duration::from_secs);
                 Ok((access_token, life))

@@ -126,14 +126,12 @@ impl Operation {
         let mut history = History::default();
         let mut repeats = 0;
         loop {
-            let error = match self.one::<O>(&request, &mut history).await {
-                Ok(received) if received.value.is_at(&new.place()) => {
+            let is_created = |object: &O| object.is_at(&new.place());
+            let error = match self.one(&request, &mut history, is_created).await {
+                Ok(received) => {
                     self.client.managed().add(received.value.id());
                     self.run.set_may_still_create(history.is_open());
                     return Ok(received.value);
-                }
-                Ok(received) => {
-                    history.add(request.unreadable(messages::describes_another("object")), received.sent_at)
                 }
                 Err(error) => error,
             };
@@ -199,17 +197,15 @@ impl Operation {
         let mut history = History::default();
         let mut repeats = 0;
         loop {
-            let error = match self.one::<O>(&request, &mut history).await {
-                Ok(received) if received.value.id().eq_ignore_ascii_case(id) => {
+            let is_changed = |object: &O| object.id().eq_ignore_ascii_case(id);
+            let error = match self.one(&request, &mut history, is_changed).await {
+                Ok(received) => {
                     let changed = received.value;
                     return Ok(if history.is_open() && patch.leaves_a_mark() {
                         self.unstoppable().settle(changed, patch).await
                     } else {
                         changed
                     });
-                }
-                Ok(received) => {
-                    history.add(request.unreadable(messages::describes_another("object")), received.sent_at)
                 }
                 Err(error) => error,
             };
@@ -265,7 +261,7 @@ impl Operation {
         let _forgetting = O::lists(&self.client).forgetting(id);
         let _writing = self.client.writing();
         let mut history = History::default();
-        let error = match self.one::<O>(&request, &mut history).await {
+        let error = match self.one::<O>(&request, &mut history, |_| true).await {
             Ok(_) => return Ok(()),
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => history.end(error),

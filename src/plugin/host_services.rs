@@ -18,6 +18,7 @@ use super::{
             health_server::Health,
         },
     },
+    wire::to_proto,
 };
 
 /// The service name in go-plugin's health checks.
@@ -91,7 +92,7 @@ impl Health for HostServices {
     ) -> Result<Response<HealthCheckResponse>, Status> {
         match request.into_inner().service.as_str() {
             "" | SERVICE => Ok(Response::new(HealthCheckResponse { status: ServingStatus::Serving.into() })),
-            _ => Err(Status::not_found(messages::unknown_service())),
+            _ => Err(to_proto::not_found(messages::unknown_service())),
         }
     }
 }

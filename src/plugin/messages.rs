@@ -24,6 +24,7 @@ pub(super) mod expected {
     pub(in super::super) const LIST: &str = "a list";
     pub(in super::super) const MAP: &str = "a map";
     pub(in super::super) const MSGPACK: &str = "msgpack";
+    pub(in super::super) const ONLY_ATTRIBUTES: &str = "an object with the attributes of the schema only";
     pub(in super::super) const NUMBER: &str = "a number";
     pub(in super::super) const OBJECT: &str = "an object";
     pub(in super::super) const REFINEMENT: &str = "a refinement";
@@ -403,6 +404,7 @@ mod tests {
             "# Expected values".to_owned(),
             [
                 expected::ATTRIBUTE,
+                expected::ONLY_ATTRIBUTES,
                 expected::BOOL,
                 expected::BOUND,
                 expected::COMPLETE,

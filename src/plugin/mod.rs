@@ -10,7 +10,7 @@
 //! - `server` and `wire` implement the protocol; `managed` and `entry` connect it to the traits.
 //! - [`cli`], `process`, `handshake`, `listener`, `host_services`, `interrupts` and `log` implement the plugin's
 //!   process.
-//! - `messages` has all texts for users.
+//! - `messages` has all texts for users, and [`text`] makes hidden characters in the texts of others visible.
 //!
 //! # Hello, world
 //!
@@ -48,6 +48,7 @@ pub mod provider;
 pub mod resource;
 pub mod schema;
 mod server;
+pub mod text;
 mod upgrade;
 pub mod value;
 mod wire;

@@ -66,6 +66,11 @@ impl Access {
         self.redactor.add(secret);
     }
 
+    /// Whether a text contains a secret that this process has seen.
+    pub(super) fn has_secret(&self, text: &str) -> bool {
+        self.redactor.is_in(text)
+    }
+
     /// Counts an imported object, and decides whether to warn of it.
     pub(super) fn count_import(&self) -> ImportWarning {
         self.run().imports.lock().unwrap_or_else(PoisonError::into_inner).count()

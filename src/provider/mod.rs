@@ -12,6 +12,7 @@ mod dbt_service_token_rotation;
 mod lifecycle;
 mod messages;
 mod project;
+mod redaction;
 mod rules;
 mod secret;
 mod secret_attribute;

@@ -9,13 +9,13 @@ use crate::{
         context::Context,
         data_source::DataSource,
         diagnostics::Diagnostics,
-        model::{Field, Model as _},
+        model::{AttributeType as _, Field, Model as _},
         schema::{Schema, computed, optional_computed},
     },
     provider::{
         access::Access,
-        messages::{arguments, attribute_map::AttributeMap, failures},
-        rules,
+        messages::{arguments, attribute_map::AttributeMap, failures, lifecycle::quoted},
+        redaction, rules,
     },
 };
 
@@ -82,7 +82,10 @@ impl DataSource for ProjectDataSource {
         let attributes =
             AttributeMap { project: Some(attribute), fields: &[("slug", "")], ..AttributeMap::NONE };
         let project = result.map_err(|error| failures::failure(&task, &error, attributes))?;
-        Ok(found(project, config))
+        let data = found(project, config);
+        let what = format!("the project {}", quoted(data.slug.text()));
+        redaction::warn(&what, &data.clone().into_value(), &mut cx.diagnostics);
+        Ok(data)
     }
 }
 

@@ -9,6 +9,7 @@ mod certificates;
 mod fates;
 mod gateways;
 mod handshake;
+mod hostile;
 mod http2;
 mod logging;
 mod proxies;

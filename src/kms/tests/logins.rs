@@ -314,6 +314,37 @@ async fn a_configured_token_is_sent_as_it_is_and_not_renewed() {
     assert_eq!(server.logins(), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_unusable_token_is_an_error_of_the_login() {
+    for token in ["", " \n", "to\nken-hunter2"] {
+        let server = Server::start_raw(move |seen, _| {
+            assert!(is_login(seen), "{}", seen.target);
+            Reply::json(200, json!({"accessToken": token, "expiresIn": 900}))
+        })
+        .await;
+        let error = call(&server.client()).await.unwrap_err();
+        let Some(Reason::Unreadable { problem }) = error.reason() else { panic!("{error:?}") };
+        assert!(problem.starts_with("its access token"), "{problem}");
+        let text = error.to_string();
+        assert!(
+            text.contains("POST /api/v1/auth/universal-auth/login") && !text.contains("hunter2"),
+            "{text}"
+        );
+        // The KMS accepted the credentials, so nothing is locked. The request itself isn't repeated.
+        assert_eq!(server.logins(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_configured_token_without_content_is_not_sent() {
+    let server = Server::start(|_, _| list()).await;
+    let mut config = server.config();
+    config.auth = Auth::Token(Secret::new(" \n"));
+    let error = call(&new_client(config)).await.unwrap_err();
+    assert!(matches!(error, Error::Auth(AuthError::TokenMalformed)));
+    assert!(server.seen().is_empty());
+}
+
 #[tokio::test]
 async fn a_token_that_fits_no_header_is_refused_without_being_shown() {
     let server = Server::start(|_, _| list()).await;

@@ -49,7 +49,7 @@ fn one(rotation: Value) -> Reply {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_message_of_a_rotation_has_no_secrets_and_no_control_characters() {
+async fn the_message_of_a_rotation_has_no_secrets_and_is_on_one_line() {
     let server = Server::start(|seen, _| {
         let mut rotation = shown("2026-01-01T00:00:00.000Z");
         rotation["lastRotationMessage"] = json!("\u{1b}[31mdbt refused client-secret-1");
@@ -60,9 +60,72 @@ async fn the_message_of_a_rotation_has_no_secrets_and_no_control_characters() {
     .await;
     let read = server.operation().get::<ServiceTokenRotation>("r-1").await.unwrap();
     let mut listed = server.operation().list::<ServiceTokenRotation>(ListScope::Project("p")).await.unwrap();
-    let expected = Some("[31mdbt refused (redacted)".to_owned());
+    let expected = Some(r"\u{1b}[31mdbt refused (redacted)".to_owned());
     assert_eq!(read.last_rotation_message, expected);
     assert_eq!(listed.objects.remove(0).last_rotation_message, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_text_of_a_rotation_keeps_a_secret() {
+    for field in [
+        "/name",
+        "/description",
+        "/projectId",
+        "/connectionId",
+        "/environment/slug",
+        "/folder/path",
+        "/parameters/tokenName",
+        "/parameters/permissionGrants/1/permissionSet",
+        "/secretsMapping/serviceToken",
+        "/rotationStatus",
+        "/lastRotationMessage",
+        "/lastRotatedAt",
+        "/nextRotationAt",
+        "/createdAt",
+        "/updatedAt",
+    ] {
+        let server = Server::start(move |seen, _| {
+            let mut rotation = shown("2026-01-01T00:00:00.000Z");
+            *rotation.pointer_mut(field).unwrap() = json!("x-client-secret-1");
+            let is_list = seen.target.starts_with(&format!("{ROUTE}?"));
+            let all = json!({ "secretRotations": [rotation] });
+            if is_list { Reply::json(200, all) } else { one(rotation) }
+        })
+        .await;
+        let read = server.operation().get::<ServiceTokenRotation>("r-1").await.unwrap();
+        let listed = server.operation().list::<ServiceTokenRotation>(ListScope::Project("p")).await.unwrap();
+        for rotation in [format!("{read:?}"), format!("{:?}", listed.objects[0])] {
+            let is_redacted = !rotation.contains("client-secret-1") && rotation.contains("(redacted");
+            assert!(is_redacted, "{field}: {rotation}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_in_the_name_does_not_make_a_create_look_like_another_one() {
+    let server = Server::start(|_, _| {
+        let mut rotation = shown("2026-01-01T00:00:00.000Z");
+        rotation["name"] = json!("client-secret-1");
+        one(rotation)
+    })
+    .await;
+    let mut new = new();
+    new.place.name = "client-secret-1".to_owned();
+    let created = server.operation().create::<ServiceTokenRotation>(&new, None).await.unwrap();
+    assert_eq!(created.id, "r-1");
+    assert_eq!((server.count("POST"), server.count("GET")), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_of_a_list_whose_id_has_a_secret_is_left_out() {
+    let server = Server::start(|_, _| {
+        let mut rotation = shown("2026-01-01T00:00:00.000Z");
+        rotation["id"] = json!("client-secret-1");
+        Reply::json(200, json!({"secretRotations": [rotation, shown("2026-01-01T00:00:00.000Z")]}))
+    })
+    .await;
+    let listed = server.operation().list::<ServiceTokenRotation>(ListScope::Project("p")).await.unwrap();
+    assert_eq!((listed.objects.len(), listed.unreadable), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -64,7 +64,7 @@ pub(super) fn invoke<P: Provider>(
     let action = Arc::clone(find(&server.0.types.actions, &request.action_type)?);
     let config = decode(request.config, action.schema()).map_err(broken)?;
     let event = |event| proto::invoke_action::Event { r#type: Some(event) };
-    let step = move |message| event(Type::Progress(proto::invoke_action::event::Progress { message }));
+    let step = move |message: String| event(Type::Progress(to_proto::progress(&message)));
     let last = move |diagnostics| {
         let diagnostics = to_proto::diagnostics(diagnostics);
         Some(event(Type::Completed(Completed { diagnostics })))

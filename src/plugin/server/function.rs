@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use tonic::Status;
-
 use super::{
     super::{
         context::Context,
@@ -51,7 +49,7 @@ impl<P: Provider> Call<P> for proto::call_function::Request {
         let function = find(&server.types.functions, &self.name)?;
         let parameters = function.signature().parameters;
         if self.arguments.len() != parameters.len() {
-            return Err(Status::invalid_argument(messages::wrong_number_of_arguments()).into());
+            return Err(to_proto::invalid_argument(messages::wrong_number_of_arguments()).into());
         }
         let pairs = self.arguments.into_iter().zip(&parameters);
         let arguments = pairs

@@ -42,12 +42,7 @@ pub(super) fn list<P: Provider>(
     let options = ListOptions { include_state: request.include_resource_object, limit: request.limit };
     let step = move |found: FoundValue| {
         let state = found.state.map(|state| resource.schema().without_write_only(state));
-        proto::list_resource::Event {
-            identity: to_proto::identity(Some(&found.identity)),
-            display_name: found.display_name,
-            resource_object: state.as_ref().and_then(to_proto::value),
-            diagnostic: Vec::new(),
-        }
+        to_proto::found(&found.display_name, &found.identity, state.as_ref())
     };
     let last = |diagnostics: Diagnostics| {
         let diagnostic = to_proto::diagnostics(diagnostics);

@@ -116,7 +116,7 @@ impl From<Status> for Failure {
 }
 
 fn broken(error: CodecError) -> Status {
-    Status::invalid_argument(messages::undecodable_request(&error.to_string()))
+    to_proto::invalid_argument(&messages::undecodable_request(&error.to_string()))
 }
 
 /// A request with one response.
@@ -285,7 +285,7 @@ type Stream<T> = Pin<Box<dyn tokio_stream::Stream<Item = Result<T, Status>> + Se
 
 /// Looks up a type. Core only requests types that are in the schema.
 fn find<'t, T: ?Sized>(table: &'t BTreeMap<&'static str, Arc<T>>, name: &str) -> Result<&'t Arc<T>, Status> {
-    table.get(name).ok_or_else(|| Status::not_found(messages::unknown_type(name)))
+    table.get(name).ok_or_else(|| to_proto::not_found(&messages::unknown_type(name)))
 }
 
 /// Decodes a value of the given schema's type.

@@ -80,8 +80,7 @@ fn decode_value(bytes: &mut &[u8], value_type: &Type) -> Result<Value, CodecErro
                 .map(Value::Sequence)
         }
         Type::Map(element) => {
-            decode_map(bytes, Step::Key, |key| Some((key.to_owned().into(), element.as_ref())))
-                .map(Value::Map)
+            decode_map(bytes, |_| None, |key| Some((key.to_owned().into(), element.as_ref()))).map(Value::Map)
         }
         Type::Object(types) => {
             // Core sends them in the order of their names.
@@ -91,7 +90,7 @@ fn decode_value(bytes: &mut &[u8], value_type: &Type) -> Result<Value, CodecErro
                 next.or_else(|| types.get_key_value(name))
                     .map(|(name, value_type)| (name.clone(), value_type))
             };
-            let mut attributes = decode_map(bytes, Step::Attribute, of)?;
+            let mut attributes = decode_map(bytes, |name| Some(Step::Attribute(name.into_owned())), of)?;
             for name in types.keys().filter(|_| attributes.len() < types.len()).cloned().collect::<Vec<_>>() {
                 attributes.entry(name).or_insert(Value::Null);
             }
@@ -110,20 +109,24 @@ fn decode_value(bytes: &mut &[u8], value_type: &Type) -> Result<Value, CodecErro
     }
 }
 
+/// Keys and names of the bytes aren't part of errors: in damaged bytes, one of them may be a secret. `step`
+/// is the step to a name of the schema.
 fn decode_map<'t>(
     bytes: &mut &[u8],
-    step: fn(String) -> Step,
+    step: fn(Name) -> Option<Step>,
     mut of: impl FnMut(&str) -> Option<(Name, &'t Type)>,
 ) -> Result<BTreeMap<Name, Value>, CodecError> {
     let length = read::read_map_len(bytes).map_err(|_| CodecError::new(expected::MAP))?;
     (0..length)
         .map(|_| {
             let name = decode_str(bytes)?;
-            let (name, element) =
-                of(name).ok_or_else(|| CodecError::new(expected::ATTRIBUTE).within(step(name.to_owned())))?;
+            let (name, element) = of(name).ok_or_else(|| CodecError::new(expected::ONLY_ATTRIBUTES))?;
             match decode_value(bytes, element) {
                 Ok(value) => Ok((name, value)),
-                Err(error) => Err(error.within(step(name.into_owned()))),
+                Err(error) => Err(match step(name) {
+                    Some(step) => error.within(step),
+                    None => error,
+                }),
             }
         })
         .collect()
@@ -421,7 +424,21 @@ mod tests {
         let value = Value::from_msgpack(&reversed, &object).unwrap();
         assert_eq!((value.attribute("a"), value.attribute("b")), (Some(&"x".into()), Some(&"y".into())));
         let error = Value::from_msgpack(&[0x81, 0xa1, b'c', 0xa1, b'x'], &object).unwrap_err();
-        assert_eq!(error.to_string(), "expected an attribute of the schema at c");
+        assert_eq!(error.to_string(), "expected an object with the attributes of the schema only");
+    }
+
+    #[test]
+    fn no_name_of_damaged_bytes_is_part_of_an_error() {
+        let headers = Type::Map(Box::new(Type::String));
+        let object =
+            Type::Object(BTreeMap::from([("headers".into(), headers), ("token".into(), Type::String)]));
+        // {"dbtu_x": "a"} and {"headers": {"dbtu_x": true}}
+        let unknown = [&[0x81, 0xa6][..], b"dbtu_x", &[0xa1, b'a']].concat();
+        let key = [&[0x81, 0xa7][..], b"headers", &[0x81, 0xa6], b"dbtu_x", &[0xc3]].concat();
+        for bytes in [unknown, key] {
+            let error = Value::from_msgpack(&bytes, &object).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("dbtu"), "{error:?}");
+        }
     }
 
     #[test]

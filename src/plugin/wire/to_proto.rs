@@ -1,4 +1,7 @@
-//! Conversions to generated messages.
+//! Conversions to generated messages. Every text for users leaves through [`line`] or [`lines`], which
+//! `tests/layers.rs` checks: Terraform prints texts as they are, and they can contain what a server returned.
+
+use tonic::Status;
 
 use super::super::{
     diagnostics::{Deferral, Diagnostic, Diagnostics, Severity},
@@ -6,6 +9,7 @@ use super::super::{
     path::{Path, Step},
     proto::tfplugin6 as proto,
     schema::{Attribute, Kind, Nesting, Schema, Usage},
+    text,
     value::Value,
 };
 
@@ -43,8 +47,8 @@ fn diagnostic(diagnostic: Diagnostic) -> proto::Diagnostic {
     };
     proto::Diagnostic {
         severity: severity.into(),
-        summary: visible(diagnostic.summary),
-        detail: visible(diagnostic.detail),
+        summary: line(&diagnostic.summary),
+        detail: lines(&diagnostic.detail),
         // An empty path isn't the same as no path: core would try to resolve it.
         attribute: diagnostic.attribute.filter(|p| !p.0.is_empty()).as_ref().map(path),
     }
@@ -60,13 +64,39 @@ pub fn deferred(deferral: Deferral) -> proto::Deferred {
     proto::Deferred { reason: reason.into() }
 }
 
-/// The text without characters that a terminal would interpret. Terraform prints diagnostics as they are, and they can
-/// contain what a server returned.
-fn visible(text: String) -> String {
-    let reorders =
-        |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let is_hidden = |c: char| (c.is_control() && c != '\n' && c != '\t') || reorders(c);
-    if text.contains(is_hidden) { text.replace(is_hidden, "") } else { text }
+/// A text on one line.
+fn line(text: &str) -> String {
+    text::line(text).into_owned()
+}
+
+/// A text that may have several lines.
+fn lines(text: &str) -> String {
+    text::lines(text).into_owned()
+}
+
+/// A message of an action that runs.
+pub fn progress(message: &str) -> proto::invoke_action::event::Progress {
+    proto::invoke_action::event::Progress { message: line(message) }
+}
+
+/// An object that a list found. `state` has no write-only values.
+pub fn found(display_name: &str, identity: &Value, state: Option<&Value>) -> proto::list_resource::Event {
+    proto::list_resource::Event {
+        identity: self::identity(Some(identity)),
+        display_name: line(display_name),
+        resource_object: state.and_then(value),
+        diagnostic: Vec::new(),
+    }
+}
+
+/// The status of a request that doesn't follow the protocol.
+pub fn invalid_argument(message: &str) -> Status {
+    Status::invalid_argument(line(message))
+}
+
+/// The status of a request that names something unknown.
+pub fn not_found(message: &str) -> Status {
+    Status::not_found(line(message))
 }
 
 pub fn schema(schema: &Schema) -> proto::Schema {
@@ -153,7 +183,7 @@ pub fn function(signature: &Signature) -> proto::Function {
 }
 
 pub fn function_error(error: FunctionError) -> proto::FunctionError {
-    proto::FunctionError { text: error.text, function_argument: error.argument }
+    proto::FunctionError { text: lines(&error.text), function_argument: error.argument }
 }
 
 #[cfg(test)]
@@ -183,7 +213,22 @@ mod tests {
     #[test]
     fn a_diagnostic_has_nothing_that_a_terminal_would_interpret() {
         let message = &diagnostics(Diagnostics::from_error("a\u{1b}[2Jb", "c\n\td\u{202e}e\u{9b}"))[0];
-        assert_eq!((message.summary.as_str(), message.detail.as_str()), ("a[2Jb", "c\n\tde"));
+        let shown = (message.summary.as_str(), message.detail.as_str());
+        assert_eq!(shown, ("a\\u{1b}[2Jb", "c\n\td\\u{202e}e\\u{9b}"));
+    }
+
+    #[test]
+    fn no_text_has_anything_that_a_terminal_would_interpret() {
+        let (hostile, shown) = ("a\u{1b}]0;x\u{7}\u{202e}b\r", "a\\u{1b}]0;x\\u{7}\\u{202e}b\\r");
+        let broken = format!("{hostile}\nError: fake");
+        let on_one_line = format!("{shown}\\nError: fake");
+        assert_eq!(progress(&broken).message, on_one_line);
+        assert_eq!(found(&broken, &Value::Null, None).display_name, on_one_line);
+        assert_eq!(diagnostics(Diagnostics::from_error(broken.as_str(), ""))[0].summary, on_one_line);
+        assert_eq!(invalid_argument(&broken).message(), on_one_line);
+        assert_eq!(not_found(&broken).message(), on_one_line);
+        let error = FunctionError { text: broken.clone(), argument: None };
+        assert_eq!(function_error(error).text, format!("{shown}\nError: fake"));
     }
 
     #[test]

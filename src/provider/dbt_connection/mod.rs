@@ -8,7 +8,7 @@ use super::{
     lifecycle::{ManagedObject, SecretAttribute, SentWith, object},
     messages::{
         attribute_map::{self, AttributeMap},
-        rules as messages,
+        lifecycle as lifecycle_messages, rules as messages,
     },
     rules,
 };
@@ -165,10 +165,10 @@ impl ManagedObject for DbtConnection {
         let stored = &existing.credentials;
         let mut differences = Vec::new();
         if planned.instance_url.as_str().is_some_and(|url| !is_same_url(url, &stored.instance_url)) {
-            differences.push(format!("instance_url (it has \"{}\")", stored.instance_url));
+            differences.push(lifecycle_messages::difference("instance_url", &stored.instance_url));
         }
         if planned.account_id.as_str().is_some_and(|id| id != stored.account_id) {
-            differences.push(format!("account_id (it has \"{}\")", stored.account_id));
+            differences.push(lifecycle_messages::difference("account_id", &stored.account_id));
         }
         differences
     }

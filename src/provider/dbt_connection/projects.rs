@@ -7,7 +7,7 @@ use crate::{
         context::Context,
         data_source::DataSource,
         diagnostics::Diagnostics,
-        model::{Field, Model as _},
+        model::{AttributeType as _, Field, Model as _},
         schema::{Schema, computed, required},
     },
     provider::{
@@ -16,7 +16,7 @@ use crate::{
             attribute_map::{self, AttributeMap},
             failures,
         },
-        rules,
+        redaction, rules,
     },
 };
 
@@ -83,14 +83,17 @@ impl DataSource for DbtProjectsDataSource {
 
     async fn read(&self, cx: &mut Context, config: DbtProjectsData) -> Result<DbtProjectsData, Diagnostics> {
         let operation = self.access.operation(cx)?;
-        let id = config.connection_id.text();
-        let result = operation.dbt_projects(id).await;
+        let id = config.connection_id.text().to_owned();
+        let result = operation.dbt_projects(&id).await;
         failures::note_waiting(&operation, &mut cx.diagnostics);
         let task = format!("read the dbt projects of the connection {id}");
         let mut projects = result.map_err(|error| failures::failure(&task, &error, STORED_CREDENTIALS))?;
         projects.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         let projects = Field::Known(projects.into_iter().map(project).collect());
-        Ok(DbtProjectsData { projects, ..config })
+        let data = DbtProjectsData { projects, ..config };
+        let what = format!("the dbt projects of the connection {id}");
+        redaction::warn(&what, &data.clone().into_value(), &mut cx.diagnostics);
+        Ok(data)
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     lifecycle::{Folder, ManagedObject, SecretAttribute},
     messages::{
         attribute_map::{self, AttributeMap},
-        rotation as messages,
+        lifecycle as lifecycle_messages, rotation as messages,
     },
     rules,
 };
@@ -139,7 +139,7 @@ impl ManagedObject for ServiceTokenRotation {
             .as_str()
             .is_some_and(|id| !id.eq_ignore_ascii_case(&existing.connection_id));
         is_other
-            .then(|| format!("connection_id (it has \"{}\")", existing.connection_id))
+            .then(|| lifecycle_messages::difference("connection_id", &existing.connection_id))
             .into_iter()
             .collect()
     }

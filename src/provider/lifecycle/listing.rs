@@ -22,7 +22,7 @@ use crate::{
     provider::{
         access::Access,
         messages::{arguments, attribute_map::AttributeMap, failures},
-        rules,
+        redaction, rules,
     },
 };
 
@@ -90,6 +90,8 @@ impl Search {
         let mut found: Vec<_> = found.filter(|found| found.name().text().starts_with(prefix)).collect();
         // The server sorts by its own rules; plans must not depend on those.
         found.sort_by(|a, b| (a.name().text(), a.id().text()).cmp(&(b.name().text(), b.id().text())));
+        let values = found.iter().cloned().map(shown_value::<T>).collect();
+        redaction::warn(&format!("the listed {}s", T::NOUN), &Value::Sequence(values), &mut cx.diagnostics);
         Ok(found)
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     provider::{
         access::Access,
         messages::{arguments, attribute_map::AttributeMap, failures},
-        rules,
+        redaction, rules,
     },
 };
 
@@ -169,7 +169,10 @@ impl<T: ManagedObject> DataSource for ObjectDataSource<T> {
             }
             (Err(error), None) => return Err(failures::failure(&task, &error, attributes)),
         };
-        Ok(Lookup(configured_or_shown::<T>(config, &object)))
+        let found = configured_or_shown::<T>(config, &object);
+        let what = format!("the {} {}", T::NOUN, found.id().text());
+        redaction::warn(&what, &found.clone().into_value(), &mut cx.diagnostics);
+        Ok(Lookup(found))
     }
 }
 

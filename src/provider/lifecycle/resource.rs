@@ -15,15 +15,17 @@ use crate::{
     plugin::{
         context::Context,
         diagnostics::Diagnostics,
-        model::{Field, Model},
+        model::{AttributeType as _, Field, Model},
+        path::{Path, Step},
         private::Private,
         resource::{Create, ImportKey, PlanCreate, PlanUpdate, Read, Resource, Stored, Update},
         schema::{Schema, required},
+        value::Value,
     },
     provider::{
         access::Access,
         messages::{failures, lifecycle as messages},
-        rules,
+        redaction, rules,
     },
     secret::Secret,
 };
@@ -67,6 +69,72 @@ impl<T: ManagedObject> ObjectResource<T> {
             None => true,
         };
         if is_free { Ok(()) } else { Err(messages::managed_twice::<T>(state)) }
+    }
+
+    /// Keeps the arguments of the prior state that the KMS returned with a secret in them, and warns.
+    ///
+    /// # Errors
+    /// The object is imported, and there is no prior value of an argument without which it would be replaced.
+    fn without_placeholders(
+        &self,
+        prior: &T::Model,
+        state: &mut T::Model,
+        diagnostics: &mut Diagnostics,
+    ) -> Result<(), Diagnostics> {
+        let mut shown = state.clone().into_value();
+        let redacted = redaction::attributes(&shown);
+        let (Value::Map(values), false) = (&mut shown, redacted.is_empty()) else { return Ok(()) };
+        let prior_values = prior.clone().into_value();
+        let is_imported = prior.name().is_null();
+        let mut missing = Vec::new();
+        for attribute in T::Model::attributes().iter().filter(|attribute| attribute.is_configurable()) {
+            let of_attribute = Path::attribute(attribute.name);
+            if !redacted.iter().any(|path| path.0.first() == of_attribute.0.first()) {
+                continue;
+            }
+            let kept = prior_values.attribute_or_null(attribute.name);
+            let is_kept = !is_imported && redaction::attributes(kept).is_empty();
+            if is_kept {
+                values.insert(attribute.name.into(), kept.clone());
+            } else if attribute.requires_replace {
+                missing.push(of_attribute);
+            }
+        }
+        let what = format!("the {} {}", T::NOUN, state.id().text());
+        if !missing.is_empty() {
+            return Err(failures::secret_in_place(&what, &missing));
+        }
+        if let Ok(kept) = T::Model::from_value(shown) {
+            *state = kept;
+        }
+        self.warn_of_redaction(&what, redacted, &prior_values, diagnostics);
+        Ok(())
+    }
+
+    /// Warns of secrets that the KMS returned, except where the configuration itself has one in plain text.
+    fn warn_of_redaction(
+        &self,
+        what: &str,
+        mut redacted: Vec<Path>,
+        known: &Value,
+        diagnostics: &mut Diagnostics,
+    ) {
+        redacted.retain(|path| match &path.0[..] {
+            [Step::Attribute(name)] => {
+                !matches!(known.attribute_or_null(name), Value::String(text) if self.access.has_secret(text))
+            }
+            _ => true,
+        });
+        if !redacted.is_empty() {
+            failures::secret_in_response(what, &redacted, diagnostics);
+        }
+    }
+
+    /// The same for the result of a change. The state has the planned arguments.
+    fn warn_of_redacted_result(&self, object: &ObjectOf<T>, state: &T::Model, diagnostics: &mut Diagnostics) {
+        let what = format!("the {} {}", T::NOUN, messages::quoted(state.name().text()));
+        let redacted = redaction::attributes(&T::Model::found(object).into_value());
+        self.warn_of_redaction(&what, redacted, &state.clone().into_value(), diagnostics);
     }
 
     fn keep_secret(&self, config: &T::Model) {
@@ -241,6 +309,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
         });
         let object = result.map_err(|failure| redacted(failure, secret.as_ref()))?;
         planned.complete(&object);
+        self.warn_of_redacted_result(&object, &planned, &mut cx.diagnostics);
         remember::<T>(&mut private, secret.as_ref(), &planned);
         set_mark(&mut private);
         Ok(Stored { state: planned, private })
@@ -265,6 +334,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
                 if !prior.name().is_null() {
                     T::keep_spelling(&prior, &mut state);
                 }
+                self.without_placeholders(&prior, &mut state, &mut cx.diagnostics)?;
                 set_mark(&mut private);
                 Ok(Some(Stored { state, private }))
             }
@@ -310,6 +380,7 @@ impl<T: ManagedObject> Resource for ObjectResource<T> {
             }
         };
         planned.complete(&object);
+        self.warn_of_redacted_result(&object, &planned, &mut cx.diagnostics);
         remember::<T>(&mut private, sent.as_ref(), &planned);
         if let Some(mark) = mark(&private) {
             self.access.claim(|claims| claims.remarked(prior.id().text(), &mark));

@@ -1,6 +1,6 @@
 //! What actions report while they run.
 
-use crate::kms::ServiceTokenRotation;
+use crate::{kms::ServiceTokenRotation, plugin::text::line};
 
 /// A connection's test begins.
 pub fn testing(id: &str) -> String {
@@ -11,7 +11,10 @@ pub fn testing(id: &str) -> String {
 pub fn tested(projects: &[&str]) -> String {
     match projects {
         [] => "dbt accepts the token. It has access to no projects.".to_owned(),
-        names => format!("dbt accepts the token. Projects: {}.", names.join(", ")),
+        names => {
+            let names: Vec<_> = names.iter().map(|name| line(name)).collect();
+            format!("dbt accepts the token. Projects: {}.", names.join(", "))
+        }
     }
 }
 
@@ -22,13 +25,14 @@ pub fn rotating(id: &str) -> String {
 
 /// The secret has a new token.
 pub fn rotated(rotation: &ServiceTokenRotation) -> String {
-    let next = rotation.next_rotation_at.as_ref().map(|time| format!(", at {time}")).unwrap_or_default();
+    let next =
+        rotation.next_rotation_at.as_ref().map(|time| format!(", at {}", line(time))).unwrap_or_default();
     format!(
         "The secret {} in {} of {} has a new token since {}. Readers of the secret have to read it again: the token before it is \
          revoked at the next rotation{next}.",
-        rotation.secrets_mapping.service_token,
-        rotation.folder.path,
-        rotation.environment.slug,
-        rotation.last_rotated_at,
+        line(&rotation.secrets_mapping.service_token),
+        line(&rotation.folder.path),
+        line(&rotation.environment.slug),
+        line(&rotation.last_rotated_at),
     )
 }

@@ -87,6 +87,38 @@ pub fn value_hidden(task: &str, error: Option<&ApiError>, name: &'static str) ->
     diagnostics
 }
 
+const SECRET_IN_RESPONSE: &str = "Secret in a response of the KMS";
+
+fn listed(attributes: &[Path]) -> String {
+    let names: Vec<_> = attributes.iter().map(|path| format!("\"{path}\"")).collect();
+    names.join(", ")
+}
+
+/// The KMS repeats a secret in fields of an object. `what` is the object, such as `the project "shop"`.
+pub fn secret_in_response(what: &str, attributes: &[Path], diagnostics: &mut Diagnostics) {
+    let detail = format!(
+        "The KMS returned a secret that this run uses, such as a token, in {} of {what}. The provider did \
+         not store it: a computed attribute has the value {:?} instead, and an argument keeps its \
+         value.\n\nIf somebody wrote the secret into a name or a description, remove it in the KMS. \
+         Otherwise the server repeats what is sent to it. Check that the provider's \"host\" (or KMS_HOST) \
+         is the address of a KMS that you trust, and replace the secret.",
+        listed(attributes),
+        kms::PLACEHOLDER
+    );
+    diagnostics.warning(None, SECRET_IN_RESPONSE, detail);
+}
+
+/// The same for an import that needs one of these fields.
+pub fn secret_in_place(what: &str, attributes: &[Path]) -> Diagnostics {
+    let detail = format!(
+        "Could not import {what}: the KMS returned a secret that this run uses, such as a token, in {}. \
+         The provider does not store it, and can't manage the object without this value.\n\nCheck that the \
+         provider's \"host\" (or KMS_HOST) is the address of a KMS that you trust, and replace the secret.",
+        listed(attributes)
+    );
+    Diagnostics::from_error(SECRET_IN_RESPONSE, detail)
+}
+
 /// The number of references that a message shows, and the length of each.
 const MAX_REFERENCES: usize = 5;
 const MAX_REFERENCE_LENGTH: usize = 100;

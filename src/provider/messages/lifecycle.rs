@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     kms::{self, AdoptError, ApiErrorKind, CreateError, Existing, Object as _},
-    plugin::{diagnostics::Diagnostics, path::Path},
+    plugin::{diagnostics::Diagnostics, path::Path, text::line},
     provider::lifecycle::{ManagedObject, ObjectModel as _, ObjectOf, PlaceOf, scope_of},
 };
 
@@ -27,7 +27,12 @@ pub fn failure<T: ManagedObject>(
 
 /// A name as texts show it.
 pub fn quoted(name: &str) -> String {
-    format!("\"{name}\"")
+    format!("\"{}\"", line(name))
+}
+
+/// An attribute in which an existing object differs.
+pub fn difference(attribute: &str, existing: &str) -> String {
+    format!("{attribute} (it has {})", quoted(existing))
 }
 
 fn import_line<T: ManagedObject>(id: &str) -> String {
@@ -47,7 +52,7 @@ fn there_is<T: ManagedObject>(place: &PlaceOf<T>, existing: &ObjectOf<T>) -> Str
         noun = T::NOUN,
         name = T::name_of(place),
         id = existing.id(),
-        created = existing.created_at(),
+        created = line(existing.created_at()),
     )
 }
 
@@ -242,8 +247,8 @@ pub fn managed_twice<T: ManagedObject>(state: &T::Model) -> Diagnostics {
              remove the block and the resource. Otherwise, remove one from the configuration, and from the state with \
              `terraform state rm` or with a \"removed\" block that has destroy = false. To destroy both, run \
              `terraform destroy -refresh=false`.",
-            state.name().text(),
-            state.id().text()
+            line(state.name().text()),
+            line(state.id().text())
         ),
     )
 }
@@ -472,6 +477,7 @@ pub fn sent_once<T: ManagedObject>(
     diagnostics: &mut Diagnostics,
 ) {
     let Some(secret) = T::SECRET else { return };
+    let name = line(name);
     let trigger = if has_version { secret.version_name } else { "it" };
     let further = if is_last {
         " Further imported objects behave the same way; this run shows no more warnings about them."
@@ -505,15 +511,15 @@ pub fn written_elsewhere<T: ManagedObject>(prior: &T::Model, is_due: bool, diagn
         format!(
             "The {} \"{}\" no longer has the credentials that Terraform sent last. It was last changed at {}. {consequence}",
             T::NOUN,
-            prior.name().text(),
-            prior.updated_at().text()
+            line(prior.name().text()),
+            line(prior.updated_at().text())
         ),
     );
 }
 
 /// A deletion is left out, because another resource adopted the object.
 pub fn kept<T: ManagedObject>(name: &str, id: &str, diagnostics: &mut Diagnostics) {
-    let noun = T::NOUN;
+    let (noun, name) = (T::NOUN, line(name));
     diagnostics.warning(
         None,
         format!("Existing {noun} kept"),
@@ -552,7 +558,7 @@ pub fn nothing_at<T: ManagedObject>(place: &PlaceOf<T>) -> Diagnostics {
 
 /// Text of an import that names nothing.
 pub fn invalid_import<T: ManagedObject>(text: &str) -> Diagnostics {
-    let noun = T::NOUN;
+    let (noun, text) = (T::NOUN, line(text));
     Diagnostics::from_error(
         "Invalid import ID",
         format!("\"{text}\" does not identify a {noun}. Give its ID (a UUID), or {}.", T::IMPORT_FORMS),

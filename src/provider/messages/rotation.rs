@@ -1,16 +1,16 @@
 //! The texts about rotations.
 
 use crate::{
-    plugin::{diagnostics::Diagnostics, path::Path},
+    plugin::{diagnostics::Diagnostics, path::Path, text::line},
     provider::dbt_service_token_rotation::model::{PERMISSION_SETS, RotationModel},
 };
 
 /// The KMS failed to rotate.
 pub fn last_rotation_failed(prior: &RotationModel, diagnostics: &mut Diagnostics) {
-    let reason = prior.last_rotation_message.as_str().unwrap_or("The KMS gives no reason.");
+    let reason = line(prior.last_rotation_message.as_str().unwrap_or("The KMS gives no reason."));
     let is_auto = prior.auto_rotation_enabled.known() == Some(&true);
     let next = match prior.next_rotation_at.as_str().filter(|_| is_auto) {
-        Some(time) => format!("The KMS tries again at {time}."),
+        Some(time) => format!("The KMS tries again at {}.", line(time)),
         None => "It does not try again by itself.".to_owned(),
     };
     diagnostics.warning(
@@ -18,14 +18,15 @@ pub fn last_rotation_failed(prior: &RotationModel, diagnostics: &mut Diagnostics
         "The last rotation failed",
         format!(
             "The KMS could not rotate the token of \"{}\": {reason}\n\nThe secret keeps the token of {}. {next}",
-            prior.name.text(),
-            prior.last_rotated_at.text()
+            line(prior.name.text()),
+            line(prior.last_rotated_at.text())
         ),
     );
 }
 
 /// A replacement needs the secret's name.
 pub fn secret_is_deleted_first(secret_name: &str, diagnostics: &mut Diagnostics) {
+    let secret_name = line(secret_name);
     diagnostics.warning(
         Some(Path::attribute("secret_name")),
         "The secret is deleted before its replacement",
@@ -53,7 +54,7 @@ pub fn takes_effect_later(
         _ if planned.auto_rotation_enabled.known() == Some(&false) => {
             "; none is due, because auto_rotation_enabled is false".to_owned()
         }
-        Some(time) => format!("; it is due at {time}"),
+        Some(time) => format!("; it is due at {}", line(time)),
         None => String::new(),
     };
     diagnostics.warning(
@@ -71,8 +72,8 @@ pub fn tokens_stay(prior: &RotationModel, diagnostics: &mut Diagnostics) {
     let detail = format!(
         "revoke_tokens_on_destroy is false: the tokens of the rotation \"{}\", named \"{}\" at dbt, stay valid, and nothing \
          manages them any more. Revoke them at dbt, or apply revoke_tokens_on_destroy = true first.",
-        prior.name.text(),
-        prior.token_name.text()
+        line(prior.name.text()),
+        line(prior.token_name.text())
     );
     diagnostics.warning(None, "Live tokens stay at dbt", detail);
 }
@@ -81,8 +82,8 @@ pub fn tokens_stay(prior: &RotationModel, diagnostics: &mut Diagnostics) {
 pub fn secret_stays(prior: &RotationModel, diagnostics: &mut Diagnostics) {
     let detail = format!(
         "delete_secret_on_destroy is false: the secret \"{}\" of the rotation \"{}\" stays in the KMS, with the last token.",
-        prior.secret_name.text(),
-        prior.name.text()
+        line(prior.secret_name.text()),
+        line(prior.name.text())
     );
     diagnostics.warning(None, "The secret stays in the KMS", detail);
 }

@@ -15,7 +15,7 @@ use crate::{
         CreateError, Destination, Effect, Error, Existing, HeaderProblem, HostError, Issue, Obstacle, Reason,
         Redirect, RedirectKind, RequestError, Reservation, Scope,
     },
-    plugin::diagnostics::Diagnostics,
+    plugin::{diagnostics::Diagnostics, path::Path},
     provider::{
         dbt_connection::{DbtConnection, DbtConnectionModel},
         dbt_service_token_rotation::{ServiceTokenRotation, model::RotationModel},
@@ -320,6 +320,11 @@ fn failures() {
     }
     texts.add("value_hidden", &failures::value_hidden("read the secret \"DBT_TOKEN\"", None, "name"));
     texts.added("slowed_down", |diagnostics| failures::slowed_down(Duration::from_secs(42), diagnostics));
+    let placeholders = [Path::attribute("org_id"), Path::attribute("created_at")];
+    texts.added("secret_in_response", |d| {
+        failures::secret_in_response("the dbt connection \"orders\"", &placeholders, d);
+    });
+    texts.add("secret_in_place", &failures::secret_in_place("the dbt connection \"orders\"", &placeholders));
     insta::assert_snapshot!(texts.0);
 }
 
@@ -519,6 +524,61 @@ fn actions() {
     texts.text("rotating", &actions::rotating(ID));
     texts.text("rotated", &actions::rotated(&token_rotation()));
     insta::assert_snapshot!(texts.0);
+}
+
+/// What the client has made visible leaves the process unchanged.
+#[test]
+fn the_client_and_the_runtime_hide_the_same_characters() {
+    let all: String = ('\0'..=char::MAX).collect();
+    assert_eq!(kms::report(&io::Error::other(all.clone())), crate::plugin::text::line(&all));
+}
+
+/// Only the provider's own texts have newlines.
+#[test]
+fn values_of_a_server_stay_on_one_line() {
+    type T = DbtConnection;
+    let hostile = "\u{1b}[31mRED\u{1b}]0;OWNED\u{7}\u{202e}gnp\r\nError: fake line\u{e0041}";
+    let mut existing = connection();
+    existing.created_at = hostile.to_owned();
+    existing.updated_at = hostile.to_owned();
+    existing.name = hostile.to_owned();
+    existing.credentials.instance_url = hostile.to_owned();
+    let planned = DbtConnectionModel::found(&connection());
+    let place = DbtConnection::place(&planned);
+    let mut all = Diagnostics::new();
+    let visible = Existing::Visible(Box::new(existing.clone()));
+    let taken = CreateError::NameTaken { existing: visible, error: refused(ApiErrorKind::NameTaken, 400) };
+    all.extend(lifecycle::create_failure::<T>(&planned, &place, taken));
+    let mut refusal = response(ApiErrorKind::Other, 500);
+    refusal.message = hostile.to_owned();
+    let error = failed(Effect::Write, Reason::Api(Box::new(refusal)));
+    let unconfirmed = CreateError::Unconfirmed { found: Some(Box::new(existing.clone())), error };
+    all.extend(lifecycle::create_failure::<T>(&planned, &place, unconfirmed));
+    let differences = [lifecycle::difference("instance_url", &existing.credentials.instance_url)];
+    lifecycle::will_not_adopt::<T>(&place, &existing, &differences, &mut all);
+    let state = DbtConnectionModel::found(&existing);
+    lifecycle::written_elsewhere::<T>(&state, true, &mut all);
+    lifecycle::sent_once::<T>(hostile, false, false, &mut all);
+    lifecycle::kept::<T>(hostile, ID, &mut all);
+    all.extend(lifecycle::managed_twice::<T>(&state));
+    let mut rotated = token_rotation();
+    rotated.name = hostile.to_owned();
+    rotated.last_rotation_message = Some(hostile.to_owned());
+    rotated.last_rotated_at = hostile.to_owned();
+    rotated.next_rotation_at = Some(hostile.to_owned());
+    rotated.secrets_mapping.service_token = hostile.to_owned();
+    rotated.parameters.token_name = hostile.to_owned();
+    let state = RotationModel::found(&rotated);
+    rotation::last_rotation_failed(&state, &mut all);
+    rotation::takes_effect_later("token_name", "name", &state, &state, &mut all);
+    rotation::tokens_stay(&state, &mut all);
+    rotation::secret_stays(&state, &mut all);
+    let texts = all.iter().map(|diagnostic| diagnostic.detail.clone());
+    for text in texts.chain([actions::tested(&[hostile]), actions::rotated(&rotated)]) {
+        assert_eq!(crate::plugin::text::lines(&text), text);
+        assert!(text.contains(r"\r\nError: fake line\u{e0041}") || !text.contains("RED"), "{text}");
+        assert!(!text.lines().any(|line| line.starts_with("Error: fake")), "{text}");
+    }
 }
 
 #[test]
