@@ -13,7 +13,7 @@ use super::{
     history::History,
     list_cache::{Key, Listing, Scope, Step},
     messages,
-    object::{Many, Object, One, is_id},
+    object::{MAX_ENTRIES, Many, Object, One, is_id},
     request::Request,
 };
 
@@ -200,7 +200,7 @@ impl Operation {
     }
 
     async fn send_list<O: Object>(&self, request: &Request) -> Result<ObjectList<O>, Error> {
-        let Many { mut objects, unreadable }: Many<O> =
+        let Many { mut objects, unreadable, is_too_long }: Many<O> =
             self.send(request).await.map_err(|error| match error {
                 // A list always exists, so the project is missing.
                 Error::Request(mut failed) => {
@@ -213,6 +213,9 @@ impl Operation {
                 }
                 other => other,
             })?;
+        if is_too_long {
+            return Err(request.unreadable(messages::too_many_entries(MAX_ENTRIES)));
+        }
         let redactor = &self.client.transport().redactor;
         objects.iter_mut().for_each(|object| object.clean(|text| redactor.clean(text)));
         Ok(ObjectList { objects, unreadable })
