@@ -11,13 +11,13 @@ use zeroize::Zeroizing;
 /// How many encodings are undone one after the other.
 const MAX_DEPTH: u32 = 4;
 
-/// How many bytes are read in all encodings of one text: this many for each of its bytes, and for a short text at least
-/// as many as the other number. A text in ordinary words takes less than four for each.
+/// How many bytes are read in all encodings of one text: this many for each of its bytes, and for a short
+/// text at least as many as the other number. A text in ordinary words takes less than four for each.
 const MAX_FACTOR: usize = 16;
 const MAX_OF_SHORT: usize = 64 * 1024;
 
-/// The shortest piece that counts as the content of base64, base32 or hex. Shorter pieces of text look like these
-/// encodings by chance.
+/// The shortest piece that counts as the content of base64, base32 or hex. Shorter pieces of text look like
+/// these encodings by chance.
 pub(super) const SHORTEST: usize = 4;
 
 /// Separates the pieces of a reading. It is in no valid text.
@@ -39,12 +39,12 @@ enum Piece {
 /// Looks at the beginning of its argument. Returns how many bytes it takes, and what they stand for.
 type Decoder = fn(&[u8]) -> Option<(usize, Piece)>;
 
-/// The decoders of escapes. Each is used alone, because a secret may contain what looks like another escape, and the
-/// last one is all of them.
+/// The decoders of escapes. Each is used alone, because a secret may contain what looks like another escape,
+/// and the last one is all of them.
 const ESCAPES: [Decoder; 8] = [joined, shown, form, percent, backslash, entity, quoted_printable, any_escape];
 
-/// The encodings in digits: the bits of a digit, the value of a digit, and after how many digits the bits of a byte begin
-/// at a digit again.
+/// The encodings in digits: the bits of a digit, the value of a digit, and after how many digits the bits of
+/// a byte begin at a digit again.
 const RADIXES: [(u32, fn(u8) -> Option<u32>, usize); 3] =
     [(6, base64_value, 4), (5, base32_value, 8), (4, hex_value, 2)];
 
@@ -86,7 +86,8 @@ pub(super) fn readings(text: &str, mut read: impl FnMut(&Reading)) -> bool {
     true
 }
 
-/// The text without control characters and invisible characters. Line breaks are spaces. This is how texts are shown.
+/// The text without control characters and invisible characters. Line breaks are spaces. This is how texts
+/// are shown.
 pub(super) fn visible(text: &str) -> String {
     let spaced = text.chars().filter_map(|c| match c {
         '\n' | '\r' | '\t' => Some(' '),
@@ -140,7 +141,8 @@ impl Reading {
 
     fn hash(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        self.bytes.hash(&mut hasher);
+        // The same bytes can stand in a longer place, such as with escaped padding.
+        (&*self.bytes, &self.places).hash(&mut hasher);
         hasher.finish()
     }
 
@@ -165,7 +167,8 @@ impl Reading {
         is_changed.then_some(decoded)
     }
 
-    /// What the runs of digits stand for, if it is text, without the first digits of each run. `None` if there is none.
+    /// What the runs of digits stand for, if it is text, without the first digits of each run. `None` if
+    /// there is none.
     fn in_radix(&self, bits: u32, value: fn(u8) -> Option<u32>, skipped: usize) -> Option<Self> {
         let mut decoded = Self::empty(self.bytes.len());
         let mut at = 0;
@@ -220,7 +223,8 @@ fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
             | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
             | '\u{e0000}'..='\u{e0fff}')
 }
@@ -246,8 +250,8 @@ fn shown(text: &[u8]) -> Option<(usize, Piece)> {
     }
 }
 
-/// Text that was wrapped, coloured or hyphenated: without line breaks and the indentation after them, without escape
-/// sequences of terminals, and without invisible characters.
+/// Text that was wrapped, coloured or hyphenated: without line breaks and the indentation after them, without
+/// escape sequences of terminals, and without invisible characters.
 fn joined(text: &[u8]) -> Option<(usize, Piece)> {
     let length = match text.first()? {
         b'\n' | b'\r' => 1 + text[1..].iter().take_while(|byte| byte.is_ascii_whitespace()).count(),
