@@ -378,7 +378,7 @@ mod tests {
         assert_eq!(cleaned, " ...");
         // Truncated after redaction, so that no part of a secret remains at the end.
         for length in [MAX_SHOWN, MAX_SOURCE] {
-            for form in forms(SECRET).into_iter().map(|(_, form)| form) {
+            for (_, form) in forms(SECRET).into_iter().step_by(if length == MAX_SHOWN { 1 } else { 8 }) {
                 let filler = if length == MAX_SHOWN { "x " } else { "\u{0} " };
                 let before = filler.repeat(length / 2 - 2);
                 let cleaned = redactor().clean(&format!("{before}{form} {}", "y ".repeat(MAX_SOURCE)));

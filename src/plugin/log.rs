@@ -72,8 +72,8 @@ pub fn init(executable: &str, environment: impl Fn(&str) -> Option<String>) {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// Whether to log a line. Lines of other crates are not logged at any level: they quote what a peer sent, such as
-/// the debug data of HTTP/2, and nothing redacts them. `provider` is the name of the provider's crate.
+/// Whether to log a line. Lines of other crates are not logged at any level: they quote what a peer sent, such
+/// as the debug data of HTTP/2, and nothing redacts them. `provider` is the name of the provider's crate.
 fn shows(level: LevelFilter, provider: &str, of: &Level, target: &str) -> bool {
     let crate_of = |path| str::split(path, "::").next();
     let is_own = crate_of(target) == Some(provider) || crate_of(target) == crate_of(module_path!());

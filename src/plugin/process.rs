@@ -44,13 +44,13 @@ use super::{
 };
 
 /// The maximum size of a message of the host. A message has the values of one resource a few times, and a
-/// resource whose values take more than gRPC's default of 4 MiB is rare. Responses have no limit: a data source
-/// can return a long list.
+/// resource whose values take more than gRPC's default of 4 MiB is rare. Responses have no limit: a data
+/// source can return a long list.
 const MESSAGE_LIMIT: usize = 16 << 20;
 
-/// The maximum number of calls of one connection at a time. The host makes as many as its `-parallelism`, which is
-/// ten by default. It holds two more streams open, and needs one to stop the provider. Those beyond the limit wait
-/// in the host.
+/// The maximum number of calls of one connection at a time. The host makes as many as its `-parallelism`,
+/// which is ten by default. It holds two more streams open, and needs one to stop the provider. Those beyond the
+/// limit wait in the host.
 const MAX_STREAMS: u32 = 1024;
 
 /// The timeout for the TLS handshake of a client.

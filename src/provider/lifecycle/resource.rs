@@ -448,8 +448,8 @@ fn remember<T: ManagedObject>(private: &mut Private, sent: Option<&Secret>, stat
     }
 }
 
-/// The failure without the secret that was sent. The texts of the KMS are redacted already, but not the values of
-/// the objects that it found.
+/// The failure without the secret that was sent. The texts of the KMS are redacted already, but not the values
+/// of the objects that it found.
 fn redacted(failure: Diagnostics, secret: Option<&Secret>) -> Diagnostics {
     let Some(secret) = secret else { return failure };
     let redactor = kms::Redactor::default();
