@@ -39,13 +39,16 @@ enum Piece {
 /// Looks at the beginning of its argument. Returns how many bytes it takes, and what they stand for.
 type Decoder = fn(&[u8]) -> Option<(usize, Piece)>;
 
+/// The value of a digit, if it is one.
+type DigitValue = fn(u8) -> Option<u32>;
+
 /// The decoders of escapes. Each is used alone, because a secret may contain what looks like another escape,
 /// and the last one is all of them.
 const ESCAPES: [Decoder; 8] = [joined, shown, form, percent, backslash, entity, quoted_printable, any_escape];
 
 /// The encodings in digits: the bits of a digit, the value of a digit, and after how many digits the bits of
 /// a byte begin at a digit again.
-const RADIXES: [(u32, fn(u8) -> Option<u32>, usize); 3] =
+const RADIXES: [(u32, DigitValue, usize); 3] =
     [(6, base64_value, 4), (5, base32_value, 8), (4, hex_value, 2)];
 
 /// Calls `read` with the text, and with all that it is an encoding of. Returns `false` if that is too much.
@@ -169,7 +172,7 @@ impl Reading {
 
     /// What the runs of digits stand for, if it is text, without the first digits of each run. `None` if
     /// there is none.
-    fn in_radix(&self, bits: u32, value: fn(u8) -> Option<u32>, skipped: usize) -> Option<Self> {
+    fn in_radix(&self, bits: u32, value: DigitValue, skipped: usize) -> Option<Self> {
         let mut decoded = Self::empty(self.bytes.len());
         let mut at = 0;
         while at < self.bytes.len() {
@@ -182,7 +185,7 @@ impl Reading {
         (!decoded.bytes.is_empty()).then_some(decoded)
     }
 
-    fn decode_run(&self, run: Range<usize>, bits: u32, value: fn(u8) -> Option<u32>, decoded: &mut Self) {
+    fn decode_run(&self, run: Range<usize>, bits: u32, value: DigitValue, decoded: &mut Self) {
         let mut content = Self::empty(run.len());
         let (mut buffer, mut filled, mut first) = (0_u32, 0, run.start);
         for at in run.clone() {

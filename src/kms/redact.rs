@@ -214,7 +214,7 @@ mod tests {
             char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[usize::from_str_radix(&digit, 2).unwrap()])
         });
         let mut encoded: String = digits.collect();
-        while encoded.len() % 8 != 0 {
+        while !encoded.len().is_multiple_of(8) {
             encoded.push('=');
         }
         encoded
