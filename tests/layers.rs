@@ -255,7 +255,7 @@ const EXPOSED: &[(&str, usize, &str)] = &[
     ("kms/custom_headers.rs", 2, "the check of a header, and the header"),
     ("kms/dbt_connection.rs", 1, "the body of a create or update"),
     ("kms/proxy.rs", 1, "the login at a proxy"),
-    ("kms/redact.rs", 1, "the search for it in texts and fields of others"),
+    ("kms/redact.rs", 4, "its length, and the search for it in the texts and fields of others"),
     ("kms/secret_value.rs", 1, "the search for references that were not replaced"),
     ("kms/session.rs", 1, "the authorization header"),
     ("provider/airflow/connection.rs", 1, "the connection as Airflow takes it"),

@@ -20,8 +20,10 @@ pub struct ApiError {
     pub status: StatusCode,
     /// The server's message, without secrets and control characters.
     pub message: String,
-    /// The issues, if the request was invalid.
+    /// The first issues, if the request was invalid.
     pub issues: Vec<Issue>,
+    /// How many issues there are besides.
+    pub more_issues: usize,
     /// The server's ID of the request, if any.
     pub req_id: Option<String>,
 }
@@ -39,7 +41,7 @@ impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let issues: Vec<_> = self.issues.iter().map(ToString::to_string).collect();
         let (status, req_id) = (self.status.as_u16(), self.req_id.as_deref());
-        f.write_str(&messages::api_error(status, &self.message, &issues, req_id))
+        f.write_str(&messages::api_error(status, &self.message, &issues, self.more_issues, req_id))
     }
 }
 
@@ -117,6 +119,12 @@ pub enum ApiErrorKind {
     Other,
 }
 
+/// How many issues of one response are read. A request has fewer fields.
+const MAX_ISSUES: usize = 20;
+
+/// How many steps of the path of an issue are read. The fields of requests are not nested as deep.
+const MAX_STEPS: usize = 8;
+
 /// Reads an error response. `clean` redacts the server's messages. `None` if the response isn't the KMS's own: a JSON
 /// object with `reqId`, `error`, `message`, and a `statusCode` that is that of the response.
 pub(super) fn read(status: StatusCode, body: &[u8], clean: impl Fn(&str) -> String) -> Option<ApiError> {
@@ -126,16 +134,21 @@ pub(super) fn read(status: StatusCode, body: &[u8], clean: impl Fn(&str) -> Stri
     if body.get("statusCode")?.as_u64()? != u64::from(status.as_u16()) {
         return None;
     }
+    let mut more_issues = 0;
     let (message, issues) = match body.get("message")? {
         Value::String(message) => (reason(status, error, message.trim()), Vec::new()),
         Value::Array(issues) => {
-            let issues = issues.iter().filter_map(|value| issue(value, &clean));
-            (messages::invalid_request().into(), issues.collect())
+            let mut texts = issues.iter().filter_map(|issue| Some((issue, issue.get("message")?.as_str()?)));
+            let shown =
+                texts.by_ref().take(MAX_ISSUES).map(|(value, text)| issue(value, text, &clean)).collect();
+            more_issues = texts.count();
+            (messages::invalid_request().into(), shown)
         }
         _ => return None,
     };
     let kind = kind(status, error, &message);
-    Some(ApiError { kind, status, message: clean(&message), issues, req_id: Some(clean(req_id)) })
+    let (message, req_id) = (clean(&message), Some(clean(req_id)));
+    Some(ApiError { kind, status, message, issues, more_issues, req_id })
 }
 
 /// The message, with the name of the error where that is the reason: some refusals have a sentence as their name, such as
@@ -171,13 +184,12 @@ pub(super) fn is_missing_route(status: StatusCode, body: &[u8]) -> bool {
         })
 }
 
-fn issue(issue: &Value, clean: impl Fn(&str) -> String) -> Option<Issue> {
-    let message = clean(issue.get("message")?.as_str()?);
+fn issue(issue: &Value, message: &str, clean: impl Fn(&str) -> String) -> Issue {
     let path = match issue.get("path") {
-        Some(Value::Array(path)) => path.iter().map(|step| clean(&path_step(step))).collect(),
+        Some(Value::Array(path)) => path.iter().take(MAX_STEPS).map(|step| clean(&path_step(step))).collect(),
         _ => Vec::new(),
     };
-    Some(Issue { path, message })
+    Issue { path, message: clean(message) }
 }
 
 fn path_step(step: &Value) -> String {
@@ -673,6 +685,31 @@ mod tests {
         assert_eq!(read.req_id.as_deref(), Some("r7"));
         let issues: Vec<String> = read.issues.iter().map(Issue::to_string).collect();
         assert_eq!(issues, ["credentials.accountId: Too long", "tags.3: No", "Never"]);
+    }
+
+    #[test]
+    fn a_flood_of_issues_is_cut_before_it_is_cleaned() {
+        let issues: Vec<_> =
+            (0..15_000).map(|number| json!({"message": format!("m{number}"), "path": ["p"]})).collect();
+        let body = json!({"reqId": "r", "statusCode": 422, "error": "ValidationFailure", "message": issues});
+        let cleaned = std::cell::Cell::new(0);
+        let clean = |text: &str| {
+            cleaned.set(cleaned.get() + 1);
+            text.to_owned()
+        };
+        let error = read(StatusCode::UNPROCESSABLE_ENTITY, body.to_string().as_bytes(), clean).unwrap();
+        assert_eq!((error.issues.len(), error.more_issues), (MAX_ISSUES, 14_980));
+        assert_eq!(error.issues[19].to_string(), "p: m19");
+        assert!(cleaned.get() <= 2 * MAX_ISSUES + 2, "{} texts were cleaned", cleaned.get());
+        let text = error.to_string();
+        assert!(text.len() < 500 && text.ends_with("p: m19; and 14980 more (request r)"), "{text}");
+
+        let path = vec!["p"; 100_000];
+        let body = json!({"reqId": "r", "statusCode": 422, "error": "ValidationFailure",
+            "message": [{"message": "deep", "path": path}]});
+        let error =
+            read(StatusCode::UNPROCESSABLE_ENTITY, body.to_string().as_bytes(), str::to_owned).unwrap();
+        assert_eq!((error.issues[0].path.len(), error.more_issues), (MAX_STEPS, 0));
     }
 
     #[test]

@@ -300,6 +300,7 @@ mod tests {
             status: StatusCode::UNAUTHORIZED,
             message: "Invalid credentials".to_owned(),
             issues: Vec::new(),
+            more_issues: 0,
             req_id: Some("r1".to_owned()),
         };
         let error: Error =

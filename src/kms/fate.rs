@@ -293,7 +293,7 @@ mod tests {
     fn api(status: u16, kind: ApiErrorKind) -> Reason {
         let status = StatusCode::from_u16(status).unwrap();
         let (message, issues, req_id) = (String::new(), Vec::new(), None);
-        Reason::Api(Box::new(ApiError { kind, status, message, issues, req_id }))
+        Reason::Api(Box::new(ApiError { kind, status, message, issues, more_issues: 0, req_id }))
     }
 
     fn page(status: u16) -> Reason {

@@ -37,9 +37,16 @@ pub(super) fn failed_request(method: &str, route: &str, error: &str) -> String {
     format!("{method} {route}: {error}")
 }
 
-/// An error response of the KMS. `issues` are the results of [`issue`].
-pub(super) fn api_error(status: u16, message: &str, issues: &[String], req_id: Option<&str>) -> String {
-    let issues = if issues.is_empty() { String::new() } else { format!(": {}", issues.join("; ")) };
+/// An error response of the KMS. `issues` are the results of [`issue`], and there are `more` of them.
+pub(super) fn api_error(
+    status: u16,
+    message: &str,
+    issues: &[String],
+    more: usize,
+    req_id: Option<&str>,
+) -> String {
+    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+    let issues = if issues.is_empty() { String::new() } else { format!(": {}{more}", issues.join("; ")) };
     let request = req_id.map(|id| format!(" (request {id})")).unwrap_or_default();
     format!("HTTP {status}: {message}{issues}{request}")
 }
@@ -146,6 +153,11 @@ pub(super) fn unreadable_response(method: &str, route: &str, problem: &str) -> S
 /// A field of the response is wrong. The text must not quote it.
 pub(super) fn wrong_field(line: usize, column: usize) -> String {
     format!("a field is missing or has another type (line {line}, column {column})")
+}
+
+/// A list has more entries than the client decodes.
+pub(super) fn too_many_entries(limit: usize) -> String {
+    format!("it lists more than {limit} objects")
 }
 
 /// The response is too large.
@@ -484,7 +496,7 @@ mod tests {
         let minute = Duration::from_secs(60);
         let issues =
             [issue(&["credentials".to_owned(), "accountId".to_owned()], "Required"), issue(&[], "Invalid")];
-        let response = api_error(422, invalid_request(), &issues, Some("req-1"));
+        let response = api_error(422, invalid_request(), &issues, 0, Some("req-1"));
         let source = aws_source_without_credentials(aws_source::ENVIRONMENT, aws_source_not_configured());
         let texts = [
             "# Requests".to_owned(),
@@ -493,7 +505,8 @@ mod tests {
             rate_limited("GET /api/v1/things", minute, Duration::ZERO, Some("Rate limit exceeded.")),
             cancelled().to_owned(),
             failed_request(method, route, &response),
-            failed_request(method, route, &api_error(404, "Not found", &[], None)),
+            failed_request(method, route, &api_error(404, "Not found", &[], 0, None)),
+            failed_request(method, route, &api_error(422, invalid_request(), &issues, 14_998, None)),
             foreign_response(method, route, host, 502, None),
             foreign_response(method, route, host, 200, Some(truncated())),
             foreign_response(method, route, host, 200, Some(not_json())),
@@ -508,7 +521,8 @@ mod tests {
             unprocessed(method, route, host) + ": " + &http2_error("RST_STREAM", "REFUSED_STREAM"),
             timed_out(minute),
             unreadable_response(method, route, &wrong_field(1, 40)),
-            unreadable_response(method, route, &too_large(16 << 20)),
+            unreadable_response(method, route, &too_large(8 << 20)),
+            unreadable_response(method, route, &too_many_entries(10_000)),
             unreadable_response(method, route, &describes_another("object")),
             unreadable_response(method, route, describes_another_kind()),
             unreadable_response(method, route, no_valid_id()),

@@ -18,6 +18,7 @@
 //! error, history  the errors of calls; all attempts of one change taken together
 //! request         requests as values
 //! redirect        what a redirect means; no I/O
+//! encodings       texts in the encodings of servers; no I/O
 //! retry, rate_limiter, outage, redact    decisions without I/O: repeats, waits, outages, redaction
 //! run, managed_ids                       one task of the caller; the objects that the process manages
 //! http_client, transport                 the state that all requests share
@@ -46,6 +47,7 @@ mod config;
 mod custom_headers;
 mod dbt_connection;
 mod dbt_projects;
+mod encodings;
 mod error;
 mod exchange;
 mod fate;

@@ -131,7 +131,12 @@ pub(super) struct Many<O> {
     pub(super) objects: Vec<O>,
     /// How many entries were skipped.
     pub(super) unreadable: usize,
+    /// Whether there are more entries than are decoded. Then none are kept.
+    pub(super) is_too_long: bool,
 }
+
+/// The maximum number of entries of a list. They take several times as much memory as the response.
+pub(super) const MAX_ENTRIES: usize = 10_000;
 
 impl<'de, O: Object> Deserialize<'de> for One<O> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -164,8 +169,12 @@ impl<'de, O: Object> Visitor<'de> for EntriesVisitor<O> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Many<O>, A::Error> {
-        let mut many = Many { objects: Vec::new(), unreadable: 0 };
+        let mut many = Many { objects: Vec::new(), unreadable: 0, is_too_long: false };
         while let Some(Entry(object)) = entries.next_element()? {
+            if many.objects.len() + many.unreadable == MAX_ENTRIES {
+                while entries.next_element::<IgnoredAny>()?.is_some() {}
+                return Ok(Many { objects: Vec::new(), unreadable: 0, is_too_long: true });
+            }
             match object {
                 Some(object) => many.objects.push(object),
                 None => many.unreadable += 1,

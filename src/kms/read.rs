@@ -13,7 +13,7 @@ use super::{
     history::History,
     list_cache::{Key, Listing, Scope, Step},
     messages,
-    object::{Many, Object, One, clean, is_id},
+    object::{MAX_ENTRIES, Many, Object, One, clean, is_id},
     request::Request,
 };
 
@@ -206,7 +206,7 @@ impl Operation {
     }
 
     async fn send_list<O: Object>(&self, request: &Request) -> Result<ObjectList<O>, Error> {
-        let Many { mut objects, mut unreadable }: Many<O> =
+        let Many { mut objects, mut unreadable, is_too_long }: Many<O> =
             self.send(request).await.map_err(|error| match error {
                 // A list always exists, so the project is missing.
                 Error::Request(mut failed) => {
@@ -219,6 +219,9 @@ impl Operation {
                 }
                 other => other,
             })?;
+        if is_too_long {
+            return Err(request.unreadable(messages::too_many_entries(MAX_ENTRIES)));
+        }
         let redactor = &self.client.transport().redactor;
         unreadable += objects.len();
         objects.retain(|object| !redactor.is_in(object.id()));

@@ -16,9 +16,9 @@ use super::{
 /// The maximum size of a response with one object, in bytes.
 pub(super) const MAX_OBJECT: usize = 1024 * 1024;
 
-/// The maximum size of a response with a list, in bytes. A connection takes less than 1 KiB, so this is enough for
-/// 16,000.
-const MAX_LIST: usize = 16 * 1024 * 1024;
+/// The maximum size of a response with a list, in bytes. A connection takes less than 800 bytes, so this is
+/// enough for as many as are decoded. Several lists can be received at the same time.
+pub(super) const MAX_LIST: usize = 8 * 1024 * 1024;
 
 /// The characters that aren't escaped in a path.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -72,12 +72,12 @@ pub fn init(executable: &str, environment: impl Fn(&str) -> Option<String>) {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// Whether to log a line. Other crates log every HTTP/2 frame at DEBUG, so their lines appear at TRACE only. `provider`
-/// is the name of the provider's crate.
+/// Whether to log a line. Lines of other crates are not logged at any level: they quote what a peer sent, such
+/// as the debug data of HTTP/2, and nothing redacts them. `provider` is the name of the provider's crate.
 fn shows(level: LevelFilter, provider: &str, of: &Level, target: &str) -> bool {
     let crate_of = |path| str::split(path, "::").next();
     let is_own = crate_of(target) == Some(provider) || crate_of(target) == crate_of(module_path!());
-    *of <= level && (is_own || level == LevelFilter::TRACE)
+    *of <= level && is_own
 }
 
 /// The level that the environment sets, interpreted as by Terraform: no variable means no logs, an unknown level means
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_other_crates_are_for_trace() {
+    fn lines_of_other_crates_are_not_logged() {
         let provider = "terraform_provider_example";
         let shows = |level, of, target| shows(level, provider, &of, target);
         let runtime = concat!(module_path!(), "::anything");
@@ -208,7 +208,7 @@ mod tests {
             assert!(!shows(LevelFilter::DEBUG, Level::TRACE, own), "{own}");
         }
         for other in ["h2::codec", "hyper_util", "terraform_provider_example_other"] {
-            assert!(shows(LevelFilter::TRACE, Level::DEBUG, other), "{other}");
+            assert!(!shows(LevelFilter::TRACE, Level::DEBUG, other), "{other}");
             assert!(!shows(LevelFilter::DEBUG, Level::DEBUG, other), "{other}");
             assert!(!shows(LevelFilter::DEBUG, Level::ERROR, other), "{other}");
         }

@@ -43,9 +43,15 @@ use super::{
     server::Server,
 };
 
-/// The maximum size of a message, as in HashiCorp's own server. States of large resources exceed gRPC's default of 4
-/// MiB.
-const MESSAGE_LIMIT: usize = 256 << 20;
+/// The maximum size of a message of the host. A message has the values of one resource a few times, and a
+/// resource whose values take more than gRPC's default of 4 MiB is rare. Responses have no limit: a data
+/// source can return a long list.
+const MESSAGE_LIMIT: usize = 16 << 20;
+
+/// The maximum number of calls of one connection at a time. The host makes as many as its `-parallelism`,
+/// which is ten by default. It holds two more streams open, and needs one to stop the provider. Those beyond the
+/// limit wait in the host.
+const MAX_STREAMS: u32 = 1024;
 
 /// The timeout for the TLS handshake of a client.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -181,6 +187,7 @@ async fn run<P: Provider>(
     let connections = accept(listener, tls, open);
     let provider_service = ProviderServer::new(server.clone()).max_decoding_message_size(MESSAGE_LIMIT);
     let serving = tonic::transport::Server::builder()
+        .max_concurrent_streams(MAX_STREAMS)
         .add_service(provider_service)
         .add_service(GrpcControllerServer::new(host.clone()))
         .add_service(GrpcStdioServer::new(host.clone()))
@@ -453,5 +460,43 @@ mod tests {
         assert!(!serving.is_finished(), "the host is there");
         drop(host);
         tokio::time::timeout(20 * SECOND, serving).await.expect("it ends").unwrap();
+    }
+
+    /// The beginning of a message of this size.
+    async fn status_of_message(
+        streams: &mut h2::client::SendRequest<prost::bytes::Bytes>,
+        size: usize,
+    ) -> String {
+        let request = http::Request::post("http://localhost/tfplugin6.Provider/GetMetadata")
+            .header("content-type", "application/grpc")
+            .body(())
+            .unwrap();
+        let (response, mut body) = streams.send_request(request, false).unwrap();
+        let size = u32::try_from(size).unwrap().to_be_bytes();
+        body.send_data([&[0], size.as_slice()].concat().into(), false).unwrap();
+        match tokio::time::timeout(SECOND, response).await {
+            Ok(response) => response.unwrap().headers()["grpc-status"].to_str().unwrap().to_owned(),
+            Err(_) => "waits for the rest".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn calls_and_messages_of_the_host_are_bounded() {
+        let listener = tcp::Listener::open(|_| None).unwrap();
+        let address = listener.address();
+        let end = CancellationToken::new();
+        let listener = listener.accepting().unwrap();
+        let serving = tokio::spawn(run(Nothing, listener, None, Ending::WhenTold, end.clone()));
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let (mut streams, mut connection) = h2::client::handshake(stream).await.unwrap();
+        // The settings of the server arrive.
+        assert!(tokio::time::timeout(SECOND, &mut connection).await.is_err());
+        assert_eq!(connection.max_concurrent_send_streams(), MAX_STREAMS as usize);
+        tokio::spawn(connection);
+        assert_eq!(status_of_message(&mut streams, MESSAGE_LIMIT).await, "waits for the rest");
+        let out_of_range = (tonic::Code::OutOfRange as i32).to_string();
+        assert_eq!(status_of_message(&mut streams, MESSAGE_LIMIT + 1).await, out_of_range);
+        end.cancel();
+        serving.await.unwrap();
     }
 }

@@ -10,7 +10,7 @@ use kms_emulator::{CONNECTIONS, Emulator};
 use prost::bytes::Bytes;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use terraform_provider_kms::plugin::value::Value;
+use terraform_provider_kms::plugin::value::{Number, Value};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -23,8 +23,8 @@ use crate::{
 const REFUSED: usize = 3;
 const LONGEST: usize = 7;
 
-/// Leads every request to the emulator. Returns its URL, its certificate, and the number of refused creates.
-async fn load_balancer(emulator: &Emulator) -> (String, String, Arc<AtomicUsize>) {
+/// TLS with a certificate for localhost, which is returned too.
+fn tls() -> (TlsAcceptor, String) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
@@ -36,7 +36,12 @@ async fn load_balancer(emulator: &Emulator) -> (String, String, Arc<AtomicUsize>
         .with_single_cert(vec![certificate.der().clone()], key)
         .unwrap();
     tls.alpn_protocols = vec![b"h2".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    (TlsAcceptor::from(Arc::new(tls)), certificate.pem())
+}
+
+/// Leads every request to the emulator. Returns its URL, its certificate, and the number of refused creates.
+async fn load_balancer(emulator: &Emulator) -> (String, String, Arc<AtomicUsize>) {
+    let (acceptor, pem) = tls();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     let refused = Arc::new(AtomicUsize::new(0));
@@ -57,7 +62,7 @@ async fn load_balancer(emulator: &Emulator) -> (String, String, Arc<AtomicUsize>
             });
         }
     });
-    (url, certificate.pem(), refused)
+    (url, pem, refused)
 }
 
 #[derive(Clone)]
@@ -134,4 +139,68 @@ async fn a_refused_create_is_sent_again_without_a_look_and_a_warning() {
     let looked_up =
         |request: &kms_emulator::LoggedRequest| request.method == "GET" && request.path != CONNECTIONS;
     assert!(!emulator.requests().iter().any(looked_up), "a create was looked up");
+}
+
+/// Answers whatever it gets with the end of the connection, whose debug data repeats a credential.
+async fn ending_with(debug_data: &'static str) -> (String, String) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    const HEADERS: u8 = 1;
+    fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, 0], &[0; 4], payload].concat()
+    }
+    let (acceptor, pem) = tls();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut peer = acceptor.accept(stream).await.ok()?;
+                peer.read_exact(&mut [0; 24]).await.ok()?;
+                peer.write_all(&frame(SETTINGS, &[])).await.ok()?;
+                loop {
+                    let mut head = [0; 9];
+                    peer.read_exact(&mut head).await.ok()?;
+                    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+                    peer.read_exact(&mut vec![0; length as usize]).await.ok()?;
+                    if head[3] == HEADERS {
+                        // No stream was processed; the code is INTERNAL_ERROR.
+                        let end = [&[0; 4], [0, 0, 0, 2].as_slice(), debug_data.as_bytes()].concat();
+                        peer.write_all(&frame(GOAWAY, &end)).await.ok()?;
+                        peer.shutdown().await.ok()?;
+                        return Some(());
+                    }
+                }
+            });
+        }
+    });
+    (url, pem)
+}
+
+#[tokio::test]
+async fn a_credential_in_debug_data_is_neither_shown_nor_logged() {
+    const ACCESS_TOKEN: &str = "st.access_token_of_the_run";
+    let (url, pem) = ending_with("upstream refused: Bearer st.access_token_of_the_run").await;
+    for level in ["TRACE", "DEBUG"] {
+        let host = Host::start_with(&[("TF_LOG", level), ("KMS_TOKEN", ACCESS_TOKEN)]).await;
+        let mut provider = host.provider();
+        let extra = [
+            ("ca_certificate_pem", Value::string(&pem)),
+            ("auth", Value::Null),
+            ("max_retries", Value::Number(Number::Int(0))),
+        ];
+        assert_eq!(configure(&mut provider, &provider_config(&url, &extra)).await, Vec::<String>::new());
+        let failure = apply(&mut provider, None, &config("analytics", &[])).await.0.diagnostics;
+        let (_, _, log) = host.shut_down().await;
+        let (failure, log) = (format!("{failure:?}"), log.join("\n"));
+        assert!(failure.contains("GOAWAY") && log.contains("GOAWAY"), "{failure}\n{log}");
+        for text in [&failure, &log] {
+            assert!(!text.contains("access_token_of") && !text.contains("upstream refused"), "{text}");
+        }
+    }
 }

@@ -5,6 +5,7 @@
 mod aws;
 mod host;
 
+mod bounds;
 mod certificates;
 mod fates;
 mod gateways;

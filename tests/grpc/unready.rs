@@ -39,7 +39,7 @@ impl Answer {
     }
 }
 
-fn schema(kind: TypeKind, name: &str) -> Type {
+pub fn schema(kind: TypeKind, name: &str) -> Type {
     let types = KmsProvider::new(|_| None).types();
     let found = types.schemas(kind).into_iter().find(|(known, _)| *known == name);
     found.unwrap_or_else(|| panic!("no {kind:?} {name}")).1.value_type().clone()

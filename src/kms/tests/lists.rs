@@ -11,9 +11,10 @@ use tokio::time::Instant;
 
 use crate::kms::{
     ApiError, ApiErrorKind, Auth, CancellationToken, Client, Config, ConnectionPlace, DbtConnection,
-    DbtConnectionPatch, Error, Operation, Reason, Scope,
+    DbtConnectionPatch, Error, ListScope, Operation, Reason, Scope,
     list_cache::{Key, Listing, SINGLE_READS, State, Step, TTL},
-    request::Request,
+    object::MAX_ENTRIES,
+    request::{MAX_LIST, Request},
     test_server::{Reply, Seen, Server, is_login, new_client},
 };
 use crate::secret::Secret;
@@ -302,7 +303,7 @@ fn a_list_that_failed_is_not_asked_for_again_for_a_growing_time() {
 fn api_error(kind: ApiErrorKind) -> Error {
     let status = http::StatusCode::FORBIDDEN;
     let (message, issues, req_id) = (String::new(), Vec::new(), None);
-    let reason = Reason::Api(Box::new(ApiError { kind, status, message, issues, req_id }));
+    let reason = Reason::Api(Box::new(ApiError { kind, status, message, issues, more_issues: 0, req_id }));
     Request::get(ROUTE, &[]).unwrap().error(reason)
 }
 
@@ -765,5 +766,31 @@ async fn those_who_wait_for_a_list_use_up_their_budget_of_waiting() {
     });
     for read in reads.collect::<Vec<_>>() {
         assert!((20..22).contains(&read.await.unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn a_list_beyond_the_limits_is_given_up() {
+    let entry = serde_json::to_string(&shown("id-1", None)).unwrap();
+    let list = |count: usize, padding: usize| {
+        let entries = vec![entry.as_str(); count].join(",");
+        format!("{{\"appConnections\":[{entries}]{}}}", " ".repeat(padding))
+    };
+    let room = MAX_LIST - (entry.len() + "{\"appConnections\":[]}".len());
+    for (count, padding, problem) in [
+        (MAX_ENTRIES, 0, None),
+        (MAX_ENTRIES + 1, 0, Some("it lists more than 10000 objects")),
+        (1, room, None),
+        (1, room + 1, Some("it is larger than 8 MiB")),
+    ] {
+        let list = list(count, padding);
+        let server = Server::start(move |_, _| Reply::text(200, "application/json", list.clone())).await;
+        let result = server.operation().list::<DbtConnection>(ListScope::All).await;
+        match (result, problem) {
+            (Ok(list), None) => assert_eq!((list.objects.len(), list.unreadable), (count, 0)),
+            (Err(error), Some(problem)) => assert!(error.to_string().ends_with(problem), "{error}"),
+            (result, problem) => panic!("{:?} for {problem:?}", result.map(|list| list.objects.len())),
+        }
+        assert_eq!(server.count("GET"), 1);
     }
 }

@@ -519,9 +519,11 @@ fn remember<T: ManagedObject>(private: &mut Private, sent: Option<&Secret>, stat
     }
 }
 
+/// The failure without the secret that was sent. The texts of the KMS are redacted already, but not the values
+/// of the objects that it found.
 fn redacted(failure: Diagnostics, secret: Option<&Secret>) -> Diagnostics {
-    match secret {
-        Some(secret) => failure.map_texts(|text| secret.redact(text)),
-        None => failure,
-    }
+    let Some(secret) = secret else { return failure };
+    let redactor = kms::Redactor::default();
+    redactor.add(secret);
+    failure.map_texts(|text| redactor.redact(text))
 }

@@ -492,9 +492,15 @@ fn api_failure(
             diagnostics.error(None, "Still in use", detail);
         }
         ApiErrorKind::Invalid if !error.issues.is_empty() => {
-            for issue in &error.issues {
-                let detail =
-                    format!("Could not {task}: the KMS refused a value. {issue}.{}", request_id(error));
+            for (number, issue) in error.issues.iter().enumerate() {
+                let more = match error.more_issues {
+                    more if more > 0 && number + 1 == error.issues.len() => {
+                        format!(" The KMS named {more} more problems, which are not shown.")
+                    }
+                    _ => String::new(),
+                };
+                let request = request_id(error);
+                let detail = format!("Could not {task}: the KMS refused a value. {issue}.{more}{request}");
                 diagnostics.error(on(attributes.field(&issue.path)), "Refused by the KMS", detail);
             }
         }

@@ -106,6 +106,7 @@ fn response(kind: ApiErrorKind, status: u16) -> ApiError {
         status: StatusCode::from_u16(status).unwrap(),
         message: "The words of the server.".to_owned(),
         issues: if kind == ApiErrorKind::Invalid { vec![issue] } else { Vec::new() },
+        more_issues: 0,
         req_id: Some("req-1".to_owned()),
     }
 }
