@@ -70,7 +70,7 @@ impl Redactor {
         }
     }
 
-    /// Whether the value of a field contains a secret, in one of the forms that [`clean`](Self::clean)
+    /// Whether the value of a field contains a secret, in one of the forms that `clean`
     /// redacts. Very short secrets don't count.
     pub fn is_in(&self, field: &str) -> bool {
         if field.len() < SHORTEST_IN_FIELDS {
