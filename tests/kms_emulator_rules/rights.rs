@@ -60,7 +60,7 @@ async fn a_missing_right_is_named_with_action_and_subject() {
 // H app-connection-service.ts @ 8fca3735 (`listAppConnections`): without a project, only the right of the organization is
 // looked at.
 #[tokio::test]
-async fn the_list_of_the_organization_shows_projects_that_the_identity_is_not_in() {
+async fn the_list_of_the_organization_ignores_project_membership() {
     for server in [Server::Hanzo, Server::Infisical] {
         let mut member = identity();
         member.member_of = Some(vec![PROJECT_ID.into()]);

@@ -217,7 +217,7 @@ async fn references_in_a_circle_and_chains_that_are_too_long_are_left() {
 }
 
 #[tokio::test]
-async fn the_servers_differ_over_empty_secrets_and_over_references_that_references_form() {
+async fn the_servers_differ_over_empty_secrets_and_composed_references() {
     let secrets = [
         ("prod/EMPTY", ""),
         ("prod/VENDOR", "datadog"),
@@ -230,7 +230,7 @@ async fn the_servers_differ_over_empty_secrets_and_over_references_that_referenc
 }
 
 #[tokio::test]
-async fn a_reference_to_what_the_identity_may_not_read_is_a_403_that_names_both_secrets() {
+async fn a_denied_reference_is_a_403_that_names_both_secrets() {
     for server in SERVERS {
         let secrets = [
             ("prod/REF", "${prod.closed.TOKEN}"),
@@ -283,7 +283,7 @@ async fn an_older_version_is_expanded_with_the_current_values() {
 }
 
 #[tokio::test]
-async fn own_secrets_come_before_imported_ones_and_later_imports_before_earlier_ones() {
+async fn own_secrets_come_first_and_then_the_latest_import() {
     for server in SERVERS {
         let secrets = [
             ("prod/OWN", "own"),
@@ -356,7 +356,7 @@ async fn imports_show_what_the_identity_may_see() {
 // References don't see imports: `expandSecretReferencesFactory` gets the secrets of folders as they are
 // stored.
 #[tokio::test]
-async fn references_in_imported_secrets_are_those_of_the_folder_that_is_imported() {
+async fn references_in_imported_secrets_are_of_the_imported_folder() {
     for server in SERVERS {
         let secrets = [
             ("dev/REF", "${LOCAL}"),

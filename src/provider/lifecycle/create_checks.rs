@@ -65,8 +65,11 @@ pub async fn check_update<T: ManagedObject>(
 ) -> Result<(), Diagnostics> {
     let id = prior.id().text();
     claim_place::<T>(access, planned, Some(id), &mut cx.diagnostics)?;
-    let is_placed = adoption::is_placed::<T>(planned);
-    if !replaces || !is_placed || T::place(prior) == T::place(planned) || !access.is_ready() {
+    // Most objects are kept, and nothing more is worked out for them.
+    if !replaces || !access.is_ready() || !adoption::is_placed::<T>(planned) {
+        return Ok(());
+    }
+    if T::place(prior) == T::place(planned) {
         return Ok(());
     }
     let operation = access.operation(cx)?;
